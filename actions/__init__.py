@@ -1,0 +1,1 @@
+"""Self-service actions, their runs and approvals."""

@@ -1,0 +1,1 @@
+"""Cost records, their allocation and budgets."""

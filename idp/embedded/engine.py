@@ -1,0 +1,81 @@
+"""What the keeper needs to know of an engine."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from idp.embedded.home import Home
+
+
+class Engine(ABC):
+    """One server process: how it is prepared, started, found ready and stopped."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    variable: ClassVar[str]  # the environment variable that names such a server elsewhere
+    # Sent one after the other until the process is gone, each with seconds to wait for it.
+    stop_signals: ClassVar[Sequence[tuple[signal.Signals, float]]]
+    # Of a home that is thrown away.
+    drop_signals: ClassVar[Sequence[tuple[signal.Signals, float]]]
+    on_death: ClassVar[signal.Signals] = signal.SIGTERM
+
+    def __init__(self, home: Home, *, ephemeral: bool = False) -> None:
+        self.home = home
+        self.ephemeral = ephemeral
+        self.note = ""  # one line for the user, or nothing
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make the data folder fit to start on. Raises EmbeddedError."""
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """Return the command line that becomes the server."""
+
+    @abstractmethod
+    def is_ready(self, pid: int) -> bool:
+        """Whether the process `pid` answers."""
+
+    @abstractmethod
+    def url(self) -> str:
+        """Return where the server listens."""
+
+    def settle(self) -> None:  # noqa: B027 - most engines have nothing to do
+        """Do what needs a running server, each time it has started."""
+
+
+def command_line(pid: int) -> str:
+    """Return the command line of a process, empty when there is no such process."""
+    if sys.platform.startswith("linux"):
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+        except OSError:
+            return ""
+    shown = subprocess.run(
+        ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return shown.stdout
+
+
+def end_orphan(pid: int, mark: str, signals: Sequence[tuple[signal.Signals, float]]) -> None:
+    """End a server left over from a killed keeper: the process `pid` if its command holds `mark`.
+
+    It has been told to go by the kernel already, so it gets five seconds first.
+    """
+    for number, patience_s in ((None, 5.0), *signals):
+        if mark not in command_line(pid):
+            return
+        if number is not None:
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                return
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline and mark in command_line(pid):
+            time.sleep(0.05)

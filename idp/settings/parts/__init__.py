@@ -1,0 +1,1 @@
+"""Settings by subject; `idp.settings` brings them together."""

@@ -1,0 +1,44 @@
+"""Background work: Celery over Redis. Run rows are the truth, so there is no result backend."""
+
+from typing import Any
+
+from idp.settings import env
+from idp.settings.parts.stores import IDP_HOME, IDP_REDIS_URL
+
+
+def broker_url(redis_url: str) -> str:
+    """Translate a Redis URL into Celery's spelling, which names Unix sockets differently."""
+    if not redis_url.startswith("unix://"):
+        return redis_url
+    path, _, query = redis_url.removeprefix("unix://").partition("?db=")
+    return f"redis+socket://{path}?virtual_host={query or 0}"
+
+
+CELERY_BROKER_URL = broker_url(IDP_REDIS_URL)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # Redis may be away for as long as it takes
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # A task that a dead machine took is handed out again after this many seconds. Longer than any
+    # task may run, since a slow task would otherwise run twice at once.
+    "visibility_timeout": 2 * 3600,
+    "health_check_interval": 25,
+}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_TIME_LIMIT = 3600
+CELERY_TASK_SOFT_TIME_LIMIT = 3500
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {}
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False  # structlog writes the lines
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE_FILENAME = str(IDP_HOME / "run" / "beat-schedule")
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    "clear-sessions": {"task": "idp.tasks.clear_sessions", "schedule": 24 * 3600},
+}
+
+# The heartbeat of a worker expires after three missed beats; /readyz then says so.
+IDP_HEARTBEAT_S = env.whole("IDP_HEARTBEAT_S", 5, low=1, high=300)

@@ -1,0 +1,101 @@
+"""Who may reach the server, how browsers are told to behave, and how people log in."""
+
+import secrets
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+
+from idp.settings import env
+
+IDP_HOST = env.text("IDP_HOST", "127.0.0.1")
+IDP_PORT = env.whole("IDP_PORT", 8000, low=0, high=65535)
+# The address people type; an https one turns on everything that only makes sense behind TLS.
+IDP_URL = env.text("IDP_URL", f"http://{IDP_HOST}:{IDP_PORT}").rstrip("/")
+_public = urlsplit(IDP_URL)
+_https = _public.scheme == "https"
+
+ALLOWED_HOSTS = [
+    *(env.listed("IDP_ALLOWED_HOSTS") or ["localhost", "127.0.0.1", "[::1]"]),
+    *([IDP_HOST] if IDP_HOST not in {"0.0.0.0", "::"} else []),  # noqa: S104 - not bound here
+    *([_public.hostname] if _public.hostname else []),
+]
+CSRF_TRUSTED_ORIGINS = [IDP_URL] if _https else []
+
+# How many reverse proxies stand in front: their X-Forwarded-* headers are believed, no others'.
+IDP_PROXIES = env.whole("IDP_PROXIES", 1 if _https else 0, high=10)
+if IDP_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+ALLAUTH_TRUSTED_PROXY_COUNT = IDP_PROXIES
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = _https
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_SSL_REDIRECT = _https
+# Probes and scrapers speak plain HTTP to the process itself.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+SECURE_HSTS_SECONDS = env.whole("IDP_HSTS_SECONDS", 31_536_000) if _https else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = _https
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+# Putting a domain on the browsers' preload list is its owner's decision, not a program's.
+SILENCED_SYSTEM_CHECKS = ["security.W021"]
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        # Alpine's standard build evaluates expressions, and Unfold's pages start it inline.
+        "script-src": [SELF, UNSAFE_EVAL, UNSAFE_INLINE],
+        "style-src": [SELF, UNSAFE_INLINE],
+        "img-src": [SELF, "data:", "https:"],
+        "font-src": [SELF, "data:"],
+        "connect-src": [SELF],
+        "frame-ancestors": [NONE],
+        "form-action": [SELF],
+        "base-uri": [SELF],
+        "object-src": [NONE],
+    }
+}
+
+# Bearer token for /metrics from anywhere but this machine; empty keeps others out.
+IDP_METRICS_TOKEN = env.text("IDP_METRICS_TOKEN")
+
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "/accounts/login/"
+LOGIN_REDIRECT_URL = "/"
+IDP_SIGNUP = env.flag("IDP_SIGNUP", False)
+ACCOUNT_ADAPTER = "idp.accounts.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "username*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if _https else "http"
+ACCOUNT_SESSION_REMEMBER = True
+MFA_TOTP_ISSUER = "idp"
+
+
+def secret_key(home: Path) -> str:
+    """Return IDP_SECRET_KEY, else the key kept in this home, else one for this process alone.
+
+    `idp.embedded.make_home` writes the kept key. The last case serves commands that sign nothing;
+    the check idp.E001 reports it.
+    """
+    if given := env.text("IDP_SECRET_KEY"):
+        return given
+    try:
+        return (home / "secret_key").read_text().strip()
+    except OSError:
+        return secrets.token_urlsafe(48)

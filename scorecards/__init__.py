@@ -1,0 +1,1 @@
+"""Rules, levels and results over the catalogue."""

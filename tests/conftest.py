@@ -1,0 +1,80 @@
+"""The suite runs on real engines: one PostgreSQL and one Redis for all its processes.
+
+The controlling process starts them in a throw-away home; the workers of pytest-xdist find them in
+the environment. The engines notice by themselves when the run is gone, however it ended.
+IDP_TEST_DATABASE_URL and IDP_TEST_REDIS_URL name servers to use instead.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from idp import embedded
+
+_ENGINES = pytest.StashKey[embedded.Attachment]()
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+def _numbered(redis_url: str, number: int) -> str:
+    """Return the URL of another database of the same Redis server."""
+    if redis_url.startswith("unix://"):
+        return f"{redis_url.partition('?')[0]}?db={number}"
+    return urlsplit(redis_url)._replace(path=f"/{number}").geturl()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    # Whatever the developer's own shell names must not be touched by tests.
+    os.environ["DJANGO_SETTINGS_MODULE"] = "idp.settings.test"
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is not None:
+        number = 1 + int(worker.removeprefix("gw"))
+        os.environ["REDIS_URL"] = _numbered(os.environ["REDIS_URL"], number)
+        return
+    for variable in [name for name in os.environ if name.startswith("IDP_")]:
+        if not variable.startswith("IDP_TEST_"):
+            del os.environ[variable]
+    for variable in ("DATABASE_URL", "REDIS_URL"):
+        os.environ.pop(variable, None)
+        if given := os.environ.get(f"IDP_TEST_{variable}"):
+            os.environ[variable] = given
+    os.environ["IDP_SECRET_KEY"] = "a key for tests, which sign nothing of worth " * 2
+    home = tempfile.mkdtemp(prefix="idp-test-")
+    os.environ["IDP_HOME"] = home
+    if config.option.collectonly:
+        return
+    engines = embedded.attach(Path(home), ephemeral=True)
+    try:
+        engines.start()
+    except embedded.EmbeddedError as error:
+        raise pytest.UsageError(str(error)) from error
+    config.stash[_ENGINES] = engines
+    os.environ.update(engines.urls)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _ENGINES in config.stash:
+        config.stash[_ENGINES].release()
+
+
+@pytest.fixture(autouse=True)
+def _empty_redis(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Empty this worker's Redis database after each test that uses the real database."""
+    yield
+    if "db" in request.fixturenames or "transactional_db" in request.fixturenames:
+        from django.core.cache import cache
+
+        cache.clear()
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real-world files named by IDP_TEST_DATA; tests that need it are skipped."""
+    folder = Path(os.environ.get("IDP_TEST_DATA") or _ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no test data: {folder} is not there (set IDP_TEST_DATA)")
+    return folder
