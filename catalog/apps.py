@@ -1,0 +1,25 @@
+from typing import Any
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+def create_system_blueprints(**_: Any) -> None:
+    from catalog.services.blueprints import ensure_system_blueprints
+
+    ensure_system_blueprints()
+
+
+class CatalogConfig(AppConfig):
+    """Blueprints, entities, relations and their history."""
+
+    name = "catalog"
+    verbose_name = "Catalogue"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from catalog import receivers  # noqa: F401 - connects them
+
+        post_migrate.connect(
+            create_system_blueprints, sender=self, dispatch_uid="catalog.system_blueprints"
+        )

@@ -1,0 +1,112 @@
+"""One tree of errors. Every edge (REST, admin, portal, commands) turns these into its own shape.
+
+`code` is stable and for programs, `message` is for people, `hint` says what to do next,
+`details` is a JSON object with the field, the value and what was expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class IdpError(Exception):
+    """Base of all errors that a caller may see."""
+
+    code: ClassVar[str] = "internal_error"
+    status: ClassVar[int] = 500
+    is_retryable: ClassVar[bool] = False
+
+    def __init__(
+        self, message: str, *, hint: str = "", details: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.details: dict[str, Any] = dict(details or {})
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
+
+
+class InvalidRequest(IdpError):
+    """The request itself is malformed: bad JSON, wrong parameter, wrong shape."""
+
+    code = "invalid_request"
+    status = 400
+
+
+class NotAuthenticated(IdpError):
+    code = "unauthorized"
+    status = 401
+
+
+class PermissionDenied(IdpError):
+    code = "forbidden"
+    status = 403
+
+
+class NotFound(IdpError):
+    code = "not_found"
+    status = 404
+
+    @classmethod
+    def of(cls, resource: str, value: str, *, field: str = "identifier") -> NotFound:
+        """The usual sentence and details for `resource` ("Blueprint", "Entity")."""
+        return cls(
+            f'{resource} with {field} "{shorten(value)}" was not found',
+            details={"resource": resource, "with": field, "value": shorten(value)},
+        )
+
+
+class Conflict(IdpError):
+    code = "conflict"
+    status = 409
+
+
+class AlreadyExists(Conflict):
+    code = "already_exists"
+
+
+class HasDependents(Conflict):
+    code = "has_dependents"
+
+
+class PayloadTooLarge(IdpError):
+    code = "payload_too_large"
+    status = 413
+
+
+class InvalidInput(IdpError):
+    """Well-formed but wrong: a value that breaks a schema, a name with a forbidden letter."""
+
+    code = "invalid_input"
+    status = 422
+
+
+class InvalidBlueprint(InvalidInput):
+    code = "invalid_blueprint"
+
+
+class BreakingChange(InvalidInput):
+    """A blueprint change that existing entities do not survive. `details["impact"]` says which."""
+
+    code = "breaking_change"
+
+
+class InvalidEntity(InvalidInput):
+    code = "invalid_entity"
+
+
+class InvalidQuery(InvalidInput):
+    code = "invalid_query"
+
+
+class LimitExceeded(InvalidInput):
+    code = "limit_exceeded"
+
+
+def shorten(value: object, limit: int = 120) -> str:
+    """`value` as text for a message, never longer than `limit` characters."""
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -1,0 +1,75 @@
+"""What may be an identifier. Patterns and lengths are those of Port's published API."""
+
+from __future__ import annotations
+
+import secrets
+import string
+
+import regex
+
+from catalog.kernel.errors import InvalidInput, shorten
+
+BLUEPRINT_MAX = 100
+ENTITY_MAX = 1000
+PROPERTY_MAX = 100
+MAX_BYTES = 2000  # a B-tree entry of PostgreSQL holds 2,704 bytes
+
+_BLUEPRINT = regex.compile(r"(?!\.{1,2}$)[\p{L}0-9@_.+:\\/-]+")
+_ENTITY = regex.compile(r"(?!\.{1,2}$)[\p{L}0-9@_.+:\\/=-]+")
+_PROPERTY = regex.compile(r"[A-Za-z0-9@_=\\-]+")
+
+_LETTERS = string.ascii_letters + string.digits
+
+
+def check_blueprint_identifier(value: object) -> str:
+    return _check(
+        value, _BLUEPRINT, BLUEPRINT_MAX, "identifier", "letters, digits and @ _ . + : \\ / -"
+    )
+
+
+def check_entity_identifier(value: object) -> str:
+    return _check(
+        value, _ENTITY, ENTITY_MAX, "identifier", "letters, digits and @ _ . + : \\ / = -"
+    )
+
+
+def check_property_identifier(value: object, *, field: str = "property") -> str:
+    """For properties, relations, user inputs and rules."""
+    return _check(value, _PROPERTY, PROPERTY_MAX, field, "A-Z a-z 0-9 @ _ = \\ -")
+
+
+def check_byte_length(value: str, field: str, limit: int = MAX_BYTES) -> str:
+    """Refuse text that no index page could hold; only long text in wide alphabets gets there."""
+    size = len(value.encode("utf-8", "surrogatepass"))
+    if size > limit:
+        raise InvalidInput(
+            f'{field} "{shorten(value)}" has {size} bytes; expected at most {limit}',
+            details={"field": field, "value": shorten(value), "expected": f"<= {limit} bytes"},
+        )
+    return value
+
+
+def new_entity_identifier() -> str:
+    """An identifier for an entity that came without one: `e_` and 16 letters or digits."""
+    return "e_" + "".join(secrets.choice(_LETTERS) for _ in range(16))
+
+
+def _check(value: object, pattern: regex.Pattern[str], limit: int, field: str, allowed: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidInput(
+            f"{field} must be text, not {shorten(value)}",
+            details={"field": field, "value": shorten(value), "expected": "text"},
+        )
+    if not 1 <= len(value) <= limit:
+        expected = f"1 to {limit} characters"
+        raise InvalidInput(
+            f'{field} "{shorten(value)}" has {len(value)} characters; expected {expected}',
+            details={"field": field, "value": shorten(value), "expected": expected},
+        )
+    if not pattern.fullmatch(value):
+        raise InvalidInput(
+            f'{field} "{shorten(value)}" has a character that is not allowed; '
+            f"expected only {allowed}, and not . or .. alone",
+            details={"field": field, "value": shorten(value), "expected": allowed},
+        )
+    return check_byte_length(value, field)

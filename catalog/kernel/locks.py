@@ -1,0 +1,29 @@
+"""Advisory locks. Each purpose is one constant here; all end with their transaction."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from django.db import connection
+
+
+class Lock(IntEnum):
+    """First half of the lock key; the second half is a row's id, or 0."""
+
+    BLUEPRINT = 1  # one writer of a blueprint's entities at a time
+    FEED_CONSUMER = 2
+    PARTITIONS = 3
+    SYSTEM_BLUEPRINTS = 4
+
+
+def hold(purpose: Lock, key: int = 0) -> None:
+    """Wait for the lock and keep it until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [int(purpose), key])
+
+
+def try_hold(purpose: Lock, key: int = 0) -> bool:
+    """Take the lock if it is free; say whether it was."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [int(purpose), key])
+        return bool(cursor.fetchone()[0])

@@ -1,0 +1,15 @@
+"""Models hold fields and constraints; `catalog.services` writes them, nobody else does."""
+
+from catalog.models.blueprints import Blueprint, RelationDefinition
+from catalog.models.changes import Change, FeedConsumer
+from catalog.models.entities import Entity, EntityQuerySet, Relation
+
+__all__ = [
+    "Blueprint",
+    "Change",
+    "Entity",
+    "EntityQuerySet",
+    "FeedConsumer",
+    "Relation",
+    "RelationDefinition",
+]

@@ -1,0 +1,142 @@
+"""What an entity was: its timeline, and its content as of a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+
+from catalog.kernel import feed
+from catalog.models import Change, Entity
+from catalog.services.entities import MODEL
+
+_CONTENT = ("title", "icon", "team", "properties", "relations", "descriptor", "location")
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One changed field: "title", "properties.tier". A side where it was absent is None."""
+
+    path: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    at: datetime
+    action: str
+    actor_kind: str
+    actor: str
+    changes: Sequence[FieldChange]
+    change_id: int
+    run: str = ""
+
+
+def timeline(entity: Entity, *, limit: int = 50) -> list[TimelineEntry]:
+    """The newest changes of an entity first."""
+    rows = Change.objects.filter(model=MODEL, object_id=entity.pk).order_by("-id")[:limit]
+    return [as_entry(row) for row in rows]
+
+
+def as_entry(change: Change) -> TimelineEntry:
+    return TimelineEntry(
+        at=change.at,
+        action=change.action,
+        actor_kind=change.actor_kind,
+        actor=change.actor,
+        changes=field_changes(change),
+        change_id=change.pk,
+        run=change.run,
+    )
+
+
+def field_changes(change: Change) -> list[FieldChange]:
+    """The changed fields of a change, flat. The foreign document itself is left out."""
+    before, after = _flat(change.before or {}), _flat(change.after or {})
+    return [
+        FieldChange(path, before.get(path), after.get(path))
+        for path in {**before, **after}
+        if path != "descriptor"
+    ]
+
+
+def entity_as_of(blueprint: str, identifier: str, moment: datetime) -> dict[str, Any] | None:
+    """The content of an entity at `moment` (keys: title, icon, team, properties, relations,
+    descriptor, location, identifier, blueprint), or None when there was none.
+
+    Walks back from today, or from its deletion, undoing one change after the other. The name is
+    the one it has now (or had last).
+    """
+    entity = Entity.objects.filter(blueprint__identifier=blueprint, identifier=identifier).first()
+    changes = Change.objects.filter(model=MODEL)
+    if entity is not None:
+        later = list(changes.filter(object_id=entity.pk, at__gt=moment).order_by("-id"))
+        content: dict[str, Any] | None = {name: getattr(entity, name) for name in _CONTENT}
+        if not later:
+            return _named(content, blueprint, identifier) if entity.created_at <= moment else None
+        found = _walked_back(content, later, identifier)
+        if found is not None:
+            return _named(found[0], blueprint, found[1])
+    # It did not exist under this row: perhaps an earlier one of the same name did.
+    deletion = (
+        changes.filter(
+            Q(at__gt=moment), action=feed.DELETE, blueprint=blueprint, identifier=identifier
+        )
+        .order_by("id")
+        .first()
+    )
+    if deletion is None:
+        return None
+    later = list(changes.filter(object_id=deletion.object_id, at__gt=moment).order_by("-id"))
+    found = _walked_back(None, later, identifier)
+    return _named(found[0], blueprint, found[1]) if found else None
+
+
+def _walked_back(
+    content: dict[str, Any] | None, later: Sequence[Change], identifier: str
+) -> tuple[dict[str, Any], str] | None:
+    """Undo changes, newest first; None when the thing was created by one of them."""
+    for change in later:
+        before = change.before or {}
+        if change.action == feed.CREATE:
+            content = None
+        elif change.action == feed.DELETE:
+            content = dict(before)
+        elif change.action == feed.RENAME:
+            identifier = before["identifier"]
+        elif content is not None:
+            content = undone(content, before, change.after or {})
+    return None if content is None else (content, identifier)
+
+
+def undone(
+    content: dict[str, Any], before: dict[str, Any], after: dict[str, Any]
+) -> dict[str, Any]:
+    """`content` without one change."""
+    result = dict(content)
+    for key in {**before, **after}:
+        if key in ("properties", "relations"):
+            old, new = before.get(key, {}), after.get(key, {})
+            kept = {n: v for n, v in result[key].items() if n not in new or n in old}
+            result[key] = {**kept, **old}
+        else:
+            result[key] = before.get(key)
+    return result
+
+
+def _named(content: dict[str, Any] | None, blueprint: str, identifier: str) -> dict[str, Any]:
+    return {**(content or {}), "blueprint": blueprint, "identifier": identifier}
+
+
+def _flat(part: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in part.items():
+        if key in ("properties", "relations", "schema") and isinstance(value, dict):
+            flat.update({f"{key}.{name}": one for name, one in value.items()})
+        else:
+            flat[key] = value
+    return flat

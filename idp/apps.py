@@ -1,0 +1,9 @@
+from django.apps import AppConfig
+
+
+class IdpConfig(AppConfig):
+    """The roof: settings, log-in, portal home. The only app that knows every other."""
+
+    name = "idp"
+    verbose_name = "Access"
+    default_auto_field = "django.db.models.BigAutoField"
