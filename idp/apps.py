@@ -7,3 +7,7 @@ class IdpConfig(AppConfig):
     name = "idp"
     verbose_name = "Access"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        # The Celery app, so that `.delay()` finds the broker; and the system checks.
+        from idp import celery, checks  # noqa: F401

@@ -1,11 +1,88 @@
 """The Celery app: what the worker and beat run, and what `.delay()` sends to."""
 
+import logging.config
 import os
+import signal
+from typing import Any
 
-from celery import Celery
+from celery import Celery, bootsteps
+from celery.signals import setup_logging, worker_init, worker_process_init
+from django.conf import settings
+from django_structlog.celery.steps import DjangoStructLogInitStep
+
+from idp.embedded import launch
+from idp.settings.env import refuse_problems
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "idp.settings")
 
 app = Celery("idp")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+class Heartbeat(bootsteps.StartStopStep):
+    """Tells /readyz that a worker is alive.
+
+    It beats in the worker's main loop, so that a worker whose processes are all busy with long
+    tasks still counts as alive, and one whose loop hangs does not.
+    """
+
+    requires = {"celery.worker.components:Timer", "celery.worker.components:Pool"}
+
+    def __init__(self, worker: Any, **kwargs: Any) -> None:
+        super().__init__(worker, **kwargs)
+        self.timer: Any = None
+
+    def start(self, worker: Any) -> None:
+        self._beat()
+        self.timer = worker.timer.call_repeatedly(settings.IDP_HEARTBEAT_S, self._beat)
+
+    def stop(self, _worker: Any) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+
+    def _beat(self) -> None:
+        from idp import health
+
+        try:
+            health.beat()
+        except Exception as error:  # noqa: BLE001 - Redis is away; the next beat may find it
+            logging.getLogger(__name__).warning("No heartbeat: %s", error)
+
+
+app.steps["worker"].add(DjangoStructLogInitStep)
+app.steps["worker"].add(Heartbeat)
+
+
+@setup_logging.connect
+def _log_like_django(**_: Any) -> None:
+    logging.config.dictConfig(settings.LOGGING)
+
+
+@worker_process_init.connect
+def _die_with_the_worker(**_: Any) -> None:
+    """A killed worker leaves no process that goes on with its tasks."""
+    launch.die_with_parent(signal.SIGKILL)
+
+
+@worker_init.connect
+def _start_clean(**_: Any) -> None:
+    refuse_problems(settings.IDP_PROBLEMS)
+    if os.environ.get("IDP_SOLE_WORKER"):
+        hand_back_tasks()
+
+
+def hand_back_tasks() -> int:
+    """Put tasks that a killed worker had taken back into their queues; return how many.
+
+    Only for the one worker of an embedded Redis: nobody else can have taken them. Elsewhere the
+    broker does it after its visibility timeout.
+    """
+    with app.connection_for_write() as link:
+        channel: Any = link.default_channel
+        tags = channel.client.hkeys(channel.unacked_key)
+        for tag in tags:
+            channel.qos.restore_by_tag(tag.decode())
+    if tags:
+        logging.getLogger(__name__).info("Handed back %d tasks of a killed worker", len(tags))
+    return len(tags)

@@ -7,6 +7,8 @@ REDIS_URL into the environment before this module is read.
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from whitenoise.compress import Compressor
+
 from idp.settings import env
 from idp.settings.parts.celery import *  # noqa: F403
 from idp.settings.parts.drf import *  # noqa: F403
@@ -100,8 +102,10 @@ STATIC_URL = "/static/"
 STATIC_ROOT = IDP_HOME / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "idp.static.StaticStorage"},
 }
+# Pictures and fonts are compressed already; source maps are for developers' tools alone.
+WHITENOISE_SKIP_COMPRESS_EXTENSIONS = [*Compressor.SKIP_COMPRESS_EXTENSIONS, "map"]
 MEDIA_ROOT = IDP_HOME / "media"
 
 AUTH_USER_MODEL = "idp.User"
@@ -117,4 +121,5 @@ DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text(
     "IDP_EMAIL_FROM", f"idp@{urlsplit(IDP_URL).hostname or 'localhost'}"
 )
 
-env.finish()
+# What was not understood above; see idp.checks.
+IDP_PROBLEMS = tuple(env.problems)

@@ -1,66 +1,80 @@
-"""Typed reads from the environment whose errors name the variable, the value and what was expected.
+"""Typed reads from the environment.
 
-Every bad value is collected, so that one start shows all of them: `finish()` raises once.
+A value that is not understood becomes a `Problem` and the default takes its place, so that one
+start names every wrong variable with its value and what was expected. `idp.checks` reports them;
+the web and worker processes refuse to start with one.
 """
 
 import os
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
 _TRUE = {"1", "true", "yes", "on"}
-_FALSE = {"0", "false", "no", "off", ""}
+_FALSE = {"0", "false", "no", "off"}
 
 _env = environ.Env()
-_problems: list[str] = []
 
 
-def _bad(name: str, value: str, expected: str) -> None:
-    _problems.append(f"{name}={value!r} is not understood: expected {expected}.")
+@dataclass(frozen=True)
+class Problem:
+    """A variable that was not understood. code: the id of the system check that reports it."""
+
+    code: str
+    message: str
+
+
+problems: list[Problem] = []
+
+
+def _bad(code: str, name: str, shown: str, expected: str) -> None:
+    problem = Problem(code, f"{name} is {shown!r}; expected {expected}.")
+    if problem not in problems:
+        problems.append(problem)
 
 
 def text(name: str, default: str = "") -> str:
     """Return the variable as text; unset and empty are the same."""
-    return _env.str(name, default="") or default
+    return os.environ.get(name, "").strip() or default
 
 
 def flag(name: str, default: bool) -> bool:
     """Return the variable as a boolean."""
-    value = text(name).strip().lower()
-    if not value:
-        return default
-    if value in _TRUE:
-        return True
-    if value not in _FALSE:
-        _bad(name, os.environ[name], "true or false")
-    return False
+    value = text(name).lower()
+    if value in _TRUE | _FALSE:
+        return value in _TRUE
+    if value:
+        _bad("idp.E002", name, value, "true or false")
+    return default
 
 
 def whole(name: str, default: int, *, low: int = 0, high: int = 2**31 - 1) -> int:
     """Return the variable as a whole number from `low` to `high`."""
-    value = text(name).strip()
+    value = text(name)
     if not value:
         return default
     try:
         number = int(value)
     except ValueError:
-        _bad(name, value, f"a whole number from {low} to {high}")
-        return default
-    if not low <= number <= high:
-        _bad(name, value, f"a whole number from {low} to {high}")
-        return default
-    return number
+        number = low - 1
+    if low <= number <= high:
+        return number
+    _bad("idp.E003", name, value, f"a whole number from {low} to {high}")
+    return default
 
 
-def choice(name: str, default: str, allowed: set[str]) -> str:
-    """Return the variable when it is one of `allowed`, whatever its case."""
-    value = text(name, default).strip()
+def choice(name: str, default: str, allowed: Collection[str]) -> str:
+    """Return the variable when it is one of `allowed`, in their spelling, whatever its case."""
+    value = text(name, default)
     for option in allowed:
         if option.lower() == value.lower():
             return option
-    _bad(name, value, "one of " + ", ".join(sorted(allowed)))
+    _bad("idp.E004", name, value, "one of " + ", ".join(sorted(allowed)))
     return default
 
 
@@ -71,48 +85,64 @@ def listed(name: str) -> list[str]:
 
 def path(name: str, default: str) -> Path:
     """Return the variable as an absolute path; a relative one starts in the current folder."""
-    return Path(text(name, default)).expanduser().absolute()
+    return Path(text(name, default)).expanduser().resolve()
 
 
-def database(name: str, default: str) -> dict[str, object]:
-    """Return Django's settings for a PostgreSQL URL, such as postgresql://user:pw@host:5432/idp."""
-    url = text(name, default)
+def url(name: str, default: str) -> str:
+    """Return an http(s) address without a final slash."""
+    value = text(name, default)
     try:
-        config = dict(_env.db_url_config(url))
+        parts = urlsplit(value)
+        understood = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        understood = False
+    if not understood or parts.path.strip("/") or parts.query or parts.fragment:
+        _bad("idp.E005", name, value, "an address like https://idp.example.com")
+        value = default
+    return value.rstrip("/")
+
+
+def _scheme(value: str) -> str:
+    """Return what may be shown of a URL that can hold a password."""
+    return value.partition("://")[0] + "://…" if "://" in value else "not a URL"
+
+
+def database(name: str, default: str) -> dict[str, Any]:
+    """Return Django's settings for a PostgreSQL URL, such as postgresql://user:pw@host:5432/idp."""
+    value = text(name, default)
+    try:
+        config = dict(_env.db_url_config(value))
     except (ImproperlyConfigured, ValueError):
         config = {}
     if config.get("ENGINE") != "django.db.backends.postgresql" or not config.get("NAME"):
-        # The value may hold a password: name the scheme alone.
-        scheme = urlsplit(url).scheme or "no scheme"
-        _bad(name, f"{scheme}://…", "a URL like postgresql://user:password@host:5432/idp")
+        expected = "a URL like postgresql://user:password@host:5432/idp"
+        _bad("idp.E006", name, _scheme(value), expected)
         config = dict(_env.db_url_config(default))
     return config
 
 
 def redis(name: str, default: str) -> str:
     """Return a Redis URL: redis://, rediss:// or unix://."""
-    url = text(name, default)
-    if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
-        scheme = urlsplit(url).scheme or "no scheme"
-        _bad(name, f"{scheme}://…", "a URL like redis://host:6379/0 or unix:///path/redis.sock?db=0")
+    value = text(name, default)
+    if value.partition("://")[0] not in {"redis", "rediss", "unix"}:
+        expected = "a URL like redis://host:6379/0 or unix:///path/redis.sock?db=0"
+        _bad("idp.E007", name, _scheme(value), expected)
         return default
-    return url
+    return value
 
 
-def email(name: str, default: str) -> dict[str, object]:
+def email(name: str, default: str) -> dict[str, Any]:
     """Return Django's e-mail settings for a URL such as smtp+tls://user:pw@host:587."""
-    url = text(name, default)
+    value = text(name, default)
     try:
-        return dict(_env.email_url_config(url))
+        return dict(_env.email_url_config(value))
     except (ImproperlyConfigured, KeyError, ValueError):
-        scheme = urlsplit(url).scheme or "no scheme"
-        _bad(name, f"{scheme}://…", "a URL like smtp+tls://user:password@host:587")
+        expected = "a URL like smtp+tls://user:password@host:587"
+        _bad("idp.E008", name, _scheme(value), expected)
         return dict(_env.email_url_config(default))
 
 
-def finish() -> None:
-    """Raise ImproperlyConfigured with every bad value seen so far, if there was one."""
-    if _problems:
-        problems = "\n".join(_problems)
-        _problems.clear()
-        raise ImproperlyConfigured(problems)
+def refuse_problems(found: Collection[Problem]) -> None:
+    """End this process with the problems as its message, if there are any."""
+    if found:
+        raise SystemExit("\n".join(f"error: {problem.message}" for problem in found))

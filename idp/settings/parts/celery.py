@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from celery.schedules import crontab
+
 from idp.settings import env
 from idp.settings.parts.stores import IDP_HOME, IDP_REDIS_URL
 
@@ -37,7 +39,14 @@ CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(IDP_HOME / "run" / "beat-schedule")
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
-    "clear-sessions": {"task": "idp.tasks.clear_sessions", "schedule": 24 * 3600},
+    # A tick that no worker took is worth nothing once the next one has come.
+    "feeds": {
+        "task": "catalog.tasks.consume_all_feeds",
+        "schedule": 20,
+        "options": {"expires": 20},
+    },
+    "partitions": {"task": "catalog.tasks.keep_partitions", "schedule": crontab("10", "3")},
+    "sessions": {"task": "idp.tasks.clear_sessions", "schedule": crontab("40", "3")},
 }
 
 # The heartbeat of a worker expires after three missed beats; /readyz then says so.

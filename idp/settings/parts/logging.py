@@ -1,6 +1,5 @@
 """Log lines: JSON for machines, coloured text for a developer's terminal."""
 
-import logging.config
 from typing import Any
 
 import structlog
@@ -42,6 +41,10 @@ LOGGING = {
         # Its default handlers would mail administrators and repeat lines in debug mode.
         "django": {"handlers": [], "level": IDP_LOG_LEVEL, "propagate": True},
         "django.server": {"handlers": [], "level": IDP_LOG_LEVEL, "propagate": True},
+        # Two lines for each request, on demand; refusals and errors are written always.
+        "django_structlog": {
+            "level": IDP_LOG_LEVEL if env.flag("IDP_LOG_REQUESTS", False) else "WARNING"
+        },
     },
 }
 

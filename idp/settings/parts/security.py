@@ -6,19 +6,27 @@ from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 
+from catalog.kernel.actors import Role
 from idp.settings import env
+
+
+def local_name(host: str) -> str:
+    """Return how this machine reaches a server bound to `host`, as it stands in a URL."""
+    name = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"[{name}]" if ":" in name else name
+
 
 IDP_HOST = env.text("IDP_HOST", "127.0.0.1")
 IDP_PORT = env.whole("IDP_PORT", 8000, low=0, high=65535)
 # The address people type; an https one turns on everything that only makes sense behind TLS.
-IDP_URL = env.text("IDP_URL", f"http://{IDP_HOST}:{IDP_PORT}").rstrip("/")
+IDP_URL = env.url("IDP_URL", f"http://{local_name(IDP_HOST)}:{IDP_PORT}")
 _public = urlsplit(IDP_URL)
 _https = _public.scheme == "https"
 
 ALLOWED_HOSTS = [
     *(env.listed("IDP_ALLOWED_HOSTS") or ["localhost", "127.0.0.1", "[::1]"]),
-    *([IDP_HOST] if IDP_HOST not in {"0.0.0.0", "::"} else []),  # noqa: S104 - not bound here
-    *([_public.hostname] if _public.hostname else []),
+    local_name(IDP_HOST),
+    _public.hostname or "",
 ]
 CSRF_TRUSTED_ORIGINS = [IDP_URL] if _https else []
 
@@ -77,6 +85,8 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "/accounts/login/"
 LOGIN_REDIRECT_URL = "/"
 IDP_SIGNUP = env.flag("IDP_SIGNUP", False)
+# The role of people who come in by themselves.
+IDP_DEFAULT_ROLE = env.choice("IDP_DEFAULT_ROLE", Role.VIEWER, [role.value for role in Role])
 ACCOUNT_ADAPTER = "idp.accounts.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "username*", "password1*", "password2*"]

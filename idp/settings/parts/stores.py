@@ -35,6 +35,11 @@ CACHES = {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": IDP_REDIS_URL,
         "KEY_PREFIX": "idp",
+        # A Redis that hangs must not hang a page.
+        "OPTIONS": {"socket_connect_timeout": 2, "socket_timeout": 5},
     }
 }
 SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
+
+# How many months of changes stay; 0 keeps all.
+IDP_HISTORY_MONTHS = env.whole("IDP_HISTORY_MONTHS", 0, high=1200)
