@@ -153,7 +153,9 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "descriptor",
-                    catalog.models.fields.OrderedJSONField(blank=True, editable=False, null=True),
+                    catalog.models.fields.OrderedJSONField(
+                        blank=True, editable=False, null=True
+                    ),
                 ),
                 ("location", models.TextField(editable=False, null=True)),
                 ("content_hash", models.BinaryField(max_length=16)),
@@ -309,6 +311,7 @@ class Migration(migrations.Migration):
                 (
                     "definition",
                     models.ForeignKey(
+                        db_constraint=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="+",
                         to="catalog.relationdefinition",
@@ -333,7 +336,9 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="entity",
-            index=models.Index(fields=["blueprint", "updated_at", "id"], name="entity_updated"),
+            index=models.Index(
+                fields=["blueprint", "updated_at", "id"], name="entity_updated"
+            ),
         ),
         migrations.AddIndex(
             model_name="entity",
@@ -360,16 +365,22 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="entity",
-            index=django.contrib.postgres.indexes.GinIndex(fields=["team"], name="entity_team"),
-        ),
-        migrations.AddIndex(
-            model_name="entity",
-            index=django.contrib.postgres.indexes.GinIndex(fields=["search"], name="entity_search"),
+            index=django.contrib.postgres.indexes.GinIndex(
+                fields=["team"], name="entity_team"
+            ),
         ),
         migrations.AddIndex(
             model_name="entity",
             index=django.contrib.postgres.indexes.GinIndex(
-                django.contrib.postgres.indexes.OpClass(models.F("label"), name="gin_trgm_ops"),
+                fields=["search"], name="entity_search"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="entity",
+            index=django.contrib.postgres.indexes.GinIndex(
+                django.contrib.postgres.indexes.OpClass(
+                    models.F("label"), name="gin_trgm_ops"
+                ),
                 name="entity_label",
             ),
         ),

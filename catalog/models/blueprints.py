@@ -27,10 +27,12 @@ class Blueprint(models.Model):
     ownership = OrderedJSONField(null=True, blank=True)
     extra = OrderedJSONField(default=dict, blank=True)
     is_system = models.BooleanField(
-        default=False, help_text="Users and teams: cannot be deleted, written by admins only."
+        default=False,
+        help_text="Users and teams: cannot be deleted, written by admins only.",
     )
     version = models.PositiveIntegerField(
-        default=1, help_text="Rises with each change; compiled validators are cached by it."
+        default=1,
+        help_text="Rises with each change; compiled validators are cached by it.",
     )
     created_at = models.DateTimeField()
     created_by = models.CharField(max_length=300)
@@ -56,7 +58,9 @@ class Blueprint(models.Model):
 class RelationDefinition(models.Model):
     """An edge that entities of a blueprint may have. Without `target` it may lead to any kind."""
 
-    blueprint = models.ForeignKey(Blueprint, models.CASCADE, related_name="relation_definitions")
+    blueprint = models.ForeignKey(
+        Blueprint, models.CASCADE, related_name="relation_definitions"
+    )
     identifier = models.CharField(max_length=100)
     title = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001 - null is not ""
     description = models.TextField(null=True, blank=True)  # noqa: DJ001 - null is not ""

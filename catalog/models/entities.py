@@ -36,10 +36,14 @@ class _Words(Func):
 class _Vector(Func):
     """`to_tsvector` with a weight: both are immutable when the configuration is a constant."""
 
-    template = "setweight(to_tsvector('%(config)s'::regconfig, %(expressions)s), '%(weight)s')"
+    template = (
+        "setweight(to_tsvector('%(config)s'::regconfig, %(expressions)s), '%(weight)s')"
+    )
     output_field = SearchVectorField()
 
-    def __init__(self, expression: models.Expression, *, config: str, weight: str) -> None:
+    def __init__(
+        self, expression: models.Expression, *, config: str, weight: str
+    ) -> None:
         super().__init__(expression, config=config, weight=weight)
 
 
@@ -94,7 +98,10 @@ class Entity(models.Model):
             ),
             _Vector(
                 # a tsvector may hold 1 MB at most; a longer one would refuse the row
-                Left(Coalesce(KeyTextTransform("description", "properties"), Value("")), 100_000),
+                Left(
+                    Coalesce(KeyTextTransform("description", "properties"), Value("")),
+                    100_000,
+                ),
                 config="english",
                 weight="B",
             ),
@@ -108,7 +115,9 @@ class Entity(models.Model):
     class Meta:
         verbose_name_plural = "entities"
         constraints = [
-            models.UniqueConstraint(fields=["blueprint", "identifier"], name="entity_unique"),
+            models.UniqueConstraint(
+                fields=["blueprint", "identifier"], name="entity_unique"
+            ),
         ]
         indexes = [
             models.Index(fields=["identifier"], name="entity_identifier"),
@@ -118,12 +127,19 @@ class Entity(models.Model):
                 F("id"),
                 name="entity_title",
             ),
-            models.Index(fields=["blueprint", "updated_at", "id"], name="entity_updated"),
             models.Index(
-                OpClass(F("datasource"), name="text_pattern_ops"), name="entity_datasource"
+                fields=["blueprint", "updated_at", "id"], name="entity_updated"
+            ),
+            models.Index(
+                OpClass(F("datasource"), name="text_pattern_ops"),
+                name="entity_datasource",
             ),
             HashIndex(fields=["location"], name="entity_location"),
-            GinIndex(fields=["properties"], opclasses=["jsonb_path_ops"], name="entity_properties"),
+            GinIndex(
+                fields=["properties"],
+                opclasses=["jsonb_path_ops"],
+                name="entity_properties",
+            ),
             GinIndex(fields=["team"], name="entity_team"),
             GinIndex(fields=["search"], name="entity_search"),
             GinIndex(OpClass(F("label"), name="gin_trgm_ops"), name="entity_label"),
@@ -142,16 +158,27 @@ class Relation(models.Model):
     """One edge. `target` is null while the thing it names is not in the catalogue (yet)."""
 
     source = models.ForeignKey(Entity, models.CASCADE, related_name="outgoing")
-    definition = models.ForeignKey(RelationDefinition, models.CASCADE, related_name="+")
+    # No constraint in the database: there are few definitions, only blueprint services delete
+    # them, and a check for each of millions of edges would be a third of the cost of writing.
+    definition = models.ForeignKey(
+        RelationDefinition, models.CASCADE, related_name="+", db_constraint=False
+    )
     position = models.PositiveIntegerField(default=0)
     target_blueprint = models.CharField(max_length=100)
     target_identifier = models.CharField(max_length=1000)
-    target = models.ForeignKey(Entity, models.SET_NULL, null=True, related_name="incoming")
+    target = models.ForeignKey(
+        Entity, models.SET_NULL, null=True, related_name="incoming"
+    )
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["source", "definition", "target_blueprint", "target_identifier"],
+                fields=[
+                    "source",
+                    "definition",
+                    "target_blueprint",
+                    "target_identifier",
+                ],
                 name="relation_unique",
             ),
         ]

@@ -21,11 +21,19 @@ from catalog.kernel.errors import (
     NotFound,
     shorten,
 )
-from catalog.kernel.identifiers import check_blueprint_identifier, check_property_identifier
+from catalog.kernel.identifiers import (
+    check_blueprint_identifier,
+    check_property_identifier,
+)
 from catalog.kernel.locks import Lock, hold
 from catalog.models import Blueprint, Entity, RelationDefinition
 from catalog.services import entities
-from catalog.services.blueprint_spec import ANY_TARGET, BlueprintSpec, RelationSpec, parse
+from catalog.services.blueprint_spec import (
+    ANY_TARGET,
+    BlueprintSpec,
+    RelationSpec,
+    parse,
+)
 from catalog.services.entities import EntityDraft, MissingTargets, Mode
 from catalog.services.shapes import compiled
 from catalog.services.system_blueprints import SYSTEM_BLUEPRINTS
@@ -59,7 +67,10 @@ class Impact:
         return any(effect.is_breaking for effect in self.effects)
 
     def as_dict(self) -> dict[str, Any]:
-        return {"breaking": self.is_breaking, "effects": [asdict(e) for e in self.effects]}
+        return {
+            "breaking": self.is_breaking,
+            "effects": [asdict(e) for e in self.effects],
+        }
 
 
 def create_blueprint(document: Mapping[str, Any], *, actor: Actor) -> Blueprint:
@@ -205,12 +216,16 @@ def rename_property(identifier: str, old: str, new: str, *, actor: Actor) -> Blu
         document = blueprint_document(blueprint)
         schema = document["schema"]
         schema["properties"] = _renamed_key(schema["properties"], old, new, "Property")
-        schema["required"] = [new if name == old else name for name in schema["required"]]
+        schema["required"] = [
+            new if name == old else name for name in schema["required"]
+        ]
         blueprint = replace_blueprint(identifier, document, actor=actor, force=True)
         having = Entity.objects.filter(blueprint=blueprint, properties__has_key=old)
         _merge(
             (
-                EntityDraft(identifier, one, properties={old: None, new: properties[old]})
+                EntityDraft(
+                    identifier, one, properties={old: None, new: properties[old]}
+                )
                 for one, properties in having.values_list("identifier", "properties")
             ),
             actor,
@@ -227,9 +242,9 @@ def rename_relation(identifier: str, old: str, new: str, *, actor: Actor) -> Blu
         before = deepcopy(blueprint_document(blueprint))
         _renamed_key(before["relations"], old, new, "Relation")
         values = list(
-            Entity.objects.filter(blueprint=blueprint, relations__has_key=old).values_list(
-                "identifier", "relations"
-            )
+            Entity.objects.filter(
+                blueprint=blueprint, relations__has_key=old
+            ).values_list("identifier", "relations")
         )
         for mirror in blueprint.mirror_properties.values():
             first, _, rest = mirror["path"].partition(".")
@@ -262,7 +277,9 @@ def rename_mirror(identifier: str, old: str, new: str, *, actor: Actor) -> Bluep
         return replace_blueprint(identifier, document, actor=actor, force=True)
 
 
-def ensure_blueprints(documents: Mapping[str, Mapping[str, Any]], *, actor: Actor) -> list[str]:
+def ensure_blueprints(
+    documents: Mapping[str, Mapping[str, Any]], *, actor: Actor
+) -> list[str]:
     """Create those of `documents` (by identifier) that do not exist; returns their identifiers.
 
     They may refer to each other: relations are added once all of them are there.
@@ -280,7 +297,9 @@ def ensure_blueprints(documents: Mapping[str, Mapping[str, Any]], *, actor: Acto
         for identifier in missing:
             if documents[identifier].get("relations"):
                 patch_blueprint(
-                    identifier, {"relations": documents[identifier]["relations"]}, actor=actor
+                    identifier,
+                    {"relations": documents[identifier]["relations"]},
+                    actor=actor,
                 )
     return missing
 
@@ -299,7 +318,8 @@ def blueprint_document(blueprint: Blueprint) -> dict[str, Any]:
         "description": blueprint.description,
         "schema": {"properties": {}, "required": [], **blueprint.schema},
         "relations": {
-            name: relation.document() for name, relation in _relations_of(blueprint).items()
+            name: relation.document()
+            for name, relation in _relations_of(blueprint).items()
         },
         "mirrorProperties": blueprint.mirror_properties,
         "calculationProperties": blueprint.calculation_properties,
@@ -353,7 +373,9 @@ def _save(blueprint: Blueprint, actor: Actor, now: datetime) -> None:
 
 
 def _save_relations(blueprint: Blueprint, spec: BlueprintSpec) -> None:
-    wanted = {relation.target for relation in spec.relations.values() if relation.target}
+    wanted = {
+        relation.target for relation in spec.relations.values() if relation.target
+    }
     targets = {b.identifier: b for b in Blueprint.objects.filter(identifier__in=wanted)}
     for name, relation in spec.relations.items():
         if relation.target and relation.target not in targets:
@@ -390,21 +412,34 @@ def _save_relations(blueprint: Blueprint, spec: BlueprintSpec) -> None:
         ],
         update_conflicts=True,
         unique_fields=["blueprint", "identifier"],
-        update_fields=["title", "description", "target", "many", "required", "position"],
+        update_fields=[
+            "title",
+            "description",
+            "target",
+            "many",
+            "required",
+            "position",
+        ],
     )
     # what was prefetched is no longer true
-    getattr(blueprint, "_prefetched_objects_cache", {}).pop("relation_definitions", None)
+    getattr(blueprint, "_prefetched_objects_cache", {}).pop(
+        "relation_definitions", None
+    )
 
 
 def _rewrite_relations(
-    blueprint: Blueprint, old: dict[str, RelationSpec], spec: BlueprintSpec, actor: Actor
+    blueprint: Blueprint,
+    old: dict[str, RelationSpec],
+    spec: BlueprintSpec,
+    actor: Actor,
 ) -> None:
     """Bring stored relation values into the form the new definitions ask for."""
     new = spec.relations
     changed = [
         name
         for name, relation in old.items()
-        if name not in new or (relation.target, relation.many) != (new[name].target, new[name].many)
+        if name not in new
+        or (relation.target, relation.many) != (new[name].target, new[name].many)
     ]
     if not changed:
         return
@@ -487,9 +522,15 @@ def _check_system(blueprint: Blueprint, spec: BlueprintSpec) -> None:
     if not blueprint.is_system:
         return
     own = SYSTEM_BLUEPRINTS[blueprint.identifier]
-    kept_properties = own["schema"]["properties"].keys() <= spec.schema["properties"].keys()
+    kept_properties = (
+        own["schema"]["properties"].keys() <= spec.schema["properties"].keys()
+    )
     kept_relations = own["relations"].keys() <= spec.relations.keys()
-    if spec.identifier != blueprint.identifier or not kept_properties or not kept_relations:
+    if (
+        spec.identifier != blueprint.identifier
+        or not kept_properties
+        or not kept_relations
+    ):
         raise InvalidBlueprint(
             f'Blueprint "{blueprint.identifier}" is part of the system: it can be extended, but '
             "not renamed, and its own properties and relations must stay",
@@ -541,12 +582,18 @@ def _schema_effects(blueprint: Blueprint, spec: BlueprintSpec) -> Iterator[Effec
         )
 
 
-def _removed_property_effects(blueprint: Blueprint, spec: BlueprintSpec) -> Iterator[Effect]:
+def _removed_property_effects(
+    blueprint: Blueprint, spec: BlueprintSpec
+) -> Iterator[Effect]:
     for name in blueprint.properties:
         if name not in spec.schema["properties"]:
             having = blueprint.entities.filter(properties__has_key=name)
             if effect := _effect(
-                having, "hidden_values", name, "values stay stored, but are no longer shown", False
+                having,
+                "hidden_values",
+                name,
+                "values stay stored, but are no longer shown",
+                False,
             ):
                 yield effect
 
@@ -557,10 +604,15 @@ def _relation_effects(blueprint: Blueprint, spec: BlueprintSpec) -> Iterator[Eff
         new = spec.relations.get(name)
         effect = None
         if new is None:
-            effect = _effect(having, "lost_relations", name, "these relations are removed")
+            effect = _effect(
+                having, "lost_relations", name, "these relations are removed"
+            )
         elif new.target is not None and new.target != old.target:
             effect = _effect(
-                having, "retargeted", name, f"these relations will point to {new.target}"
+                having,
+                "retargeted",
+                name,
+                f"these relations will point to {new.target}",
             )
         elif old.many and not new.many:
             several = having.filter(**{f"relations__{name}__1__isnull": False})
@@ -570,14 +622,18 @@ def _relation_effects(blueprint: Blueprint, spec: BlueprintSpec) -> Iterator[Eff
     for name, new in spec.relations.items():
         if new.required:
             lacking = blueprint.entities.exclude(relations__has_key=name)
-            if effect := _effect(lacking, "required", name, "the required relation is missing"):
+            if effect := _effect(
+                lacking, "required", name, "the required relation is missing"
+            ):
                 yield effect
 
 
 def _effect(
     queryset: Any, kind: str, path: str, message: str, is_breaking: bool = True
 ) -> Effect | None:
-    examples = tuple(queryset.order_by("pk").values_list("identifier", flat=True)[:EXAMPLES])
+    examples = tuple(
+        queryset.order_by("pk").values_list("identifier", flat=True)[:EXAMPLES]
+    )
     if not examples:
         return None
     return Effect(kind, path, message, queryset.count(), examples, is_breaking)
@@ -596,7 +652,9 @@ def _breaking(blueprint: Blueprint, impact: Impact) -> BreakingChange:
     )
 
 
-def _renamed_key(mapping: dict[str, Any], old: str, new: str, what: str) -> dict[str, Any]:
+def _renamed_key(
+    mapping: dict[str, Any], old: str, new: str, what: str
+) -> dict[str, Any]:
     if old not in mapping:
         raise NotFound.of(what, old)
     if new != old and new in mapping:

@@ -174,11 +174,16 @@ class _Item:
     @property
     def new_targets(self) -> list[tuple[Definition, str, str]]:
         """The edges to check: a merge does not answer for those that dangled before."""
-        old = self.stored.content["relations"] if self.stored and self.stored.content else {}
+        old = (
+            self.stored.content["relations"]
+            if self.stored and self.stored.content
+            else {}
+        )
         return [
             edge
             for edge in self.targets
-            if old.get(edge[0].identifier) != self.content["relations"][edge[0].identifier]
+            if old.get(edge[0].identifier)
+            != self.content["relations"][edge[0].identifier]
         ]
 
     @property
@@ -213,7 +218,7 @@ _CONTENT_COLUMNS = "title icon team properties relations descriptor location".sp
 
 _FETCH_KEYS = """
 SELECT e.blueprint_id, e.identifier, e.id, e.content_hash, e.datasource
-FROM unnest(%s::bigint[], %s::text[]) AS k(blueprint_id, identifier)
+FROM json_to_recordset(%s::json) AS k(blueprint_id bigint, identifier text)
 JOIN catalog_entity e ON e.blueprint_id = k.blueprint_id AND e.identifier = k.identifier
 """
 
@@ -249,7 +254,7 @@ FROM json_to_recordset(%s::json) AS r(s bigint, d bigint, p int, tb text, ti tex
 
 _MEND = """
 UPDATE catalog_relation r SET target_id = k.id
-FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS k(id, blueprint, identifier)
+FROM json_to_recordset(%s::json) AS k(id bigint, blueprint text, identifier text)
 WHERE r.target_id IS NULL
   AND r.target_blueprint = k.blueprint AND r.target_identifier = k.identifier
 """
@@ -278,7 +283,11 @@ def apply(
     if len(drafts) > MAX_BATCH:
         raise LimitExceeded(
             f"A batch has {len(drafts)} entities; expected at most {MAX_BATCH}",
-            details={"field": "entities", "value": len(drafts), "expected": f"<= {MAX_BATCH}"},
+            details={
+                "field": "entities",
+                "value": len(drafts),
+                "expected": f"<= {MAX_BATCH}",
+            },
         )
     door = _Door(
         mode=Mode(mode),
@@ -312,7 +321,9 @@ def delete(
     )
 
 
-def restore(deleted: Sequence[tuple[str, str, dict[str, Any]]], *, actor: Actor) -> ApplyResult:
+def restore(
+    deleted: Sequence[tuple[str, str, dict[str, Any]]], *, actor: Actor
+) -> ApplyResult:
     """Bring back deleted entities from (blueprint, identifier, `before` of the deletion)."""
     drafts = [
         EntityDraft(
@@ -322,10 +333,14 @@ def restore(deleted: Sequence[tuple[str, str, dict[str, Any]]], *, actor: Actor)
         )
         for blueprint, identifier, before in deleted
     ]
-    return apply(drafts, mode=Mode.CREATE, actor=actor, missing_targets=MissingTargets.DANGLE)
+    return apply(
+        drafts, mode=Mode.CREATE, actor=actor, missing_targets=MissingTargets.DANGLE
+    )
 
 
-def rename(blueprint: str, identifier: str, new_identifier: str, *, actor: Actor) -> int:
+def rename(
+    blueprint: str, identifier: str, new_identifier: str, *, actor: Actor
+) -> int:
     """Give an entity another identifier; edges to it follow. Returns its pk.
 
     Raises NotFound, AlreadyExists, InvalidInput.
@@ -387,7 +402,9 @@ def lock_everything() -> None:
 def rename_target_blueprint(old: str, new: str, *, actor: Actor) -> None:
     """Let edges follow a blueprint that was renamed; the caller holds `lock_everything`."""
     with connection.cursor() as cursor:
-        _rename_targets(cursor, "r.target_blueprint = %s", [old], actor=actor, new_blueprint=new)
+        _rename_targets(
+            cursor, "r.target_blueprint = %s", [old], actor=actor, new_blueprint=new
+        )
 
 
 def content_hash(content: dict[str, Any]) -> bytes:
@@ -434,7 +451,9 @@ class _Door:
                 self._identify(item)
             for round_ in _rounds(items):
                 self._apply_round(round_)
-            if self.dry_run or (self.all_or_nothing and any(item.error for item in items)):
+            if self.dry_run or (
+                self.all_or_nothing and any(item.error for item in items)
+            ):
                 transaction.set_rollback(True)
         if self.all_or_nothing and any(item.error for item in items):
             for item in items:
@@ -447,7 +466,9 @@ class _Door:
                     blueprint=item.draft.blueprint,
                     identifier=item.identifier,
                     status=item.status,
-                    pk=None if self.dry_run and item.status is Status.CREATED else item.pk,
+                    pk=None
+                    if self.dry_run and item.status is Status.CREATED
+                    else item.pk,
                     error=item.error,
                 )
                 for item in items
@@ -498,13 +519,17 @@ class _Door:
             self._write(sorted(changed, key=lambda item: item.key))
 
     def _fetch(self, items: list[_Item]) -> None:
-        by_key = {(item.shape.pk, item.identifier): item for item in items if item.shape}
+        by_key = {
+            (item.shape.pk, item.identifier): item for item in items if item.shape
+        }
         if not by_key:
             return
         with connection.cursor() as cursor:
-            cursor.execute(_FETCH_KEYS, _columns(by_key))
+            cursor.execute(_FETCH_KEYS, [_keys_json("blueprint_id", by_key)])
             for blueprint_pk, identifier, pk, digest, datasource in cursor.fetchall():
-                by_key[blueprint_pk, identifier].stored = _Stored(pk, bytes(digest), datasource)
+                by_key[blueprint_pk, identifier].stored = _Stored(
+                    pk, bytes(digest), datasource
+                )
         if self.mode is Mode.MERGE:
             _fetch_content([item.stored for item in items if item.stored])
 
@@ -516,7 +541,11 @@ class _Door:
             raise NotFound.of("Entity", item.identifier)
         if stored and self.mode is Mode.CREATE:
             raise _already_exists(shape.identifier, item.identifier)
-        if stored and draft.if_hash is not None and draft.if_hash != stored.content_hash:
+        if (
+            stored
+            and draft.if_hash is not None
+            and draft.if_hash != stored.content_hash
+        ):
             raise Conflict(
                 f'Entity "{shorten(item.identifier)}" was changed by someone else meanwhile',
                 hint="Load it again and repeat the change.",
@@ -556,7 +585,9 @@ class _Door:
 
     def _resolve_targets(self, changed: list[_Item]) -> list[_Item]:
         """Find the targets of all edges; returns the stubs to create for missing ones."""
-        wanted = {(b, i) for item in changed for _, b, i in item.targets} - self.ids.keys()
+        wanted = {
+            (b, i) for item in changed for _, b, i in item.targets
+        } - self.ids.keys()
         keys = [
             (self.shapes[blueprint].pk, identifier)
             for blueprint, identifier in sorted(wanted)
@@ -565,7 +596,7 @@ class _Door:
         if keys:
             names = {shape.pk: shape.identifier for shape in self.shapes.values()}
             with connection.cursor() as cursor:
-                cursor.execute(_FETCH_KEYS, _columns(keys))
+                cursor.execute(_FETCH_KEYS, [_keys_json("blueprint_id", keys)])
                 for blueprint_pk, identifier, pk, _, _ in cursor.fetchall():
                     self.ids[names[blueprint_pk], identifier] = pk
         if self.missing_targets is MissingTargets.DANGLE:
@@ -584,7 +615,9 @@ class _Door:
                     self._handle_missing(item, missing, stubs)
             if {item.key for item in changed if item.is_changed} == coming:
                 break
-        needed = {(b, i) for item in changed if item.is_changed for _, b, i in item.targets}
+        needed = {
+            (b, i) for item in changed if item.is_changed for _, b, i in item.targets
+        }
         made = [stub for key, stub in stubs.items() if key in needed]
         self.created_targets += [stub.key for stub in made]
         return made
@@ -646,7 +679,10 @@ class _Door:
             created = [item for item in changed if item.status is Status.CREATED]
             _mend(cursor, [(item.pk, *item.key) for item in created if item.pk])
         feed.record(
-            [_record(item) for item in changed], actor=self.actor, at=self.now, run=self.run
+            [_record(item) for item in changed],
+            actor=self.actor,
+            at=self.now,
+            run=self.run,
         )
 
     def _upsert(self, cursor: Any, changed: list[_Item]) -> None:
@@ -686,7 +722,9 @@ class _Door:
         ]
         old = [item.stored.pk for item in moved if item.stored]
         if old:
-            cursor.execute("DELETE FROM catalog_relation WHERE source_id = ANY(%s)", [old])
+            cursor.execute(
+                "DELETE FROM catalog_relation WHERE source_id = ANY(%s)", [old]
+            )
         edges = [
             {
                 "s": item.pk,
@@ -720,7 +758,9 @@ def _rounds(items: list[_Item]) -> Iterable[list[_Item]]:
         pending = later
 
 
-def _content(draft: EntityDraft, shape: Shape, old: dict[str, Any] | None) -> dict[str, Any]:
+def _content(
+    draft: EntityDraft, shape: Shape, old: dict[str, Any] | None
+) -> dict[str, Any]:
     """The full new content: of the draft alone, or of the draft over what is stored."""
     base: dict[str, Any] = old or {
         "title": None,
@@ -740,7 +780,9 @@ def _content(draft: EntityDraft, shape: Shape, old: dict[str, Any] | None) -> di
     if old is not None:
         kept = {k: v for k, v in old["relations"].items() if k in shape.definitions}
         relations = {**kept, **relations}
-    relations = {name: value for name, value in relations.items() if value not in (None, [])}
+    relations = {
+        name: value for name, value in relations.items() if value not in (None, [])
+    }
     for name, definition in shape.definitions.items():
         if definition.required and name not in relations:
             raise InvalidEntity(
@@ -782,7 +824,9 @@ def _relations(values: dict[str, Any], shape: Shape) -> dict[str, Any]:
             checked[name] = None
         elif definition.many:
             many = [value] if isinstance(value, str) else value
-            if not isinstance(many, list) or not all(isinstance(v, str) and v for v in many):
+            if not isinstance(many, list) or not all(
+                isinstance(v, str) and v for v in many
+            ):
                 raise _wrong_relation(name, value, "a list of identifiers")
             checked[name] = list(dict.fromkeys(many))
         elif isinstance(value, str) and value:
@@ -792,7 +836,9 @@ def _relations(values: dict[str, Any], shape: Shape) -> dict[str, Any]:
     return checked
 
 
-def _targets(relations: dict[str, Any], shape: Shape) -> list[tuple[Definition, str, str]]:
+def _targets(
+    relations: dict[str, Any], shape: Shape
+) -> list[tuple[Definition, str, str]]:
     """The edges that relation values stand for: (definition, target blueprint, identifier)."""
     edges = []
     for name, value in relations.items():
@@ -839,7 +885,9 @@ def _record(item: _Item) -> feed.Record:
     if item.stored and item.stored.content is not None:
         before, after = changed_parts(item.stored.content, item.content)
     action = feed.UPDATE if item.stored else feed.CREATE
-    return feed.Record(action, MODEL, item.identifier, item.draft.blueprint, item.pk, before, after)
+    return feed.Record(
+        action, MODEL, item.identifier, item.draft.blueprint, item.pk, before, after
+    )
 
 
 def changed_parts(
@@ -852,7 +900,11 @@ def changed_parts(
         if old[key] == new[key]:
             continue
         if key in ("properties", "relations"):
-            names = [n for n in {**old[key], **new[key]} if old[key].get(n) != new[key].get(n)]
+            names = [
+                n
+                for n in {**old[key], **new[key]}
+                if old[key].get(n) != new[key].get(n)
+            ]
             before[key] = {n: old[key][n] for n in names if n in old[key]}
             after[key] = {n: new[key][n] for n in names if n in new[key]}
         else:
@@ -881,7 +933,8 @@ def _loaded(values: Sequence[Any]) -> dict[str, Any]:
 def _mend(cursor: Any, created: list[tuple[int, str, str]]) -> None:
     """Point dangling edges at the entities that have just appeared."""
     if created:
-        cursor.execute(_MEND, [list(column) for column in zip(*created, strict=True)])
+        rows = [{"id": pk, "blueprint": b, "identifier": i} for pk, b, i in created]
+        cursor.execute(_MEND, [orjson.dumps(rows).decode()])
 
 
 def _delete(
@@ -901,10 +954,10 @@ def _delete(
                 },
             )
         cursor.execute(
-            "SELECT e.id FROM unnest(%s::text[], %s::text[]) AS k(blueprint, identifier) "
+            "SELECT e.id FROM json_to_recordset(%s::json) AS k(blueprint text, identifier text) "
             "JOIN catalog_blueprint b ON b.identifier = k.blueprint "
             "JOIN catalog_entity e ON e.blueprint_id = b.id AND e.identifier = k.identifier",
-            _columns(keys),
+            [_keys_json("blueprint", keys)],
         )
         wanted = {row[0] for row in cursor.fetchall()}
         wanted |= _dependents(cursor, wanted, may_delete=delete_dependents)
@@ -917,13 +970,16 @@ def _delete(
         rows = cursor.fetchall()
         pks = [row[0] for row in rows]
         cursor.execute(
-            "UPDATE catalog_relation SET target_id = NULL WHERE target_id = ANY(%s)", [pks]
+            "UPDATE catalog_relation SET target_id = NULL WHERE target_id = ANY(%s)",
+            [pks],
         )
         cursor.execute("DELETE FROM catalog_relation WHERE source_id = ANY(%s)", [pks])
         cursor.execute("DELETE FROM catalog_entity WHERE id = ANY(%s)", [pks])
         feed.record(
             [
-                feed.Record(feed.DELETE, MODEL, identifier, blueprint, pk, _loaded(values), None)
+                feed.Record(
+                    feed.DELETE, MODEL, identifier, blueprint, pk, _loaded(values), None
+                )
                 for pk, blueprint, identifier, *values in rows
             ],
             actor=actor,
@@ -984,14 +1040,27 @@ def _rename_targets(
         params,
     )
     values: dict[tuple[str, str], dict[str, Any]] = {}
-    for _, blueprint, source, name, is_any, old_blueprint, old_identifier, value in cursor:
+    for (
+        _,
+        blueprint,
+        source,
+        name,
+        is_any,
+        old_blueprint,
+        old_identifier,
+        value,
+    ) in cursor:
         relations = values.setdefault((blueprint, source), {})
-        current = relations.get(name, orjson.loads(value) if isinstance(value, str) else value)
+        current = relations.get(
+            name, orjson.loads(value) if isinstance(value, str) else value
+        )
         old = f"{old_blueprint}:{old_identifier}" if is_any else old_identifier
         identifier = new_identifier or old_identifier
         new = f"{new_blueprint or old_blueprint}:{identifier}" if is_any else identifier
         relations[name] = (
-            [new if v == old else v for v in current] if isinstance(current, list) else new
+            [new if v == old else v for v in current]
+            if isinstance(current, list)
+            else new
         )
     if new_blueprint:
         cursor.execute(
@@ -1016,9 +1085,9 @@ def _rename_targets(
         )
 
 
-def _columns(keys: Iterable[tuple[Any, str]]) -> list[list[Any]]:
-    pairs = list(keys)
-    return [[pair[0] for pair in pairs], [pair[1] for pair in pairs]]
+def _keys_json(first: str, keys: Iterable[tuple[Any, str]]) -> str:
+    """Keys for `json_to_recordset`: quicker to pass than arrays, which are quoted one by one."""
+    return orjson.dumps([{first: one, "identifier": two} for one, two in keys]).decode()
 
 
 def _retrying(work: Callable[[], _T]) -> _T:
@@ -1027,7 +1096,10 @@ def _retrying(work: Callable[[], _T]) -> _T:
         try:
             return work()
         except OperationalError as error:
-            if not isinstance(error.__cause__, DeadlockDetected) or connection.in_atomic_block:
+            if (
+                not isinstance(error.__cause__, DeadlockDetected)
+                or connection.in_atomic_block
+            ):
                 raise
     return work()
 
@@ -1046,7 +1118,11 @@ def _mapping(value: Any, field_name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidEntity(
             f"{field_name} must be an object, not {shorten(value)}",
-            details={"field": field_name, "value": shorten(value), "expected": "an object"},
+            details={
+                "field": field_name,
+                "value": shorten(value),
+                "expected": "an object",
+            },
         )
     return value
 
@@ -1058,7 +1134,11 @@ def _text_or_none(value: Any, field_name: str, limit: int) -> str | None:
         expected = f"text of at most {limit} characters"
         raise InvalidEntity(
             f"{field_name} must be {expected}, not {shorten(value)}",
-            details={"field": field_name, "value": shorten(value), "expected": expected},
+            details={
+                "field": field_name,
+                "value": shorten(value),
+                "expected": expected,
+            },
         )
     check_byte_length(value, field_name)
     return value
@@ -1068,10 +1148,16 @@ def _team(value: Any) -> list[str]:
     if value is None:
         return []
     teams = [value] if isinstance(value, str) else value
-    if not isinstance(teams, list | tuple) or not all(isinstance(t, str) and t for t in teams):
+    if not isinstance(teams, list | tuple) or not all(
+        isinstance(t, str) and t for t in teams
+    ):
         raise InvalidEntity(
             f"team must be a team or a list of teams, not {shorten(value)}",
-            details={"field": "team", "value": shorten(value), "expected": "list of text"},
+            details={
+                "field": "team",
+                "value": shorten(value),
+                "expected": "list of text",
+            },
         )
     for team in teams:
         check_byte_length(team, "team")
@@ -1081,7 +1167,11 @@ def _team(value: Any) -> list[str]:
 def _wrong_relation(name: str, value: Any, expected: str) -> InvalidInput:
     return InvalidEntity(
         f'relation "{name}" must be {expected}, not {shorten(value)}',
-        details={"field": f"relations.{name}", "value": shorten(value), "expected": expected},
+        details={
+            "field": f"relations.{name}",
+            "value": shorten(value),
+            "expected": expected,
+        },
     )
 
 
@@ -1089,5 +1179,9 @@ def _already_exists(blueprint: str, identifier: str) -> AlreadyExists:
     return AlreadyExists(
         f'Entity "{shorten(identifier)}" of blueprint "{blueprint}" exists already',
         hint="Use upsert to change it.",
-        details={"resource": "Entity", "with": "identifier", "value": shorten(identifier)},
+        details={
+            "resource": "Entity",
+            "with": "identifier",
+            "value": shorten(identifier),
+        },
     )
