@@ -26,6 +26,13 @@ def _numbered(redis_url: str, number: int) -> str:
     return urlsplit(redis_url)._replace(path=f"/{number}").geturl()
 
 
+def _load_settings() -> None:
+    """Read the settings now: pytest-django sets Django up after this, so tests import models."""
+    from django.conf import settings
+
+    assert settings.INSTALLED_APPS
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     # Whatever the developer's own shell names must not be touched by tests.
@@ -34,6 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if worker is not None:
         number = 1 + int(worker.removeprefix("gw"))
         os.environ["REDIS_URL"] = _numbered(os.environ["REDIS_URL"], number)
+        _load_settings()
         return
     for variable in [name for name in os.environ if name.startswith("IDP_")]:
         if not variable.startswith("IDP_TEST_"):
@@ -46,6 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
     home = tempfile.mkdtemp(prefix="idp-test-")
     os.environ["IDP_HOME"] = home
     if config.option.collectonly:
+        _load_settings()
         return
     engines = embedded.attach(Path(home), ephemeral=True)
     try:
@@ -54,6 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from error
     config.stash[_ENGINES] = engines
     os.environ.update(engines.urls)
+    _load_settings()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
