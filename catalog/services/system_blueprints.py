@@ -21,7 +21,11 @@ SYSTEM_BLUEPRINTS: dict[str, dict[str, Any]] = {
             "properties": {
                 "email": {"type": "string", "title": "E-mail", "format": "email"},
                 "displayName": {"type": "string", "title": "Display name"},
-                "description": {"type": "string", "title": "Description", "format": "markdown"},
+                "description": {
+                    "type": "string",
+                    "title": "Description",
+                    "format": "markdown",
+                },
                 "picture": {"type": "string", "title": "Picture", "format": "url"},
                 "status": {
                     "type": "string",
@@ -50,7 +54,11 @@ SYSTEM_BLUEPRINTS: dict[str, dict[str, Any]] = {
         "description": "A group of people that owns things.",
         "schema": {
             "properties": {
-                "description": {"type": "string", "title": "Description", "format": "markdown"},
+                "description": {
+                    "type": "string",
+                    "title": "Description",
+                    "format": "markdown",
+                },
                 "type": {"type": "string", "title": "Type"},
                 "email": {"type": "string", "title": "E-mail", "format": "email"},
                 "picture": {"type": "string", "title": "Picture", "format": "url"},
@@ -59,9 +67,24 @@ SYSTEM_BLUEPRINTS: dict[str, dict[str, Any]] = {
             "required": [],
         },
         "relations": {
-            "parent": {"title": "Parent", "target": TEAM, "many": False, "required": False},
-            "children": {"title": "Subteams", "target": TEAM, "many": True, "required": False},
-            "members": {"title": "Members", "target": USER, "many": True, "required": False},
+            "parent": {
+                "title": "Parent",
+                "target": TEAM,
+                "many": False,
+                "required": False,
+            },
+            "children": {
+                "title": "Subteams",
+                "target": TEAM,
+                "many": True,
+                "required": False,
+            },
+            "members": {
+                "title": "Members",
+                "target": USER,
+                "many": True,
+                "required": False,
+            },
         },
     },
 }
