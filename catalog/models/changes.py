@@ -14,6 +14,9 @@ class Change(models.Model):
     order. The table is partitioned by month of `at`; see `catalog.kernel.feed`.
     """
 
+    ENTITY = "entity"  # values of `model`; other apps use their own words
+    BLUEPRINT = "blueprint"
+
     id = models.BigAutoField(primary_key=True)
     at = models.DateTimeField()
     transaction = models.BigIntegerField()

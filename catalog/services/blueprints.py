@@ -26,7 +26,7 @@ from catalog.kernel.identifiers import (
     check_property_identifier,
 )
 from catalog.kernel.locks import Lock, hold
-from catalog.models import Blueprint, Entity, RelationDefinition
+from catalog.models import Blueprint, Change, Entity, RelationDefinition
 from catalog.services import entities
 from catalog.services.blueprint_spec import (
     ANY_TARGET,
@@ -38,7 +38,6 @@ from catalog.services.entities import EntityDraft, MissingTargets, Mode
 from catalog.services.shapes import compiled
 from catalog.services.system_blueprints import SYSTEM_BLUEPRINTS
 
-MODEL = "blueprint"
 EXAMPLES = 5
 
 
@@ -681,7 +680,7 @@ def _record(
         [
             feed.Record(
                 action,
-                MODEL,
+                Change.BLUEPRINT,
                 blueprint.identifier,
                 blueprint.identifier,
                 blueprint.pk,

@@ -41,11 +41,11 @@ from catalog.kernel.identifiers import (
 )
 from catalog.kernel.locks import Lock
 from catalog.kernel.schema import check_json
+from catalog.models import Change
 from catalog.services.shapes import Definition, Shape, load_shapes
 
 MAX_BATCH: Final = 5000
 ANY: Final = None  # target of a relation that may lead to any kind
-MODEL: Final = "entity"
 
 _T = TypeVar("_T")
 
@@ -375,7 +375,7 @@ def rename(
             [
                 feed.Record(
                     feed.RENAME,
-                    MODEL,
+                    Change.ENTITY,
                     new_identifier,
                     blueprint,
                     pk,
