@@ -45,17 +45,13 @@ def make_entity(
     """A new entity; `parts` are those of `EntityDraft`. Raises what the draft is rejected for."""
     name = blueprint if isinstance(blueprint, str) else blueprint.identifier
     draft = EntityDraft(name, identifier or f"thing-{next(_numbers)}", **parts)
-    [item] = apply(
-        [draft], mode=Mode.CREATE, actor=actor, missing_targets=missing_targets
-    ).items
+    [item] = apply([draft], mode=Mode.CREATE, actor=actor, missing_targets=missing_targets).items
     if item.error:
         raise item.error
     return Entity.objects.select_related("blueprint").get(pk=item.pk)
 
 
-def make_user(
-    username: str | None = None, *, role: Role = Role.MEMBER, **fields: Any
-) -> User:
+def make_user(username: str | None = None, *, role: Role = Role.MEMBER, **fields: Any) -> User:
     """A user who can log in with `PASSWORD`."""
     username = username or f"user{next(_numbers)}"
     fields = {"email": f"{username}@example.com", "password": PASSWORD, **fields}

@@ -153,9 +153,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "descriptor",
-                    catalog.models.fields.OrderedJSONField(
-                        blank=True, editable=False, null=True
-                    ),
+                    catalog.models.fields.OrderedJSONField(blank=True, editable=False, null=True),
                 ),
                 ("location", models.TextField(editable=False, null=True)),
                 ("content_hash", models.BinaryField(max_length=16)),
@@ -336,9 +334,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="entity",
-            index=models.Index(
-                fields=["blueprint", "updated_at", "id"], name="entity_updated"
-            ),
+            index=models.Index(fields=["blueprint", "updated_at", "id"], name="entity_updated"),
         ),
         migrations.AddIndex(
             model_name="entity",
@@ -365,22 +361,16 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="entity",
-            index=django.contrib.postgres.indexes.GinIndex(
-                fields=["team"], name="entity_team"
-            ),
+            index=django.contrib.postgres.indexes.GinIndex(fields=["team"], name="entity_team"),
+        ),
+        migrations.AddIndex(
+            model_name="entity",
+            index=django.contrib.postgres.indexes.GinIndex(fields=["search"], name="entity_search"),
         ),
         migrations.AddIndex(
             model_name="entity",
             index=django.contrib.postgres.indexes.GinIndex(
-                fields=["search"], name="entity_search"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="entity",
-            index=django.contrib.postgres.indexes.GinIndex(
-                django.contrib.postgres.indexes.OpClass(
-                    models.F("label"), name="gin_trgm_ops"
-                ),
+                django.contrib.postgres.indexes.OpClass(models.F("label"), name="gin_trgm_ops"),
                 name="entity_label",
             ),
         ),

@@ -58,9 +58,7 @@ class Blueprint(models.Model):
 class RelationDefinition(models.Model):
     """An edge that entities of a blueprint may have. Without `target` it may lead to any kind."""
 
-    blueprint = models.ForeignKey(
-        Blueprint, models.CASCADE, related_name="relation_definitions"
-    )
+    blueprint = models.ForeignKey(Blueprint, models.CASCADE, related_name="relation_definitions")
     identifier = models.CharField(max_length=100)
     title = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001 - null is not ""
     description = models.TextField(null=True, blank=True)  # noqa: DJ001 - null is not ""

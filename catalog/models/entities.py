@@ -36,14 +36,10 @@ class _Words(Func):
 class _Vector(Func):
     """`to_tsvector` with a weight: both are immutable when the configuration is a constant."""
 
-    template = (
-        "setweight(to_tsvector('%(config)s'::regconfig, %(expressions)s), '%(weight)s')"
-    )
+    template = "setweight(to_tsvector('%(config)s'::regconfig, %(expressions)s), '%(weight)s')"
     output_field = SearchVectorField()
 
-    def __init__(
-        self, expression: models.Expression, *, config: str, weight: str
-    ) -> None:
+    def __init__(self, expression: models.Expression, *, config: str, weight: str) -> None:
         super().__init__(expression, config=config, weight=weight)
 
 
@@ -115,9 +111,7 @@ class Entity(models.Model):
     class Meta:
         verbose_name_plural = "entities"
         constraints = [
-            models.UniqueConstraint(
-                fields=["blueprint", "identifier"], name="entity_unique"
-            ),
+            models.UniqueConstraint(fields=["blueprint", "identifier"], name="entity_unique"),
         ]
         indexes = [
             models.Index(fields=["identifier"], name="entity_identifier"),
@@ -127,9 +121,7 @@ class Entity(models.Model):
                 F("id"),
                 name="entity_title",
             ),
-            models.Index(
-                fields=["blueprint", "updated_at", "id"], name="entity_updated"
-            ),
+            models.Index(fields=["blueprint", "updated_at", "id"], name="entity_updated"),
             models.Index(
                 OpClass(F("datasource"), name="text_pattern_ops"),
                 name="entity_datasource",
@@ -166,9 +158,7 @@ class Relation(models.Model):
     position = models.PositiveIntegerField(default=0)
     target_blueprint = models.CharField(max_length=100)
     target_identifier = models.CharField(max_length=1000)
-    target = models.ForeignKey(
-        Entity, models.SET_NULL, null=True, related_name="incoming"
-    )
+    target = models.ForeignKey(Entity, models.SET_NULL, null=True, related_name="incoming")
 
     class Meta:
         constraints = [

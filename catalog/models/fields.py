@@ -16,9 +16,7 @@ class OrderedJSONField(models.JSONField):
     def db_type(self, connection: Any) -> str:
         return "json"
 
-    def get_db_prep_value(
-        self, value: Any, connection: Any, prepared: bool = False
-    ) -> Any:
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
         if value is None or hasattr(value, "as_sql"):
             return value
         return Json(value)

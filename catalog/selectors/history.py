@@ -45,9 +45,7 @@ class TimelineEntry:
 
 def timeline(entity: Entity, *, limit: int = 50) -> list[TimelineEntry]:
     """The newest changes of an entity first."""
-    rows = Change.objects.filter(model=Change.ENTITY, object_id=entity.pk).order_by(
-        "-id"
-    )[:limit]
+    rows = Change.objects.filter(model=Change.ENTITY, object_id=entity.pk).order_by("-id")[:limit]
     return [as_entry(row) for row in rows]
 
 
@@ -73,30 +71,20 @@ def field_changes(change: Change) -> list[FieldChange]:
     ]
 
 
-def entity_as_of(
-    blueprint: str, identifier: str, moment: datetime
-) -> dict[str, Any] | None:
+def entity_as_of(blueprint: str, identifier: str, moment: datetime) -> dict[str, Any] | None:
     """The content of an entity at `moment` (keys: title, icon, team, properties, relations,
     descriptor, location, identifier, blueprint), or None when there was none.
 
     Walks back from today, or from its deletion, undoing one change after the other. The name is
     the one it has now (or had last).
     """
-    entity = Entity.objects.filter(
-        blueprint__identifier=blueprint, identifier=identifier
-    ).first()
+    entity = Entity.objects.filter(blueprint__identifier=blueprint, identifier=identifier).first()
     changes = Change.objects.filter(model=Change.ENTITY)
     if entity is not None:
         later = list(changes.filter(object_id=entity.pk, at__gt=moment).order_by("-id"))
-        content: dict[str, Any] | None = {
-            name: getattr(entity, name) for name in _CONTENT
-        }
+        content: dict[str, Any] | None = {name: getattr(entity, name) for name in _CONTENT}
         if not later:
-            return (
-                _named(content, blueprint, identifier)
-                if entity.created_at <= moment
-                else None
-            )
+            return _named(content, blueprint, identifier) if entity.created_at <= moment else None
         found = _walked_back(content, later, identifier)
         if found is not None:
             return _named(found[0], blueprint, found[1])
@@ -113,9 +101,7 @@ def entity_as_of(
     )
     if deletion is None:
         return None
-    later = list(
-        changes.filter(object_id=deletion.object_id, at__gt=moment).order_by("-id")
-    )
+    later = list(changes.filter(object_id=deletion.object_id, at__gt=moment).order_by("-id"))
     found = _walked_back(None, later, identifier)
     return _named(found[0], blueprint, found[1]) if found else None
 
@@ -152,9 +138,7 @@ def undone(
     return result
 
 
-def _named(
-    content: dict[str, Any] | None, blueprint: str, identifier: str
-) -> dict[str, Any]:
+def _named(content: dict[str, Any] | None, blueprint: str, identifier: str) -> dict[str, Any]:
     return {**(content or {}), "blueprint": blueprint, "identifier": identifier}
 
 

@@ -174,16 +174,11 @@ class _Item:
     @property
     def new_targets(self) -> list[tuple[Definition, str, str]]:
         """The edges to check: a merge does not answer for those that dangled before."""
-        old = (
-            self.stored.content["relations"]
-            if self.stored and self.stored.content
-            else {}
-        )
+        old = self.stored.content["relations"] if self.stored and self.stored.content else {}
         return [
             edge
             for edge in self.targets
-            if old.get(edge[0].identifier)
-            != self.content["relations"][edge[0].identifier]
+            if old.get(edge[0].identifier) != self.content["relations"][edge[0].identifier]
         ]
 
     @property
@@ -321,9 +316,7 @@ def delete(
     )
 
 
-def restore(
-    deleted: Sequence[tuple[str, str, dict[str, Any]]], *, actor: Actor
-) -> ApplyResult:
+def restore(deleted: Sequence[tuple[str, str, dict[str, Any]]], *, actor: Actor) -> ApplyResult:
     """Bring back deleted entities from (blueprint, identifier, `before` of the deletion)."""
     drafts = [
         EntityDraft(
@@ -333,14 +326,10 @@ def restore(
         )
         for blueprint, identifier, before in deleted
     ]
-    return apply(
-        drafts, mode=Mode.CREATE, actor=actor, missing_targets=MissingTargets.DANGLE
-    )
+    return apply(drafts, mode=Mode.CREATE, actor=actor, missing_targets=MissingTargets.DANGLE)
 
 
-def rename(
-    blueprint: str, identifier: str, new_identifier: str, *, actor: Actor
-) -> int:
+def rename(blueprint: str, identifier: str, new_identifier: str, *, actor: Actor) -> int:
     """Give an entity another identifier; edges to it follow. Returns its pk.
 
     Raises NotFound, AlreadyExists, InvalidInput.
@@ -402,9 +391,7 @@ def lock_everything() -> None:
 def rename_target_blueprint(old: str, new: str, *, actor: Actor) -> None:
     """Let edges follow a blueprint that was renamed; the caller holds `lock_everything`."""
     with connection.cursor() as cursor:
-        _rename_targets(
-            cursor, "r.target_blueprint = %s", [old], actor=actor, new_blueprint=new
-        )
+        _rename_targets(cursor, "r.target_blueprint = %s", [old], actor=actor, new_blueprint=new)
 
 
 def content_hash(content: dict[str, Any]) -> bytes:
@@ -451,9 +438,7 @@ class _Door:
                 self._identify(item)
             for round_ in _rounds(items):
                 self._apply_round(round_)
-            if self.dry_run or (
-                self.all_or_nothing and any(item.error for item in items)
-            ):
+            if self.dry_run or (self.all_or_nothing and any(item.error for item in items)):
                 transaction.set_rollback(True)
         if self.all_or_nothing and any(item.error for item in items):
             for item in items:
@@ -466,9 +451,7 @@ class _Door:
                     blueprint=item.draft.blueprint,
                     identifier=item.identifier,
                     status=item.status,
-                    pk=None
-                    if self.dry_run and item.status is Status.CREATED
-                    else item.pk,
+                    pk=None if self.dry_run and item.status is Status.CREATED else item.pk,
                     error=item.error,
                 )
                 for item in items
@@ -519,17 +502,13 @@ class _Door:
             self._write(sorted(changed, key=lambda item: item.key))
 
     def _fetch(self, items: list[_Item]) -> None:
-        by_key = {
-            (item.shape.pk, item.identifier): item for item in items if item.shape
-        }
+        by_key = {(item.shape.pk, item.identifier): item for item in items if item.shape}
         if not by_key:
             return
         with connection.cursor() as cursor:
             cursor.execute(_FETCH_KEYS, [_keys_json("blueprint_id", by_key)])
             for blueprint_pk, identifier, pk, digest, datasource in cursor.fetchall():
-                by_key[blueprint_pk, identifier].stored = _Stored(
-                    pk, bytes(digest), datasource
-                )
+                by_key[blueprint_pk, identifier].stored = _Stored(pk, bytes(digest), datasource)
         if self.mode is Mode.MERGE:
             _fetch_content([item.stored for item in items if item.stored])
 
@@ -541,11 +520,7 @@ class _Door:
             raise NotFound.of("Entity", item.identifier)
         if stored and self.mode is Mode.CREATE:
             raise _already_exists(shape.identifier, item.identifier)
-        if (
-            stored
-            and draft.if_hash is not None
-            and draft.if_hash != stored.content_hash
-        ):
+        if stored and draft.if_hash is not None and draft.if_hash != stored.content_hash:
             raise Conflict(
                 f'Entity "{shorten(item.identifier)}" was changed by someone else meanwhile',
                 hint="Load it again and repeat the change.",
@@ -585,9 +560,7 @@ class _Door:
 
     def _resolve_targets(self, changed: list[_Item]) -> list[_Item]:
         """Find the targets of all edges; returns the stubs to create for missing ones."""
-        wanted = {
-            (b, i) for item in changed for _, b, i in item.targets
-        } - self.ids.keys()
+        wanted = {(b, i) for item in changed for _, b, i in item.targets} - self.ids.keys()
         keys = [
             (self.shapes[blueprint].pk, identifier)
             for blueprint, identifier in sorted(wanted)
@@ -615,9 +588,7 @@ class _Door:
                     self._handle_missing(item, missing, stubs)
             if {item.key for item in changed if item.is_changed} == coming:
                 break
-        needed = {
-            (b, i) for item in changed if item.is_changed for _, b, i in item.targets
-        }
+        needed = {(b, i) for item in changed if item.is_changed for _, b, i in item.targets}
         made = [stub for key, stub in stubs.items() if key in needed]
         self.created_targets += [stub.key for stub in made]
         return made
@@ -722,9 +693,7 @@ class _Door:
         ]
         old = [item.stored.pk for item in moved if item.stored]
         if old:
-            cursor.execute(
-                "DELETE FROM catalog_relation WHERE source_id = ANY(%s)", [old]
-            )
+            cursor.execute("DELETE FROM catalog_relation WHERE source_id = ANY(%s)", [old])
         edges = [
             {
                 "s": item.pk,
@@ -758,9 +727,7 @@ def _rounds(items: list[_Item]) -> Iterable[list[_Item]]:
         pending = later
 
 
-def _content(
-    draft: EntityDraft, shape: Shape, old: dict[str, Any] | None
-) -> dict[str, Any]:
+def _content(draft: EntityDraft, shape: Shape, old: dict[str, Any] | None) -> dict[str, Any]:
     """The full new content: of the draft alone, or of the draft over what is stored."""
     base: dict[str, Any] = old or {
         "title": None,
@@ -780,9 +747,7 @@ def _content(
     if old is not None:
         kept = {k: v for k, v in old["relations"].items() if k in shape.definitions}
         relations = {**kept, **relations}
-    relations = {
-        name: value for name, value in relations.items() if value not in (None, [])
-    }
+    relations = {name: value for name, value in relations.items() if value not in (None, [])}
     for name, definition in shape.definitions.items():
         if definition.required and name not in relations:
             raise InvalidEntity(
@@ -824,9 +789,7 @@ def _relations(values: dict[str, Any], shape: Shape) -> dict[str, Any]:
             checked[name] = None
         elif definition.many:
             many = [value] if isinstance(value, str) else value
-            if not isinstance(many, list) or not all(
-                isinstance(v, str) and v for v in many
-            ):
+            if not isinstance(many, list) or not all(isinstance(v, str) and v for v in many):
                 raise _wrong_relation(name, value, "a list of identifiers")
             checked[name] = list(dict.fromkeys(many))
         elif isinstance(value, str) and value:
@@ -836,9 +799,7 @@ def _relations(values: dict[str, Any], shape: Shape) -> dict[str, Any]:
     return checked
 
 
-def _targets(
-    relations: dict[str, Any], shape: Shape
-) -> list[tuple[Definition, str, str]]:
+def _targets(relations: dict[str, Any], shape: Shape) -> list[tuple[Definition, str, str]]:
     """The edges that relation values stand for: (definition, target blueprint, identifier)."""
     edges = []
     for name, value in relations.items():
@@ -885,9 +846,7 @@ def _record(item: _Item) -> feed.Record:
     if item.stored and item.stored.content is not None:
         before, after = changed_parts(item.stored.content, item.content)
     action = feed.UPDATE if item.stored else feed.CREATE
-    return feed.Record(
-        action, MODEL, item.identifier, item.draft.blueprint, item.pk, before, after
-    )
+    return feed.Record(action, MODEL, item.identifier, item.draft.blueprint, item.pk, before, after)
 
 
 def changed_parts(
@@ -900,11 +859,7 @@ def changed_parts(
         if old[key] == new[key]:
             continue
         if key in ("properties", "relations"):
-            names = [
-                n
-                for n in {**old[key], **new[key]}
-                if old[key].get(n) != new[key].get(n)
-            ]
+            names = [n for n in {**old[key], **new[key]} if old[key].get(n) != new[key].get(n)]
             before[key] = {n: old[key][n] for n in names if n in old[key]}
             after[key] = {n: new[key][n] for n in names if n in new[key]}
         else:
@@ -977,9 +932,7 @@ def _delete(
         cursor.execute("DELETE FROM catalog_entity WHERE id = ANY(%s)", [pks])
         feed.record(
             [
-                feed.Record(
-                    feed.DELETE, MODEL, identifier, blueprint, pk, _loaded(values), None
-                )
+                feed.Record(feed.DELETE, MODEL, identifier, blueprint, pk, _loaded(values), None)
                 for pk, blueprint, identifier, *values in rows
             ],
             actor=actor,
@@ -1051,16 +1004,12 @@ def _rename_targets(
         value,
     ) in cursor:
         relations = values.setdefault((blueprint, source), {})
-        current = relations.get(
-            name, orjson.loads(value) if isinstance(value, str) else value
-        )
+        current = relations.get(name, orjson.loads(value) if isinstance(value, str) else value)
         old = f"{old_blueprint}:{old_identifier}" if is_any else old_identifier
         identifier = new_identifier or old_identifier
         new = f"{new_blueprint or old_blueprint}:{identifier}" if is_any else identifier
         relations[name] = (
-            [new if v == old else v for v in current]
-            if isinstance(current, list)
-            else new
+            [new if v == old else v for v in current] if isinstance(current, list) else new
         )
     if new_blueprint:
         cursor.execute(
@@ -1096,10 +1045,7 @@ def _retrying(work: Callable[[], _T]) -> _T:
         try:
             return work()
         except OperationalError as error:
-            if (
-                not isinstance(error.__cause__, DeadlockDetected)
-                or connection.in_atomic_block
-            ):
+            if not isinstance(error.__cause__, DeadlockDetected) or connection.in_atomic_block:
                 raise
     return work()
 
@@ -1148,9 +1094,7 @@ def _team(value: Any) -> list[str]:
     if value is None:
         return []
     teams = [value] if isinstance(value, str) else value
-    if not isinstance(teams, list | tuple) or not all(
-        isinstance(t, str) and t for t in teams
-    ):
+    if not isinstance(teams, list | tuple) or not all(isinstance(t, str) and t for t in teams):
         raise InvalidEntity(
             f"team must be a team or a list of teams, not {shorten(value)}",
             details={
