@@ -1,0 +1,146 @@
+"""Deleting entities, and bringing them back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from catalog.kernel import feed
+from catalog.kernel.actors import Actor
+from catalog.kernel.errors import HasDependents
+from catalog.services.entities.content import CONTENT_COLUMNS, loaded
+from catalog.services.entities.door import apply, keys_json
+from catalog.services.entities.drafts import (
+    ApplyResult,
+    EntityDraft,
+    MissingTargets,
+    Mode,
+)
+from catalog.services.entities.locking import (
+    lock_everything,
+    lock_for_writing,
+    retrying,
+)
+
+
+def delete(
+    keys: Sequence[tuple[str, str]],
+    *,
+    actor: Actor,
+    delete_dependents: bool = False,
+    run: str = "",
+) -> list[tuple[str, str]]:
+    """Delete entities by (blueprint, identifier); unknown ones are skipped.
+
+    An entity that others point to by a *required* relation is refused with HasDependents, unless
+    `delete_dependents` deletes those too; then nothing at all is deleted. Other edges to it stay
+    and dangle. The whole entity goes into the history, from which `restore` can bring it back.
+
+    Returns the keys of what was deleted.
+    """
+    return retrying(
+        lambda: _delete(keys, actor=actor, delete_dependents=delete_dependents, run=run)
+    )
+
+
+def restore(
+    deleted: Sequence[tuple[str, str, dict[str, Any]]], *, actor: Actor
+) -> ApplyResult:
+    """Bring back deleted entities from (blueprint, identifier, `before` of the deletion)."""
+    drafts = [
+        EntityDraft(
+            blueprint,
+            identifier,
+            **{column: before.get(column) for column in CONTENT_COLUMNS},
+        )
+        for blueprint, identifier, before in deleted
+    ]
+    return apply(
+        drafts, mode=Mode.CREATE, actor=actor, missing_targets=MissingTargets.DANGLE
+    )
+
+
+def _delete(
+    keys: Sequence[tuple[str, str]], *, actor: Actor, delete_dependents: bool, run: str
+) -> list[tuple[str, str]]:
+    now = timezone.now()
+    with transaction.atomic(), connection.cursor() as cursor:
+        if delete_dependents:
+            lock_everything()
+        else:
+            lock_for_writing(blueprint for blueprint, _ in keys)
+        cursor.execute(
+            "SELECT e.id FROM json_to_recordset(%s::json) AS k(blueprint text, identifier text) "
+            "JOIN catalog_blueprint b ON b.identifier = k.blueprint "
+            "JOIN catalog_entity e ON e.blueprint_id = b.id AND e.identifier = k.identifier",
+            [keys_json("blueprint", keys)],
+        )
+        wanted = {row[0] for row in cursor.fetchall()}
+        wanted |= _dependents(cursor, wanted, may_delete=delete_dependents)
+        cursor.execute(
+            "SELECT e.id, b.identifier, e.identifier, e.title, e.icon, e.team, e.properties, "
+            "e.relations, e.descriptor, e.location FROM catalog_entity e "
+            "JOIN catalog_blueprint b ON b.id = e.blueprint_id WHERE e.id = ANY(%s) ORDER BY e.id",
+            [list(wanted)],
+        )
+        rows = cursor.fetchall()
+        pks = [row[0] for row in rows]
+        cursor.execute(
+            "UPDATE catalog_relation SET target_id = NULL WHERE target_id = ANY(%s)",
+            [pks],
+        )
+        cursor.execute("DELETE FROM catalog_relation WHERE source_id = ANY(%s)", [pks])
+        cursor.execute("DELETE FROM catalog_entity WHERE id = ANY(%s)", [pks])
+        feed.record(
+            [
+                feed.Record(
+                    feed.DELETE,
+                    Change.ENTITY,
+                    identifier,
+                    blueprint,
+                    pk,
+                    loaded(values),
+                    None,
+                )
+                for pk, blueprint, identifier, *values in rows
+            ],
+            actor=actor,
+            at=now,
+            run=run,
+        )
+    return [(row[1], row[2]) for row in rows]
+
+
+def _dependents(cursor: Any, pks: set[int], *, may_delete: bool) -> set[int]:
+    """Entities that need one of `pks` by a required relation, all the way up."""
+    cursor.execute(
+        """
+        WITH RECURSIVE needing AS (
+            SELECT r.source_id AS id FROM catalog_relation r
+            JOIN catalog_relationdefinition d ON d.id = r.definition_id AND d.required
+            WHERE r.target_id = ANY(%(pks)s)
+            UNION
+            SELECT r.source_id FROM needing n
+            JOIN catalog_relation r ON r.target_id = n.id
+            JOIN catalog_relationdefinition d ON d.id = r.definition_id AND d.required
+        )
+        SELECT n.id, b.identifier, e.identifier FROM needing n
+        JOIN catalog_entity e ON e.id = n.id
+        JOIN catalog_blueprint b ON b.id = e.blueprint_id
+        WHERE n.id <> ALL(%(pks)s) ORDER BY n.id
+        """,
+        {"pks": list(pks)},
+    )
+    rows = cursor.fetchall()
+    if rows and not may_delete:
+        names = [f"{blueprint}:{identifier}" for _, blueprint, identifier in rows]
+        raise HasDependents(
+            f"{len(rows)} entities need what would be deleted: {', '.join(names[:5])}"
+            + (" …" if len(names) > 5 else ""),
+            hint="Delete them too (delete_dependents) or change their relation first.",
+            details={"count": len(rows), "dependents": names[:20]},
+        )
+    return {row[0] for row in rows}
