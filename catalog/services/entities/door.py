@@ -24,6 +24,7 @@ from catalog.kernel.errors import (
 )
 from catalog.kernel.identifiers import check_entity_identifier, new_entity_identifier
 from catalog.kernel.schema import check_json
+from catalog.models import Change
 from catalog.services.entities.content import (
     changed_parts,
     content_hash,

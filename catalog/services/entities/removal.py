@@ -11,6 +11,7 @@ from django.utils import timezone
 from catalog.kernel import feed
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import HasDependents
+from catalog.models import Change
 from catalog.services.entities.content import CONTENT_COLUMNS, loaded
 from catalog.services.entities.door import apply, keys_json
 from catalog.services.entities.drafts import (
