@@ -8,9 +8,9 @@ from pathlib import Path
 
 # Commands that need neither PostgreSQL nor Redis.
 _ALONE = {
-    "check", "collectstatic", "diffsettings", "findstatic", "help", "makemigrations", "makemessages",
-    "compilemessages", "spectacular", "startapp", "startproject", "version",
-}  # fmt: skip
+    *("check", "collectstatic", "compilemessages", "diffsettings", "findstatic", "help"),
+    *("makemessages", "makemigrations", "spectacular", "startapp", "startproject", "version"),
+}
 
 
 def _needs_engines(arguments: list[str]) -> bool:
@@ -22,9 +22,6 @@ def _needs_engines(arguments: list[str]) -> bool:
 
 def main(arguments: list[str]) -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "idp.settings")
-    if sys.version_info < (3, 11):
-        print("idp needs Python 3.11 or newer.", file=sys.stderr)
-        return 1
     from idp import embedded
 
     if arguments[:1] == ["up"]:

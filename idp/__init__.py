@@ -1,3 +1,3 @@
-"""The roof of the house: settings, URLs, log-in, supervision. The only package that knows every app."""
+"""The roof: settings, addresses, log-in, supervision. The only package that knows every app."""
 
 __version__ = "0.1.0"

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from idp.models import User
 
 
-class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc] # allauth has no types
+class AccountAdapter(DefaultAccountAdapter):
     """Closes self sign-up unless the operator opened it with IDP_SIGNUP."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:

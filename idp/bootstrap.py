@@ -36,9 +36,7 @@ def is_first_run() -> bool:
     return not User.objects.filter(role=Role.ADMIN).exists()
 
 
-def make_access(
-    *, password: str = "", client_id: str = "", client_secret: str = ""
-) -> Made:
+def make_access(*, password: str = "", client_id: str = "", client_secret: str = "") -> Made:
     """Make the user `admin` and an API client with the role Admin, where there is none yet.
 
     Empty arguments become random. What exists is left alone, and harmlessly so: a second run makes

@@ -67,13 +67,11 @@ def fit_for_production(**_: Any) -> list[CheckMessage]:
 
 
 @register(Tags.database)
-def postgres_is_new_enough(
-    databases: Sequence[str] | None = None, **_: Any
-) -> list[CheckMessage]:
+def postgres_is_new_enough(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
     """Report a PostgreSQL server that misses what our SQL uses."""
     found: list[CheckMessage] = []
     for alias in databases or ():
-        version = connections[alias].pg_version // 10_000
+        version: int = connections[alias].get_database_version()[0]
         if version < _OLDEST_POSTGRES:
             found.append(
                 Error(

@@ -8,7 +8,7 @@ from whitenoise.compress import Compressor
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
-class QuickCompressor(Compressor):  # type: ignore[misc] # whitenoise has no types
+class QuickCompressor(Compressor):
     """Measured on our 439 text files, 28 MB: 1.5 s instead of 23 s, for 2 % more bytes."""
 
     @staticmethod
@@ -20,6 +20,6 @@ class QuickCompressor(Compressor):  # type: ignore[misc] # whitenoise has no typ
         return gzip.compress(data, compresslevel=6, mtime=0)
 
 
-class StaticStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
+class StaticStorage(CompressedManifestStaticFilesStorage):
     def create_compressor(self, **options: Any) -> QuickCompressor:
         return QuickCompressor(**options)

@@ -437,6 +437,7 @@ class Supervisor:
             if state is None:
                 self.say(f"the keeper of {name} ended; starting it again")
                 engines.mend(name)
+                self.engine_restarts[name] = 0
             elif (count := state.get("restarts", 0)) != self.engine_restarts.get(name, 0):
                 self.engine_restarts[name] = count
                 self.say(f"{name} ended and runs again, process {state['pid']}")

@@ -199,7 +199,7 @@ class Attachment:
 
     def release(self, *names: str) -> None:
         """Let go of the named engines, or of all: Redis before PostgreSQL."""
-        for name in names or reversed(self._uses):
+        for name in names or tuple(reversed(self._uses)):
             self._uses[name].release()
 
     def __enter__(self) -> Self:
@@ -215,7 +215,9 @@ class Attachment:
         self.release()
 
 
-def attach(path: Path, *, names: Iterable[str] | None = None, ephemeral: bool = False) -> Attachment:
+def attach(
+    path: Path, *, names: Iterable[str] | None = None, ephemeral: bool = False
+) -> Attachment:
     """Return an attachment to the engines of a home that the environment names no server for.
 
     ephemeral: for tests; nothing is flushed to disk, and the home is removed at the end.

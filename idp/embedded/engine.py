@@ -54,9 +54,10 @@ def command_line(pid: int) -> str:
     """Return the command line of a process, empty when there is no such process."""
     if sys.platform.startswith("linux"):
         try:
-            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
             return ""
+        return " ".join(word.decode("utf-8", "replace") for word in words)
     shown = subprocess.run(
         ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
     )

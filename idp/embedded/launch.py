@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 _LINUX = sys.platform.startswith("linux")
 _PR_SET_PDEATHSIG = 1
@@ -85,7 +86,7 @@ def _become(uid: int, gid: int, capability: str | None) -> None:
 
 def _watch(argv: list[str], parent: int, sig: int) -> int:
     """Run `argv` beside us and end it when `parent` is gone; return its exit status."""
-    program = subprocess.Popen(argv)
+    program = subprocess.Popen(argv, close_fds=False)  # an inherited socket goes on to it
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(number, lambda got, _frame: program.send_signal(got))
     while (status := program.poll()) is None:
@@ -99,7 +100,7 @@ def _watch(argv: list[str], parent: int, sig: int) -> int:
     return status if status >= 0 else 128 - status
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str]) -> NoReturn:
     parser = argparse.ArgumentParser()
     parser.add_argument("--parent", type=int, required=True)
     parser.add_argument("--signal", type=int, required=True)
@@ -112,13 +113,13 @@ def main(arguments: list[str]) -> int:
         uid, gid = map(int, options.user.split(":"))
         _become(uid, gid, options.capability)
     if options.watch:
-        return _watch(options.argv, options.parent, options.signal)
+        sys.exit(_watch(options.argv, options.parent, options.signal))
     # After the change of user, which would clear it.
     die_with_parent(signal.Signals(options.signal))
     if os.getppid() != options.parent:
-        return 1  # the starter died before the kernel knew
-    os.execv(options.argv[0], options.argv)
+        sys.exit(1)  # the starter died before the kernel knew
+    os.execv(options.argv[0], options.argv)  # noqa: S606 - becoming the program is the point
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

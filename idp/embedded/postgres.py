@@ -16,7 +16,7 @@ from idp.embedded import launch
 from idp.embedded.engine import Engine, end_orphan
 from idp.embedded.home import EmbeddedError, Home
 
-_ROLE = _DATABASE = "idp"
+_ROLE = "idp"
 _MEGABYTE = 1024 * 1024
 
 
@@ -109,7 +109,7 @@ class Postgres(Engine):
         pid_file.unlink(missing_ok=True)
 
     def _create(self) -> None:
-        """Create the data folder under another name first: a killed attempt leaves no half of it."""
+        """Create the data folder, under another name first: a kill must not leave half of it."""
         fresh = self.root / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
         self._run(
@@ -168,13 +168,13 @@ class Postgres(Engine):
 
     def settle(self) -> None:
         """Create the database once, with the extension that every migration may count on."""
-        found = self._sql("postgres", f"SELECT 1 FROM pg_database WHERE datname = '{_DATABASE}'")
+        found = self._sql("postgres", "SELECT 1 FROM pg_database WHERE datname = 'idp'")
         if not found:
-            self._sql("postgres", f"CREATE DATABASE {_DATABASE}")
-        self._sql(_DATABASE, "CREATE EXTENSION IF NOT EXISTS pg_trgm")
+            self._sql("postgres", "CREATE DATABASE idp")
+        self._sql("idp", "CREATE EXTENSION IF NOT EXISTS pg_trgm")
 
     def url(self) -> str:
-        return f"postgresql://{_ROLE}@/{_DATABASE}?host={self.sockets}"
+        return f"postgresql://{_ROLE}@/idp?host={self.sockets}"
 
     def _sql(self, database: str, statement: str) -> str:
         options = [f"--host={self.sockets}", f"--username={_ROLE}", f"--dbname={database}"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from idp.embedded import launch
 from idp.embedded.engine import Engine, end_orphan
-from idp.embedded.home import Home
+from idp.embedded.home import EmbeddedError, Home
 
 _DATABASES = 256  # one for each worker of a test run
 
@@ -55,13 +55,27 @@ class Redis(Engine):
             end_orphan(pid, str(self.socket), self.stop_signals)
         self.pid_file.unlink(missing_ok=True)
         self.socket.unlink(missing_ok=True)
-        if self.program is None and not self.port:
-            with socket.create_server(("127.0.0.1", 0)) as probe:
-                self.port = probe.getsockname()[1]
+        if self.program is None:
+            self.port = self._free_port()
+
+    def _free_port(self) -> int:
+        """Return the port of last time, since others know it; a free one when it is taken."""
+        kept = self.root / "port"
+        for port in (int(kept.read_text()) if kept.exists() else 0, 0):
+            try:
+                with socket.create_server(("127.0.0.1", port)) as probe:
+                    number: int = probe.getsockname()[1]
+            except OSError:
+                continue
+            kept.write_text(str(number))
+            return number
+        raise EmbeddedError("There is no free port on 127.0.0.1 for the stand-in of Redis.")
 
     def command(self) -> list[str]:
         if self.program is None:
-            argv = [sys.executable, str(Path(__file__).with_name("fake_redis.py")), str(self.port)]
+            script = Path(__file__).with_name("fake_redis.py")
+            # -P: a script's own folder would hide the library `redis` behind our module.
+            argv = [sys.executable, "-P", str(script), str(self.port)]
         else:
             settings = {
                 "port": "0",

@@ -21,4 +21,4 @@ class Command(BaseCommand):
             options = supervisor.read_options(given, os.environ)
         except supervisor.StartError as error:
             raise CommandError(str(error)) from error
-        sys.exit(supervisor.run(options, self.stdout))
+        sys.exit(supervisor.run(options))
