@@ -1,0 +1,85 @@
+# Every target works on a bare machine: Python 3.11 or newer with venv, make, a package index.
+
+SHELL := /bin/sh
+PY := .venv/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes
+
+.DEFAULT_GOAL := help
+.PHONY: help up test lint bench fmt lock openapi venv venv-dev
+
+help:
+	@echo "make up      start the portal (ARGS='--port 9000 --no-demo')"
+	@echo "make test    run the whole suite (ARGS='tests/catalog -k name')"
+	@echo "make lint    check style, types, imports, migrations, the API document, templates"
+	@echo "make bench   measure side by side (ARGS=…)"
+	@echo "make fmt     format the code"
+	@echo "make lock    pin the dependencies anew"
+	@echo "make openapi write docs/openapi.yaml"
+
+up: venv
+	@exec $(PY) manage.py up $(ARGS)
+
+test: venv-dev
+	@exec $(PY) -m pytest $(ARGS)
+
+lint: venv-dev
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports
+	$(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+	@if [ -f docs/openapi.yaml ]; then \
+		echo "docs/openapi.yaml"; \
+		$(PY) manage.py spectacular --validate --fail-on-warn | diff -u docs/openapi.yaml - || \
+		{ echo "docs/openapi.yaml is out of date: run make openapi"; exit 1; }; \
+	fi
+	@if [ -d templates ]; then .venv/bin/djlint --lint templates; fi
+
+bench: venv-dev
+	@exec $(PY) -m bench $(ARGS)
+
+fmt: venv-dev
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+openapi: venv-dev
+	$(PY) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
+
+# Universal: one lock for every platform and Python; naming no index, so that any will do.
+LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url
+lock: venv
+	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv"; exit 1; }
+	uv $(LOCK) pyproject.toml -o requirements.lock
+	uv $(LOCK) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+
+# One environment serves both; the development set holds the other. A stamp inside it keeps the
+# checksum of the lock it was made from, so that nothing is installed twice.
+venv:
+	@[ "$$(cat .venv/lock.stamp 2>/dev/null)" = "$$(cksum < requirements.lock)" ] && \
+		$(PY) -c '' 2>/dev/null || { $(MAKE) --no-print-directory .venv-made && \
+		echo "installing the packages of requirements.lock" && \
+		$(PIP) -r requirements.lock && \
+		rm -f .venv/lock-dev.stamp && cksum < requirements.lock > .venv/lock.stamp; }
+
+venv-dev:
+	@[ "$$(cat .venv/lock-dev.stamp 2>/dev/null)" = "$$(cksum < requirements-dev.lock)" ] && \
+		$(PY) -c '' 2>/dev/null || { $(MAKE) --no-print-directory .venv-made && \
+		echo "installing the packages of requirements-dev.lock" && \
+		$(PIP) -r requirements-dev.lock && \
+		cksum < requirements.lock > .venv/lock.stamp && \
+		cksum < requirements-dev.lock > .venv/lock-dev.stamp; }
+
+.PHONY: .venv-made
+.venv-made:
+	@$(PY) -m pip --version >/dev/null 2>&1 || { \
+		for python in $(PYTHON) python3.12 python3.11 python3.13 python3.14 python3; do \
+			"$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' \
+				2>/dev/null || continue; \
+			echo "making .venv with $$("$$python" --version)"; \
+			rm -rf .venv && "$$python" -m venv .venv && exit 0; \
+		done; \
+		echo "error: no Python 3.11 or newer with venv was found (Debian: apt install" \
+			"python3-venv). Name one: make up PYTHON=/path/to/python3"; \
+		exit 1; \
+	}
