@@ -11,7 +11,6 @@ from catalog.kernel.yaml_reader import (
     load_document,
     read_documents,
 )
-from tests.shared_data import DATA, needs_data
 
 SMALL = YamlLimits(max_bytes=2000, max_depth=10, max_nodes=50, max_documents=5)
 BIG = 5_000_000
@@ -26,9 +25,8 @@ def error_of(text, **kwargs) -> YamlError:
     return error
 
 
-@needs_data
-def test_every_recorded_document_reads_as_it_does_in_backstage():
-    cases = json.loads((DATA / "backstage" / "golden-yaml.json").read_text())
+def test_every_recorded_document_reads_as_it_does_in_backstage(test_data):
+    cases = json.loads((test_data / "backstage" / "golden-yaml.json").read_text())
     assert len(cases) == 66
     for case in cases:
         read = [

@@ -1,0 +1,1 @@
+"""Foreign descriptor formats: read into drafts for the one door, and written out again."""
