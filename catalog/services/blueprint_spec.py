@@ -71,9 +71,7 @@ class BlueprintSpec:
     def following(self, old_identifier: str) -> BlueprintSpec:
         """This with relations to itself under its new name."""
         relations = {
-            name: replace(one, target=self.identifier)
-            if one.target == old_identifier
-            else one
+            name: replace(one, target=self.identifier) if one.target == old_identifier else one
             for name, one in self.relations.items()
         }
         return replace(self, relations=relations)
@@ -104,9 +102,7 @@ def parse(document: Mapping[str, Any]) -> BlueprintSpec:
     except InvalidBlueprint:
         raise
     except InvalidInput as error:
-        raise InvalidBlueprint(
-            error.message, hint=error.hint, details=error.details
-        ) from error
+        raise InvalidBlueprint(error.message, hint=error.hint, details=error.details) from error
 
 
 def _parse(document: Mapping[str, Any]) -> BlueprintSpec:
@@ -122,16 +118,12 @@ def _parse(document: Mapping[str, Any]) -> BlueprintSpec:
     relations = _relations(document.get("relations"))
     mirrors = _computed(document, "mirrorProperties", ("path",))
     calculations = _computed(document, "calculationProperties", ("calculation", "type"))
-    aggregations = _computed(
-        document, "aggregationProperties", ("target", "calculationSpec")
-    )
+    aggregations = _computed(document, "aggregationProperties", ("target", "calculationSpec"))
     names: set[str] = set()
     for group in (schema["properties"], mirrors, calculations, aggregations):
         for name in group:
             if name in names:
-                raise _wrong(
-                    "schema", name, "each property name once, computed ones included"
-                )
+                raise _wrong("schema", name, "each property name once, computed ones included")
             names.add(name)
     _check_mirrors(mirrors, relations)
     return BlueprintSpec(
@@ -157,18 +149,14 @@ def _schema(value: Any) -> dict[str, Any]:
     required = schema.get("required") or []
     if not isinstance(properties, dict):
         raise _wrong("schema.properties", properties, "an object")
-    if not isinstance(required, list) or not all(
-        isinstance(name, str) for name in required
-    ):
+    if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
         raise _wrong("schema.required", required, "a list of property names")
     for name, one in properties.items():
         check_property_identifier(name, field="schema.properties")
         _check_property(f"schema.properties.{name}", one)
     for name in required:
         if name not in properties:
-            raise _wrong(
-                "schema.required", name, f"one of {', '.join(properties) or 'none'}"
-            )
+            raise _wrong("schema.required", name, f"one of {', '.join(properties) or 'none'}")
     schema = {
         **schema,
         "properties": properties,
@@ -182,18 +170,14 @@ def _check_property(path: str, one: Any) -> None:
     if not isinstance(one, dict):
         raise _wrong(path, one, "an object")
     if one.get("type") not in PROPERTY_TYPES:
-        raise _wrong(
-            f"{path}.type", one.get("type"), f"one of {', '.join(PROPERTY_TYPES)}"
-        )
+        raise _wrong(f"{path}.type", one.get("type"), f"one of {', '.join(PROPERTY_TYPES)}")
     for key in ("title", "description", "icon", "format"):
         if one.get(key) is not None and not isinstance(one[key], str):
             raise _wrong(f"{path}.{key}", one[key], "text")
     if "enum" in one and (not isinstance(one["enum"], list) or not one["enum"]):
         raise _wrong(f"{path}.enum", one["enum"], "a list with at least one value")
     if one.get("enumColors") is not None and not isinstance(one["enumColors"], dict):
-        raise _wrong(
-            f"{path}.enumColors", one["enumColors"], "an object: value to colour"
-        )
+        raise _wrong(f"{path}.enumColors", one["enumColors"], "an object: value to colour")
     if one.get("default") is not None:
         schema = compiled({"properties": {"default": one}})
         if problems := schema.problems({"default": one["default"]}):
@@ -229,9 +213,7 @@ def _relations(value: Any) -> dict[str, RelationSpec]:
     return relations
 
 
-def _computed(
-    document: Mapping[str, Any], key: str, needed: tuple[str, ...]
-) -> dict[str, Any]:
+def _computed(document: Mapping[str, Any], key: str, needed: tuple[str, ...]) -> dict[str, Any]:
     value = document.get(key)
     if value is None:
         return {}
@@ -264,9 +246,7 @@ def _ownership(value: Any, relations: dict[str, RelationSpec]) -> dict[str, Any]
     if value is None:
         return None
     if not isinstance(value, dict) or value.get("type") not in ("Direct", "Inherited"):
-        raise _wrong(
-            "ownership", value, '{"type": "Direct"} or {"type": "Inherited", "path": …}'
-        )
+        raise _wrong("ownership", value, '{"type": "Direct"} or {"type": "Inherited", "path": …}')
     if value["type"] == "Inherited":
         path = value.get("path")
         if not isinstance(path, str) or path.split(".")[0] not in relations:
@@ -274,9 +254,7 @@ def _ownership(value: Any, relations: dict[str, RelationSpec]) -> dict[str, Any]
     return value
 
 
-def _optional_text(
-    document: Mapping[str, Any], key: str, limit: int, path: str = ""
-) -> str | None:
+def _optional_text(document: Mapping[str, Any], key: str, limit: int, path: str = "") -> str | None:
     value = document.get(key)
     if value is not None and (not isinstance(value, str) or len(value) > limit):
         field = f"{path}.{key}" if path else key

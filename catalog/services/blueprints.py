@@ -215,16 +215,12 @@ def rename_property(identifier: str, old: str, new: str, *, actor: Actor) -> Blu
         document = blueprint_document(blueprint)
         schema = document["schema"]
         schema["properties"] = _renamed_key(schema["properties"], old, new, "Property")
-        schema["required"] = [
-            new if name == old else name for name in schema["required"]
-        ]
+        schema["required"] = [new if name == old else name for name in schema["required"]]
         blueprint = replace_blueprint(identifier, document, actor=actor, force=True)
         having = Entity.objects.filter(blueprint=blueprint, properties__has_key=old)
         _merge(
             (
-                EntityDraft(
-                    identifier, one, properties={old: None, new: properties[old]}
-                )
+                EntityDraft(identifier, one, properties={old: None, new: properties[old]})
                 for one, properties in having.values_list("identifier", "properties")
             ),
             actor,
@@ -241,9 +237,9 @@ def rename_relation(identifier: str, old: str, new: str, *, actor: Actor) -> Blu
         before = deepcopy(blueprint_document(blueprint))
         _renamed_key(before["relations"], old, new, "Relation")
         values = list(
-            Entity.objects.filter(
-                blueprint=blueprint, relations__has_key=old
-            ).values_list("identifier", "relations")
+            Entity.objects.filter(blueprint=blueprint, relations__has_key=old).values_list(
+                "identifier", "relations"
+            )
         )
         for mirror in blueprint.mirror_properties.values():
             first, _, rest = mirror["path"].partition(".")
@@ -276,9 +272,7 @@ def rename_mirror(identifier: str, old: str, new: str, *, actor: Actor) -> Bluep
         return replace_blueprint(identifier, document, actor=actor, force=True)
 
 
-def ensure_blueprints(
-    documents: Mapping[str, Mapping[str, Any]], *, actor: Actor
-) -> list[str]:
+def ensure_blueprints(documents: Mapping[str, Mapping[str, Any]], *, actor: Actor) -> list[str]:
     """Create those of `documents` (by identifier) that do not exist; returns their identifiers.
 
     They may refer to each other: relations are added once all of them are there.
@@ -317,8 +311,7 @@ def blueprint_document(blueprint: Blueprint) -> dict[str, Any]:
         "description": blueprint.description,
         "schema": {"properties": {}, "required": [], **blueprint.schema},
         "relations": {
-            name: relation.document()
-            for name, relation in _relations_of(blueprint).items()
+            name: relation.document() for name, relation in _relations_of(blueprint).items()
         },
         "mirrorProperties": blueprint.mirror_properties,
         "calculationProperties": blueprint.calculation_properties,
@@ -372,9 +365,7 @@ def _save(blueprint: Blueprint, actor: Actor, now: datetime) -> None:
 
 
 def _save_relations(blueprint: Blueprint, spec: BlueprintSpec) -> None:
-    wanted = {
-        relation.target for relation in spec.relations.values() if relation.target
-    }
+    wanted = {relation.target for relation in spec.relations.values() if relation.target}
     targets = {b.identifier: b for b in Blueprint.objects.filter(identifier__in=wanted)}
     for name, relation in spec.relations.items():
         if relation.target and relation.target not in targets:
@@ -421,9 +412,7 @@ def _save_relations(blueprint: Blueprint, spec: BlueprintSpec) -> None:
         ],
     )
     # what was prefetched is no longer true
-    getattr(blueprint, "_prefetched_objects_cache", {}).pop(
-        "relation_definitions", None
-    )
+    getattr(blueprint, "_prefetched_objects_cache", {}).pop("relation_definitions", None)
 
 
 def _rewrite_relations(
@@ -437,8 +426,7 @@ def _rewrite_relations(
     changed = [
         name
         for name, relation in old.items()
-        if name not in new
-        or (relation.target, relation.many) != (new[name].target, new[name].many)
+        if name not in new or (relation.target, relation.many) != (new[name].target, new[name].many)
     ]
     if not changed:
         return
@@ -521,15 +509,9 @@ def _check_system(blueprint: Blueprint, spec: BlueprintSpec) -> None:
     if not blueprint.is_system:
         return
     own = SYSTEM_BLUEPRINTS[blueprint.identifier]
-    kept_properties = (
-        own["schema"]["properties"].keys() <= spec.schema["properties"].keys()
-    )
+    kept_properties = own["schema"]["properties"].keys() <= spec.schema["properties"].keys()
     kept_relations = own["relations"].keys() <= spec.relations.keys()
-    if (
-        spec.identifier != blueprint.identifier
-        or not kept_properties
-        or not kept_relations
-    ):
+    if spec.identifier != blueprint.identifier or not kept_properties or not kept_relations:
         raise InvalidBlueprint(
             f'Blueprint "{blueprint.identifier}" is part of the system: it can be extended, but '
             "not renamed, and its own properties and relations must stay",
@@ -579,9 +561,7 @@ def _schema_effects(blueprint: Blueprint, spec: BlueprintSpec) -> Iterator[Effec
         )
 
 
-def _removed_property_effects(
-    blueprint: Blueprint, spec: BlueprintSpec
-) -> Iterator[Effect]:
+def _removed_property_effects(blueprint: Blueprint, spec: BlueprintSpec) -> Iterator[Effect]:
     for name in blueprint.properties:
         if name not in spec.schema["properties"]:
             having = blueprint.entities.filter(properties__has_key=name)
@@ -601,9 +581,7 @@ def _relation_effects(blueprint: Blueprint, spec: BlueprintSpec) -> Iterator[Eff
         new = spec.relations.get(name)
         effect = None
         if new is None:
-            effect = _effect(
-                having, "lost_relations", name, "these relations are removed"
-            )
+            effect = _effect(having, "lost_relations", name, "these relations are removed")
         elif new.target is not None and new.target != old.target:
             effect = _effect(
                 having,
@@ -619,18 +597,14 @@ def _relation_effects(blueprint: Blueprint, spec: BlueprintSpec) -> Iterator[Eff
     for name, new in spec.relations.items():
         if new.required:
             lacking = blueprint.entities.exclude(relations__has_key=name)
-            if effect := _effect(
-                lacking, "required", name, "the required relation is missing"
-            ):
+            if effect := _effect(lacking, "required", name, "the required relation is missing"):
                 yield effect
 
 
 def _effect(
     queryset: Any, kind: str, path: str, message: str, is_breaking: bool = True
 ) -> Effect | None:
-    examples = tuple(
-        queryset.order_by("pk").values_list("identifier", flat=True)[:EXAMPLES]
-    )
+    examples = tuple(queryset.order_by("pk").values_list("identifier", flat=True)[:EXAMPLES])
     if not examples:
         return None
     return Effect(kind, path, message, queryset.count(), examples, is_breaking)
@@ -649,9 +623,7 @@ def _breaking(blueprint: Blueprint, impact: Impact) -> BreakingChange:
     )
 
 
-def _renamed_key(
-    mapping: dict[str, Any], old: str, new: str, what: str
-) -> dict[str, Any]:
+def _renamed_key(mapping: dict[str, Any], old: str, new: str, what: str) -> dict[str, Any]:
     if old not in mapping:
         raise NotFound.of(what, old)
     if new != old and new in mapping:

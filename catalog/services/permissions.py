@@ -50,9 +50,7 @@ def require_entity_write(principal: Principal, blueprint: Blueprint) -> None:
     )
 
 
-def actor_of(
-    principal: Principal, *, datasource: str = "", request_id: str = ""
-) -> Actor:
+def actor_of(principal: Principal, *, datasource: str = "", request_id: str = "") -> Actor:
     """The author of what `principal` does: `user` with its e-mail, or `client` with its id."""
     datasource = datasource[:MAX_DATASOURCE]
     client_id = getattr(principal, "client_id", None)
@@ -63,9 +61,7 @@ def actor_of(
 
 
 def _is_in(principal: Principal, *roles: Role) -> bool:
-    return (
-        principal.is_authenticated and principal.is_active and principal.role in roles
-    )
+    return principal.is_authenticated and principal.is_active and principal.role in roles
 
 
 def _require(principal: Principal, allowed: bool, what: str, needed: Role) -> None:

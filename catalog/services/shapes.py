@@ -98,7 +98,5 @@ def _load() -> dict[str, Shape]:
                 for d in blueprint.relation_definitions.all()
             },
         )
-        for blueprint in Blueprint.objects.prefetch_related(
-            "relation_definitions__target"
-        )
+        for blueprint in Blueprint.objects.prefetch_related("relation_definitions__target")
     }

@@ -34,9 +34,7 @@ def content_hash(content: dict[str, Any]) -> bytes:
     return blake2b(data, digest_size=16).digest()
 
 
-def new_content(
-    draft: EntityDraft, shape: Shape, old: dict[str, Any] | None
-) -> dict[str, Any]:
+def new_content(draft: EntityDraft, shape: Shape, old: dict[str, Any] | None) -> dict[str, Any]:
     """The full new content: of the draft alone, or of the draft over what is stored."""
     base: dict[str, Any] = old or {
         "title": None,
@@ -56,9 +54,7 @@ def new_content(
     if old is not None:
         kept = {k: v for k, v in old["relations"].items() if k in shape.definitions}
         relations = {**kept, **relations}
-    relations = {
-        name: value for name, value in relations.items() if value not in (None, [])
-    }
+    relations = {name: value for name, value in relations.items() if value not in (None, [])}
     for name, definition in shape.definitions.items():
         if definition.required and name not in relations:
             raise InvalidEntity(
@@ -100,9 +96,7 @@ def _relations(values: dict[str, Any], shape: Shape) -> dict[str, Any]:
             checked[name] = None
         elif definition.many:
             many = [value] if isinstance(value, str) else value
-            if not isinstance(many, list) or not all(
-                isinstance(v, str) and v for v in many
-            ):
+            if not isinstance(many, list) or not all(isinstance(v, str) and v for v in many):
                 raise _wrong_relation(name, value, "a list of identifiers")
             checked[name] = list(dict.fromkeys(many))
         elif isinstance(value, str) and value:
@@ -112,9 +106,7 @@ def _relations(values: dict[str, Any], shape: Shape) -> dict[str, Any]:
     return checked
 
 
-def stated_targets(
-    relations: dict[str, Any], shape: Shape
-) -> list[tuple[Definition, str, str]]:
+def stated_targets(relations: dict[str, Any], shape: Shape) -> list[tuple[Definition, str, str]]:
     """The edges that relation values stand for: (definition, target blueprint, identifier)."""
     edges = []
     for name, value in relations.items():
@@ -142,11 +134,7 @@ def changed_parts(
         if old[key] == new[key]:
             continue
         if key in ("properties", "relations"):
-            names = [
-                n
-                for n in {**old[key], **new[key]}
-                if old[key].get(n) != new[key].get(n)
-            ]
+            names = [n for n in {**old[key], **new[key]} if old[key].get(n) != new[key].get(n)]
             before[key] = {n: old[key][n] for n in names if n in old[key]}
             after[key] = {n: new[key][n] for n in names if n in new[key]}
         else:
@@ -206,9 +194,7 @@ def _team(value: Any) -> list[str]:
     if value is None:
         return []
     teams = [value] if isinstance(value, str) else value
-    if not isinstance(teams, list | tuple) or not all(
-        isinstance(t, str) and t for t in teams
-    ):
+    if not isinstance(teams, list | tuple) or not all(isinstance(t, str) and t for t in teams):
         raise InvalidEntity(
             f"team must be a team or a list of teams, not {shorten(value)}",
             details={

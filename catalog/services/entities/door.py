@@ -166,16 +166,11 @@ class _Item:
     @property
     def new_targets(self) -> list[tuple[Definition, str, str]]:
         """The edges to check: a merge does not answer for those that dangled before."""
-        old = (
-            self.stored.content["relations"]
-            if self.stored and self.stored.content
-            else {}
-        )
+        old = self.stored.content["relations"] if self.stored and self.stored.content else {}
         return [
             edge
             for edge in self.targets
-            if old.get(edge[0].identifier)
-            != self.content["relations"][edge[0].identifier]
+            if old.get(edge[0].identifier) != self.content["relations"][edge[0].identifier]
         ]
 
     @property
@@ -222,9 +217,7 @@ class _Door:
                 self._identify(item)
             for round_ in _rounds(items):
                 self._apply_round(round_)
-            if self.dry_run or (
-                self.all_or_nothing and any(item.error for item in items)
-            ):
+            if self.dry_run or (self.all_or_nothing and any(item.error for item in items)):
                 transaction.set_rollback(True)
         if self.all_or_nothing and any(item.error for item in items):
             for item in items:
@@ -237,9 +230,7 @@ class _Door:
                     blueprint=item.draft.blueprint,
                     identifier=item.identifier,
                     status=item.status,
-                    pk=None
-                    if self.dry_run and item.status is Status.CREATED
-                    else item.pk,
+                    pk=None if self.dry_run and item.status is Status.CREATED else item.pk,
                     error=item.error,
                 )
                 for item in items
@@ -279,17 +270,13 @@ class _Door:
             self._write(sorted(changed, key=lambda item: item.key))
 
     def _fetch(self, items: list[_Item]) -> None:
-        by_key = {
-            (item.shape.pk, item.identifier): item for item in items if item.shape
-        }
+        by_key = {(item.shape.pk, item.identifier): item for item in items if item.shape}
         if not by_key:
             return
         with connection.cursor() as cursor:
             cursor.execute(_FETCH_KEYS, [keys_json("blueprint_id", by_key)])
             for blueprint_pk, identifier, pk, digest, datasource in cursor.fetchall():
-                by_key[blueprint_pk, identifier].stored = _Stored(
-                    pk, bytes(digest), datasource
-                )
+                by_key[blueprint_pk, identifier].stored = _Stored(pk, bytes(digest), datasource)
         if self.mode is Mode.MERGE:
             _fetch_content([item.stored for item in items if item.stored])
 
@@ -301,11 +288,7 @@ class _Door:
             raise NotFound.of("Entity", item.identifier)
         if stored and self.mode is Mode.CREATE:
             raise already_exists(shape.identifier, item.identifier)
-        if (
-            stored
-            and draft.if_hash is not None
-            and draft.if_hash != stored.content_hash
-        ):
+        if stored and draft.if_hash is not None and draft.if_hash != stored.content_hash:
             raise Conflict(
                 f'Entity "{shorten(item.identifier)}" was changed by someone else meanwhile',
                 hint="Load it again and repeat the change.",
@@ -345,9 +328,7 @@ class _Door:
 
     def _resolve_targets(self, changed: list[_Item]) -> list[_Item]:
         """Find the targets of all edges; returns the stubs to create for missing ones."""
-        wanted = {
-            (b, i) for item in changed for _, b, i in item.targets
-        } - self.ids.keys()
+        wanted = {(b, i) for item in changed for _, b, i in item.targets} - self.ids.keys()
         keys = [
             (self.shapes[blueprint].pk, identifier)
             for blueprint, identifier in sorted(wanted)
@@ -375,9 +356,7 @@ class _Door:
                     self._handle_missing(item, missing, stubs)
             if {item.key for item in changed if item.is_changed} == coming:
                 break
-        needed = {
-            (b, i) for item in changed if item.is_changed for _, b, i in item.targets
-        }
+        needed = {(b, i) for item in changed if item.is_changed for _, b, i in item.targets}
         made = [stub for key, stub in stubs.items() if key in needed]
         self.created_targets += [stub.key for stub in made]
         return made
@@ -482,9 +461,7 @@ class _Door:
         ]
         old = [item.stored.pk for item in moved if item.stored]
         if old:
-            cursor.execute(
-                "DELETE FROM catalog_relation WHERE source_id = ANY(%s)", [old]
-            )
+            cursor.execute("DELETE FROM catalog_relation WHERE source_id = ANY(%s)", [old])
         edges = [
             {
                 "s": item.pk,

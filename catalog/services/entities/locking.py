@@ -36,9 +36,7 @@ FROM ordered
 """
 
 
-def lock_for_writing(
-    blueprints: Iterable[str], *, creates_targets: bool = False
-) -> None:
+def lock_for_writing(blueprints: Iterable[str], *, creates_targets: bool = False) -> None:
     """Wait for the other writers of these blueprints, until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -67,9 +65,6 @@ def retrying(work: Callable[[], _T]) -> _T:
         try:
             return work()
         except OperationalError as error:
-            if (
-                not isinstance(error.__cause__, DeadlockDetected)
-                or connection.in_atomic_block
-            ):
+            if not isinstance(error.__cause__, DeadlockDetected) or connection.in_atomic_block:
                 raise
     return work()

@@ -47,9 +47,7 @@ def delete(
     )
 
 
-def restore(
-    deleted: Sequence[tuple[str, str, dict[str, Any]]], *, actor: Actor
-) -> ApplyResult:
+def restore(deleted: Sequence[tuple[str, str, dict[str, Any]]], *, actor: Actor) -> ApplyResult:
     """Bring back deleted entities from (blueprint, identifier, `before` of the deletion)."""
     drafts = [
         EntityDraft(
@@ -59,9 +57,7 @@ def restore(
         )
         for blueprint, identifier, before in deleted
     ]
-    return apply(
-        drafts, mode=Mode.CREATE, actor=actor, missing_targets=MissingTargets.DANGLE
-    )
+    return apply(drafts, mode=Mode.CREATE, actor=actor, missing_targets=MissingTargets.DANGLE)
 
 
 def _delete(

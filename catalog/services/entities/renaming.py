@@ -23,9 +23,7 @@ from catalog.services.entities.drafts import (
 from catalog.services.entities.locking import lock_everything
 
 
-def rename(
-    blueprint: str, identifier: str, new_identifier: str, *, actor: Actor
-) -> int:
+def rename(blueprint: str, identifier: str, new_identifier: str, *, actor: Actor) -> int:
     """Give an entity another identifier; edges to it follow. Returns its pk.
 
     Raises NotFound, AlreadyExists, InvalidInput.
@@ -77,9 +75,7 @@ def rename(
 def rename_target_blueprint(old: str, new: str, *, actor: Actor) -> None:
     """Let edges follow a blueprint that was renamed; the caller holds `lock_everything`."""
     with connection.cursor() as cursor:
-        _rename_targets(
-            cursor, "r.target_blueprint = %s", [old], actor=actor, new_blueprint=new
-        )
+        _rename_targets(cursor, "r.target_blueprint = %s", [old], actor=actor, new_blueprint=new)
 
 
 def _rename_targets(
@@ -112,16 +108,12 @@ def _rename_targets(
         value,
     ) in cursor:
         relations = values.setdefault((blueprint, source), {})
-        current = relations.get(
-            name, orjson.loads(value) if isinstance(value, str) else value
-        )
+        current = relations.get(name, orjson.loads(value) if isinstance(value, str) else value)
         old = f"{old_blueprint}:{old_identifier}" if is_any else old_identifier
         identifier = new_identifier or old_identifier
         new = f"{new_blueprint or old_blueprint}:{identifier}" if is_any else identifier
         relations[name] = (
-            [new if v == old else v for v in current]
-            if isinstance(current, list)
-            else new
+            [new if v == old else v for v in current] if isinstance(current, list) else new
         )
     if new_blueprint:
         cursor.execute(
