@@ -13,13 +13,19 @@ class Lock(IntEnum):
     BLUEPRINT = 1  # one writer of a blueprint's entities at a time
     FEED_CONSUMER = 2
     PARTITIONS = 3
-    SYSTEM_BLUEPRINTS = 4
+    CATALOGUE = 4  # shared by writers of entities; alone for who changes what kinds there are
 
 
 def hold(purpose: Lock, key: int = 0) -> None:
     """Wait for the lock and keep it until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [int(purpose), key])
+
+
+def hold_shared(purpose: Lock, key: int = 0) -> None:
+    """Wait for those who hold the lock alone, then keep it beside others who share it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", [int(purpose), key])
 
 
 def try_hold(purpose: Lock, key: int = 0) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -25,7 +25,6 @@ from catalog.kernel.identifiers import (
     check_blueprint_identifier,
     check_property_identifier,
 )
-from catalog.kernel.locks import Lock, hold
 from catalog.models import Blueprint, Change, Entity, RelationDefinition
 from catalog.services import entities
 from catalog.services.blueprint_spec import (
@@ -80,7 +79,7 @@ def create_blueprint(document: Mapping[str, Any], *, actor: Actor) -> Blueprint:
     spec = parse(document)
     now = timezone.now()
     with transaction.atomic():
-        hold(Lock.SYSTEM_BLUEPRINTS)
+        entities.lock_everything()
         if Blueprint.objects.filter(identifier=spec.identifier).exists():
             raise AlreadyExists(
                 f'Blueprint "{spec.identifier}" exists already',
@@ -277,14 +276,11 @@ def ensure_blueprints(documents: Mapping[str, Mapping[str, Any]], *, actor: Acto
 
     They may refer to each other: relations are added once all of them are there.
     """
+    if not _unknown(documents):
+        return []  # the usual case, without making writers wait
     with transaction.atomic():
-        hold(Lock.SYSTEM_BLUEPRINTS)
-        known = set(
-            Blueprint.objects.filter(identifier__in=list(documents)).values_list(
-                "identifier", flat=True
-            )
-        )
-        missing = [identifier for identifier in documents if identifier not in known]
+        entities.lock_everything()
+        missing = _unknown(documents)
         for identifier in missing:
             create_blueprint({**documents[identifier], "relations": {}}, actor=actor)
         for identifier in missing:
@@ -330,6 +326,15 @@ def _get(identifier: str) -> Blueprint:
         )
     except Blueprint.DoesNotExist:
         raise NotFound.of("Blueprint", identifier) from None
+
+
+def _unknown(identifiers: Iterable[str]) -> list[str]:
+    known = set(
+        Blueprint.objects.filter(identifier__in=list(identifiers)).values_list(
+            "identifier", flat=True
+        )
+    )
+    return [identifier for identifier in identifiers if identifier not in known]
 
 
 def _relations_of(blueprint: Blueprint) -> dict[str, RelationSpec]:

@@ -8,7 +8,7 @@ from typing import TypeVar
 from django.db import OperationalError, connection
 from psycopg.errors import DeadlockDetected
 
-from catalog.kernel.locks import Lock
+from catalog.kernel.locks import Lock, hold, hold_shared
 
 _T = TypeVar("_T")
 
@@ -37,7 +37,12 @@ FROM ordered
 
 
 def lock_for_writing(blueprints: Iterable[str], *, creates_targets: bool = False) -> None:
-    """Wait for the other writers of these blueprints, until the transaction ends."""
+    """Wait for the other writers of these blueprints, until the transaction ends.
+
+    The shared lock comes first and in a statement of its own: which blueprints to lock is then
+    read after the last change of a blueprint, and stays true for as long as it is held.
+    """
+    hold_shared(Lock.CATALOGUE)
     with connection.cursor() as cursor:
         cursor.execute(
             _LOCK,
@@ -51,12 +56,7 @@ def lock_for_writing(blueprints: Iterable[str], *, creates_targets: bool = False
 
 def lock_everything() -> None:
     """Wait for every writer of entities and keep new ones out until the transaction ends."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "WITH ordered AS MATERIALIZED (SELECT id::int AS id FROM catalog_blueprint ORDER BY id)"
-            " SELECT pg_advisory_xact_lock(%s, id) FROM ordered",
-            [int(Lock.BLUEPRINT)],
-        )
+    hold(Lock.CATALOGUE)
 
 
 def retrying(work: Callable[[], _T]) -> _T:
