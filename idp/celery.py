@@ -11,7 +11,7 @@ from django.conf import settings
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
 from idp.embedded import launch
-from idp.settings.env import refuse_problems
+from idp.settings import env
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "idp.settings")
 
@@ -67,7 +67,7 @@ def _die_with_the_worker(**_: Any) -> None:
 
 @worker_init.connect
 def _start_clean(**_: Any) -> None:
-    refuse_problems(settings.IDP_PROBLEMS)
+    env.refuse([*settings.IDP_PROBLEMS, *settings.IDP_NO_LASTING_KEY])
     if os.environ.get("IDP_SOLE_WORKER"):
         hand_back_tasks()
 

@@ -28,15 +28,9 @@ def settings_are_understood(**_: Any) -> list[CheckMessage]:
 @register(deploy=True)
 def fit_for_production(**_: Any) -> list[CheckMessage]:
     """Report what works on one machine and not for others."""
-    found: list[CheckMessage] = []
-    if not os.environ.get("IDP_SECRET_KEY") and not (settings.IDP_HOME / "secret_key").exists():
-        found.append(
-            Error(
-                "There is no secret key that outlasts this process.",
-                hint="Set IDP_SECRET_KEY to 50 random characters or more.",
-                id="idp.E001",
-            )
-        )
+    found: list[CheckMessage] = [
+        Error(problem.message, id=problem.code) for problem in settings.IDP_NO_LASTING_KEY
+    ]
     public = urlsplit(settings.IDP_URL)
     if public.scheme != "https" and public.hostname not in _LOOPBACK:
         found.append(

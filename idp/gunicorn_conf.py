@@ -12,7 +12,7 @@ from idp.settings import env
 
 bind = f"{env.text('IDP_HOST', '127.0.0.1')}:{env.whole('IDP_PORT', 8000, high=65535)}"
 workers = env.whole("IDP_WORKERS", min(4, max(2, os.cpu_count() or 1)), low=1, high=64)
-env.refuse_problems(env.problems)
+env.refuse(env.problems)
 worker_class = "gthread"
 threads = 8
 preload_app = True  # processes share the memory of the loaded program

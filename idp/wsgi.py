@@ -10,6 +10,6 @@ application = get_wsgi_application()
 
 from django.conf import settings  # noqa: E402 - known once Django is set up
 
-from idp.settings.env import refuse_problems  # noqa: E402
+from idp.settings import env  # noqa: E402
 
-refuse_problems(settings.IDP_PROBLEMS)
+env.refuse([*settings.IDP_PROBLEMS, *settings.IDP_NO_LASTING_KEY])

@@ -53,6 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["IDP_SECRET_KEY"] = "a key for tests, which sign nothing of worth " * 2
     home = tempfile.mkdtemp(prefix="idp-test-")
     os.environ["IDP_HOME"] = home
+    Path(home, "static").mkdir()  # whitenoise warns without it
     if config.option.collectonly:
         _load_settings()
         return

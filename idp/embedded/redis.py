@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from idp.embedded import launch
-from idp.embedded.engine import Engine, end_orphan
+from idp.embedded.engine import Engine, end_orphan, make_private
 from idp.embedded.home import EmbeddedError, Home
 
 _DATABASES = 256  # one for each worker of a test run
@@ -29,12 +29,12 @@ class Redis(Engine):
     title = "Redis"
     variable = "REDIS_URL"
     stop_signals = ((signal.SIGTERM, 15.0), (signal.SIGKILL, 2.0))
-    drop_signals = ((signal.SIGKILL, 2.0),)
+    drop_signals = ((signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0))
 
     def __init__(self, home: Home, *, ephemeral: bool = False) -> None:
         super().__init__(home, ephemeral=ephemeral)
         self.root = home.path / "redis"
-        self.socket = home.socket_dir(self.name, "redis.sock") / "redis.sock"
+        self.socket = self.sockets / "redis.sock"
         self.pid_file = home.run / "redis.pid"
         self.program = _server()
         self.port = 0
@@ -44,9 +44,13 @@ class Redis(Engine):
                 "for trying out on one machine. Install redis-server, or set REDIS_URL."
             )
 
+    @property
+    def sockets(self) -> Path:
+        return self.home.socket_dir(self.name, "redis.sock")
+
     def prepare(self) -> None:
-        for folder in (self.root, self.socket.parent):
-            folder.mkdir(mode=0o700, exist_ok=True)
+        for folder in (self.root, self.sockets):
+            make_private(folder)
         try:
             pid = int(self.pid_file.read_text())
         except (OSError, ValueError):

@@ -22,7 +22,8 @@ from idp.settings.parts.unfold import *  # noqa: F403
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
 DEBUG = env.flag("IDP_DEBUG", False)
-SECRET_KEY = secret_key(IDP_HOME)
+# Problems of a server, which a command that signs nothing does not have.
+SECRET_KEY, IDP_NO_LASTING_KEY = secret_key(IDP_HOME)
 
 INSTALLED_APPS = [
     "django_prometheus",

@@ -142,7 +142,7 @@ def email(name: str, default: str) -> dict[str, Any]:
         return dict(_env.email_url_config(default))
 
 
-def refuse_problems(found: Collection[Problem]) -> None:
+def refuse(found: Collection[Problem]) -> None:
     """End this process with the problems as its message, if there are any."""
     if found:
         raise SystemExit("\n".join(f"error: {problem.message}" for problem in found))

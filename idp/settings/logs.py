@@ -5,7 +5,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 # Names of values that are never written, whatever they hold.
-_NAME = r"password|passwd|secret|token|authorization|cookie|api_?key|private_?key|credential"
+_NAME = r"password|passwd|secret|token|authorization|cookie|api[_-]?key|private[_-]?key|credential"
 _SECRET_KEY = re.compile(_NAME, re.I)
 _SECRET_IN_TEXT = re.compile(rf"((?:{_NAME})[\w-]*[\"']?\s*[=:]\s*[\"']?)[^\s&\"',;]+", re.I)
 _HIDDEN = "***"

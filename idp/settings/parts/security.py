@@ -97,15 +97,16 @@ ACCOUNT_SESSION_REMEMBER = True
 MFA_TOTP_ISSUER = "idp"
 
 
-def secret_key(home: Path) -> str:
+def secret_key(home: Path) -> tuple[str, list[env.Problem]]:
     """Return IDP_SECRET_KEY, else the key kept in this home, else one for this process alone.
 
     `idp.embedded.make_home` writes the kept key. The last case serves commands that sign nothing;
-    the check idp.E001 reports it.
+    its problem keeps web and worker from starting, since each would sign with a key of its own.
     """
     if given := env.text("IDP_SECRET_KEY"):
-        return given
+        return given, []
     try:
-        return (home / "secret_key").read_text().strip()
+        return (home / "secret_key").read_text().strip(), []
     except OSError:
-        return secrets.token_urlsafe(48)
+        message = "IDP_SECRET_KEY is not set; expected 50 random characters or more."
+        return secrets.token_urlsafe(48), [env.Problem("idp.E001", message)]
