@@ -1,0 +1,50 @@
+"""The demo organisation: an invented grocer, so that a newcomer sees a living portal at once.
+
+Its descriptors are Backstage files, read like anybody's by the importer; then a few of its people
+change something, so that there is history to look at.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from catalog.kernel.actors import Actor
+from catalog.services.entities import EntityDraft, Mode, apply
+from catalog.services.imports import ImportResult, import_files
+from idp.models import User
+
+ORGANISATION = Path(__file__).parent / "organisation"
+DOMAIN = "brightwater.example"
+ADMIN_IS = f"ada.marsh@{DOMAIN}"
+
+# who, which component, what it says afterwards
+_EDITS = [
+    ("emil.strand", "feature-store", {"lifecycle": "production"}),
+    (
+        "grace.mbeki",
+        "substitutions",
+        {"description": "Offers another yoghurt when yours is out, and asks before it swaps."},
+    ),
+    ("jonas.weber", "order-archiver", {"tags": ["python", "sunset-2027"]}),
+    ("amara.diallo", "fraud-check", {"description": "Says no, politely, in under 40 ms."}),
+    ("lena.fischer", "route-planner", {"tags": ["rust", "solver"]}),
+    ("ben.carver", "api-gateway", {"tags": ["go", "envoy", "http3"]}),
+]
+
+
+def load() -> ImportResult:
+    """Import the demo organisation and make the user `admin` one of its people.
+
+    Loading it again brings back what was edited meanwhile.
+    """
+    result = import_files([str(ORGANISATION)], actor=Actor.system("demo"))
+    for name, component, properties in _EDITS:
+        apply(
+            [EntityDraft("component", component, properties=properties)],
+            mode=Mode.MERGE,
+            actor=Actor("user", f"{name}@{DOMAIN}"),
+            must_exist=True,
+        )
+    if not User.objects.filter(email__iexact=ADMIN_IS).exists():
+        User.objects.filter(username="admin", email="").update(email=ADMIN_IS)
+    return result
