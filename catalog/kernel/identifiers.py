@@ -38,6 +38,16 @@ def check_property_identifier(value: object, *, field: str = "property") -> str:
     return _check(value, _PROPERTY, PROPERTY_MAX, field, "A-Z a-z 0-9 @ _ = \\ -")
 
 
+def check_length(value: str, field: str, limit: int = ENTITY_MAX) -> str:
+    """Refuse text of more than `limit` characters, or too large for a page of an index."""
+    if len(value) > limit:
+        raise InvalidInput(
+            f'{field} "{shorten(value)}" has {len(value)} characters; expected at most {limit}',
+            details={"field": field, "value": shorten(value), "expected": f"<= {limit} characters"},
+        )
+    return check_byte_length(value, field)
+
+
 def check_byte_length(value: str, field: str, limit: int = MAX_BYTES) -> str:
     """Refuse text that no index page could hold; only long text in wide alphabets gets there."""
     size = len(value.encode("utf-8", "surrogatepass"))

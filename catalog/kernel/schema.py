@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from itertools import islice
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -20,6 +22,8 @@ from catalog.kernel.errors import InvalidInput, shorten
 
 MAX_SCHEMA_BYTES = 512 * 1024
 MAX_PROBLEMS = 20
+MAX_DEPTH = 240
+_MARGIN = 254 - MAX_DEPTH  # orjson's limit is 254, and what is stored is later wrapped in answers
 
 PROPERTY_TYPES = ("string", "number", "boolean", "object", "array")
 
@@ -32,6 +36,11 @@ class Problem:
     message: str
     value: str
     expected: str
+
+    @property
+    def fault(self) -> tuple[str, str, str]:
+        """What is wrong, for comparing: equal for an object that lacks the same key."""
+        return (self.path, self.message, self.expected)
 
     def as_dict(self) -> dict[str, str]:
         return asdict(self)
@@ -61,11 +70,11 @@ class CompiledSchema:
         except ValueError:
             return False
 
-    def problems(self, value: Any) -> list[Problem]:
-        """What is wrong with `value`, at most `MAX_PROBLEMS` entries; [] when it is valid."""
+    def problems(self, value: Any, *, limit: int = MAX_PROBLEMS) -> list[Problem]:
+        """What is wrong with `value`, at most `limit` entries; [] when it is valid."""
         if self.is_valid(value):
             return []
-        return list(_first(self._iterate(value), MAX_PROBLEMS))
+        return list(islice(self._iterate(value), limit))
 
     def _iterate(self, value: Any) -> Iterator[Problem]:
         try:
@@ -85,25 +94,30 @@ def compile_schema(schema: Mapping[str, Any]) -> CompiledSchema:
     return _compile(orjson.dumps(schema))
 
 
-def check_json(value: Any) -> bytes:
-    """`value` as JSON bytes; raises InvalidInput for what is not JSON or cannot be stored.
+def check_json(value: Any) -> None:
+    """Raises InvalidInput for what is not JSON or cannot be stored.
 
     Refused: NUL characters (PostgreSQL has no place for them), lone surrogates, integers beyond
-    64 bits, nesting deeper than 254.
+    64 bits, NaN and infinity, keys that are not text, nesting deeper than `MAX_DEPTH`.
     """
+    nested = value
+    for _ in range(_MARGIN):
+        nested = [nested]
     try:
-        data = orjson.dumps(value)
+        data = orjson.dumps(nested)
     except (TypeError, RecursionError) as error:
+        reason = str(error)
+    else:
+        # Both are rare, so that the walk through the value is, too.
+        reason = _oddity(value) if b"\\u0000" in data or b"null" in data else ""
+    if reason:
         raise InvalidInput(
-            f"The value cannot be stored as JSON: {error}",
-            details={"expected": "JSON: text in UTF-8, integers of 64 bits, depth up to 254"},
-        ) from None
-    if b"\\u0000" in data and _has_nul(value):
-        raise InvalidInput(
-            "The value has a NUL character (\\u0000), which cannot be stored",
-            details={"expected": "text without NUL characters"},
+            f"The value cannot be stored as JSON: {reason}",
+            details={
+                "expected": "JSON: text in UTF-8 without NUL, integers of 64 bits, finite numbers, "
+                f"depth up to {MAX_DEPTH}"
+            },
         )
-    return data
 
 
 @lru_cache(maxsize=1024)
@@ -135,7 +149,9 @@ def _schema_error(error: ValidationError) -> InvalidInput:
 def _expectation(error: ValidationError) -> str:
     keyword = error.schema_path[-1] if error.schema_path else ""
     kind = error.kind
-    for attribute in ("types", "options", "limit", "pattern", "format", "property"):
+    if hasattr(kind, "types"):
+        return f"{keyword}: {' or '.join(kind.types)}"
+    for attribute in ("options", "limit", "pattern", "format", "property"):
         if hasattr(kind, attribute):
             return f"{keyword}: {shorten(_text(getattr(kind, attribute)))}"
     return str(keyword)
@@ -150,26 +166,23 @@ def _text(value: Any) -> str:
         return repr(value)
 
 
-def _first(items: Iterator[Problem], limit: int) -> Iterator[Problem]:
-    for count, item in enumerate(items):
-        if count == limit:
-            return
-        yield item
-
-
-def _has_nul(value: Any) -> bool:
+def _oddity(value: Any) -> str:
+    """What PostgreSQL would refuse, or orjson write as null; "" when there is no such thing."""
     stack = [value]
     while stack:
         item = stack.pop()
         if isinstance(item, str):
             if "\x00" in item:
-                return True
+                return "text with a NUL character (\\u0000)"
+        elif isinstance(item, float):
+            if not isfinite(item):
+                return f"the number {item}"
         elif isinstance(item, dict):
             stack.extend(item.keys())
             stack.extend(item.values())
         elif isinstance(item, list | tuple):
             stack.extend(item)
-    return False
+    return ""
 
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s]+")

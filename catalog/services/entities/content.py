@@ -9,7 +9,8 @@ from typing import Any, Final
 import orjson
 
 from catalog.kernel.errors import InvalidEntity, InvalidInput, shorten
-from catalog.kernel.identifiers import check_byte_length
+from catalog.kernel.identifiers import BLUEPRINT_MAX, check_byte_length, check_length
+from catalog.kernel.schema import check_json
 from catalog.services.entities.drafts import EntityDraft, Unset
 from catalog.services.shapes import Definition, Shape
 
@@ -28,9 +29,7 @@ CONTENT_COLUMNS = [
 
 def content_hash(content: dict[str, Any]) -> bytes:
     """Digest of what an entity says; equal for equal content whatever the order of keys."""
-    data = orjson.dumps(
-        [content[column] for column in CONTENT_COLUMNS], option=orjson.OPT_SORT_KEYS
-    )
+    data = _canonical([content[column] for column in CONTENT_COLUMNS])
     return blake2b(data, digest_size=16).digest()
 
 
@@ -47,7 +46,7 @@ def new_content(draft: EntityDraft, shape: Shape, old: dict[str, Any] | None) ->
     }
     properties = _mapping(draft.properties, "properties")
     if old is None:
-        properties = {**shape.defaults, **_without_nulls(properties)}
+        properties = _without_nulls({**shape.defaults, **properties})
     else:
         properties = _without_nulls({**old["properties"], **properties})
     relations = _relations(_mapping(draft.relations, "relations"), shape)
@@ -56,7 +55,9 @@ def new_content(draft: EntityDraft, shape: Shape, old: dict[str, Any] | None) ->
         relations = {**kept, **relations}
     relations = {name: value for name, value in relations.items() if value not in (None, [])}
     for name, definition in shape.definitions.items():
-        if definition.required and name not in relations:
+        # A merge does not answer for what was missing before.
+        was_there = old is None or name in old["relations"]
+        if definition.required and was_there and name not in relations:
             raise InvalidEntity(
                 f'relation "{name}" is required',
                 details={
@@ -118,28 +119,69 @@ def stated_targets(relations: dict[str, Any], shape: Shape) -> list[tuple[Defini
                 blueprint, colon, identifier = target.partition(":")
                 if not (blueprint and colon and identifier):
                     raise _wrong_relation(name, target, "blueprint:identifier")
-            check_byte_length(blueprint, f"relations.{name}", 400)
-            check_byte_length(identifier, f"relations.{name}")
+            check_length(blueprint, f"relations.{name}", BLUEPRINT_MAX)
+            check_length(identifier, f"relations.{name}")
             edges.append((definition, blueprint, identifier))
     return edges
+
+
+def as_stated(edge: tuple[Definition, str, str]) -> tuple[str, str]:
+    """(relation, target) as the relation values say it: the reverse of `stated_targets`."""
+    definition, blueprint, identifier = edge
+    target = identifier if definition.target is not ANY else f"{blueprint}:{identifier}"
+    return definition.identifier, target
+
+
+def check_storable(content: dict[str, Any]) -> None:
+    """Raises InvalidEntity, naming the part, for what the database could not give back."""
+    try:
+        check_json({name: part for name, part in content.items() if part is not None})
+    except InvalidInput as error:
+        where = _unstorable_part(content)
+        raise InvalidEntity(
+            f"{where}: {error.message}", details={"field": where, **error.details}
+        ) from None
+
+
+def _unstorable_part(content: dict[str, Any]) -> str:
+    parts = {f"properties.{name}": one for name, one in content["properties"].items()}
+    for name, part in {**parts, **content}.items():
+        try:
+            check_json(part)
+        except InvalidInput:
+            return shorten(name)
+    return "entity"
 
 
 def changed_parts(
     old: dict[str, Any], new: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What differs, as (before, after); inside properties and relations key by key."""
+    """What differs, as (before, after); inside properties and relations key by key.
+
+    Compared as JSON, where 1, 1.0 and true are three things (in Python they are equal).
+    """
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
     for key in CONTENT_COLUMNS:
-        if old[key] == new[key]:
+        if _same(old[key], new[key]):
             continue
         if key in ("properties", "relations"):
-            names = [n for n in {**old[key], **new[key]} if old[key].get(n) != new[key].get(n)]
+            names = [
+                n for n in {**old[key], **new[key]} if not _same(old[key].get(n), new[key].get(n))
+            ]
             before[key] = {n: old[key][n] for n in names if n in old[key]}
             after[key] = {n: new[key][n] for n in names if n in new[key]}
         else:
             before[key], after[key] = old[key], new[key]
     return before, after
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one == other and _canonical(one) == _canonical(other)
+
+
+def _canonical(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def loaded(values: Sequence[Any]) -> dict[str, Any]:
@@ -204,7 +246,7 @@ def _team(value: Any) -> list[str]:
             },
         )
     for team in teams:
-        check_byte_length(team, "team")
+        check_length(team, "team")
     return list(dict.fromkeys(teams))
 
 

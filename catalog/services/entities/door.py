@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,10 +24,12 @@ from catalog.kernel.errors import (
     shorten,
 )
 from catalog.kernel.identifiers import check_entity_identifier, new_entity_identifier
-from catalog.kernel.schema import check_json
+from catalog.kernel.schema import MAX_PROBLEMS
 from catalog.models import Change
 from catalog.services.entities.content import (
+    as_stated,
     changed_parts,
+    check_storable,
     content_hash,
     loaded,
     new_content,
@@ -43,6 +46,8 @@ from catalog.services.entities.drafts import (
 )
 from catalog.services.entities.locking import lock_for_writing, retrying
 from catalog.services.shapes import Definition, Shape, load_shapes
+
+MAX_COMPARED = 1000  # faults of an entity that was wrong before its change
 
 _FETCH_KEYS = """
 SELECT e.blueprint_id, e.identifier, e.id, e.content_hash, e.datasource
@@ -154,7 +159,6 @@ class _Item:
     status: Status = Status.UNCHANGED
     error: IdpError | None = None
     pk: int | None = None
-    is_stub: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -166,12 +170,14 @@ class _Item:
     @property
     def new_targets(self) -> list[tuple[Definition, str, str]]:
         """The edges to check: a merge does not answer for those that dangled before."""
-        old = self.stored.content["relations"] if self.stored and self.stored.content else {}
-        return [
-            edge
-            for edge in self.targets
-            if old.get(edge[0].identifier) != self.content["relations"][edge[0].identifier]
-        ]
+        if self.stored is None or self.stored.content is None:
+            return self.targets
+        known = {
+            (name, target)
+            for name, value in self.stored.content["relations"].items()
+            for target in (value if isinstance(value, list) else [value])
+        }
+        return [edge for edge in self.targets if as_stated(edge) not in known]
 
     @property
     def is_changed(self) -> bool:
@@ -202,27 +208,32 @@ class _Door:
         self.now: datetime = timezone.now()
         self.shapes: dict[str, Shape] = {}
         self.ids: dict[tuple[str, str], int] = {}  # targets known to exist
+        self.created_pks: set[int] = set()
         self.created_targets: list[tuple[str, str]] = []
 
     def pass_through(self, drafts: Sequence[EntityDraft]) -> ApplyResult:
-        self.ids, self.created_targets = {}, []
+        self.ids, self.created_pks, self.created_targets = {}, set(), []
         items = [_Item(index, draft) for index, draft in enumerate(drafts)]
         with transaction.atomic():
             lock_for_writing(
                 (draft.blueprint for draft in drafts),
                 creates_targets=self.missing_targets is MissingTargets.CREATE,
             )
+            self.now = timezone.now()  # not before: moments follow the order of the writes
             self.shapes = load_shapes()
             for item in items:
                 self._identify(item)
             for round_ in _rounds(items):
                 self._apply_round(round_)
-            if self.dry_run or (self.all_or_nothing and any(item.error for item in items)):
+            is_refused = self.all_or_nothing and any(item.error for item in items)
+            if self.dry_run or is_refused:
                 transaction.set_rollback(True)
-        if self.all_or_nothing and any(item.error for item in items):
+        if is_refused:
+            self.created_targets = []
             for item in items:
                 if not item.error:
-                    item.status, item.pk = Status.SKIPPED, None
+                    item.status = Status.SKIPPED
+        unstored = self.created_pks if self.dry_run or is_refused else set()
         return ApplyResult(
             items=[
                 ItemResult(
@@ -230,7 +241,7 @@ class _Door:
                     blueprint=item.draft.blueprint,
                     identifier=item.identifier,
                     status=item.status,
-                    pk=None if self.dry_run and item.status is Status.CREATED else item.pk,
+                    pk=None if item.pk in unstored else item.pk,
                     error=item.error,
                 )
                 for item in items
@@ -282,8 +293,8 @@ class _Door:
 
     def _decide(self, item: _Item) -> None:
         """Work out the new content of one entity and whether it differs from what is stored."""
-        draft, shape, stored = item.draft, item.shape, item.stored
-        assert shape is not None
+        draft, stored = item.draft, item.stored
+        shape = self.shapes[draft.blueprint]
         if stored is None and (self.must_exist or draft.if_hash is not None):
             raise NotFound.of("Entity", item.identifier)
         if stored and self.mode is Mode.CREATE:
@@ -295,8 +306,8 @@ class _Door:
             )
         old = stored.content if stored else None
         item.content = new_content(draft, shape, old)
-        check_json(item.content)
-        self._validate(item, old)
+        check_storable(item.content)
+        _validate(item.content["properties"], shape, old)
         item.targets = stated_targets(item.content["relations"], shape)
         item.content_hash = content_hash(item.content)
         item.pk = stored.pk if stored else None
@@ -304,27 +315,6 @@ class _Door:
             item.status = Status.CREATED
         elif stored.content_hash != item.content_hash:
             item.status = Status.UPDATED
-
-    def _validate(self, item: _Item, old: dict[str, Any] | None) -> None:
-        assert item.shape is not None
-        problems = item.shape.validator.problems(item.content["properties"])
-        if problems and old is not None:
-            # A merge is refused only for what it makes worse, not for what was wrong before.
-            known = item.shape.validator.problems(old["properties"])
-            problems = [p for p in problems if p not in known]
-        if problems:
-            first = problems[0]
-            where = f'property "{first.path}": ' if first.path else ""
-            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-            raise InvalidEntity(
-                f"{where}{first.message}{more}",
-                details={
-                    "field": f"properties.{first.path}" if first.path else "properties",
-                    "value": first.value,
-                    "expected": first.expected,
-                    "problems": [p.as_dict() for p in problems],
-                },
-            )
 
     def _resolve_targets(self, changed: list[_Item]) -> list[_Item]:
         """Find the targets of all edges; returns the stubs to create for missing ones."""
@@ -342,20 +332,21 @@ class _Door:
                     self.ids[names[blueprint_pk], identifier] = pk
         if self.missing_targets is MissingTargets.DANGLE:
             return []
+        needing: dict[tuple[str, str], list[tuple[_Item, Definition]]] = defaultdict(list)
+        for item in changed:
+            for definition, blueprint, identifier in item.new_targets:
+                needing[blueprint, identifier].append((item, definition))
         stubs: dict[tuple[str, str], _Item] = {}
-        while True:  # rejecting one item may leave another one without its target
-            coming = {item.key for item in changed if item.is_changed}
-            for item in changed:
-                missing = [
-                    (definition, blueprint, identifier)
-                    for definition, blueprint, identifier in item.new_targets
-                    if (blueprint, identifier) not in self.ids
-                    and (blueprint, identifier) not in coming
-                ]
-                if item.is_changed and missing:
-                    self._handle_missing(item, missing, stubs)
-            if {item.key for item in changed if item.is_changed} == coming:
-                break
+        coming = {item.key for item in changed}
+        missing = [key for key in needing if key not in self.ids and key not in coming]
+        while missing:  # rejecting one item may leave another one without its target
+            lost: list[tuple[str, str]] = []
+            for key in missing:
+                for item, definition in needing[key]:
+                    if not item.error:
+                        self._handle_missing(item, definition, key, stubs)
+                        lost += [item.key] if item.error else []
+            missing = [key for key in lost if key in needing and key not in self.ids]
         needed = {(b, i) for item in changed if item.is_changed for _, b, i in item.targets}
         made = [stub for key, stub in stubs.items() if key in needed]
         self.created_targets += [stub.key for stub in made]
@@ -364,35 +355,33 @@ class _Door:
     def _handle_missing(
         self,
         item: _Item,
-        missing: list[tuple[Definition, str, str]],
+        definition: Definition,
+        target: tuple[str, str],
         stubs: dict[tuple[str, str], _Item],
     ) -> None:
-        for definition, blueprint, identifier in missing:
-            shape = self.shapes.get(blueprint)
-            may_create = (
-                self.missing_targets is MissingTargets.CREATE
-                and shape is not None
-                and not shape.is_system
-            )
-            try:
-                if not may_create or shape is None:
-                    raise NotFound(
-                        f'relation "{definition.identifier}": entity "{shorten(identifier)}" of '
-                        f'blueprint "{shorten(blueprint)}" was not found',
-                        hint="Create it first, or ask for missing related entities to be created.",
-                        details={
-                            "field": f"relations.{definition.identifier}",
-                            "value": shorten(identifier),
-                            "expected": f"an existing entity of {blueprint}",
-                            "resource": "Entity",
-                        },
-                    )
-                check_entity_identifier(identifier)
-            except IdpError as error:
-                item.reject(error)
-                return
-            if (blueprint, identifier) not in stubs:
-                stubs[blueprint, identifier] = _stub(shape, identifier)
+        """Plan a stub for a missing target, or reject the item that needs it."""
+        blueprint, identifier = target
+        shape = self.shapes.get(blueprint)
+        may_create = self.missing_targets is MissingTargets.CREATE
+        try:
+            if not may_create or shape is None or shape.is_system:
+                raise NotFound(
+                    f'relation "{definition.identifier}": entity "{shorten(identifier)}" of '
+                    f'blueprint "{shorten(blueprint)}" was not found',
+                    hint="Create it first, or ask for missing related entities to be created.",
+                    details={
+                        "field": f"relations.{definition.identifier}",
+                        "value": shorten(identifier),
+                        "expected": f"an existing entity of {blueprint}",
+                        "resource": "Entity",
+                    },
+                )
+            check_entity_identifier(identifier)
+        except IdpError as error:
+            item.reject(error)
+            return
+        if target not in stubs:
+            stubs[target] = _stub(shape, identifier)
 
     def _touch(self, unchanged: list[_Item]) -> None:
         """Note the last writer where only that differs; content, times and history stay."""
@@ -416,6 +405,7 @@ class _Door:
             self._upsert(cursor, changed)
             self._write_edges(cursor, changed)
             created = [item for item in changed if item.status is Status.CREATED]
+            self.created_pks.update(item.pk for item in created if item.pk)
             mend(cursor, [(item.pk, *item.key) for item in created if item.pk])
         feed.record(
             [_record(item) for item in changed],
@@ -478,6 +468,28 @@ class _Door:
             cursor.execute(_INSERT_EDGES, [orjson.dumps(edges).decode()])
 
 
+def _validate(properties: dict[str, Any], shape: Shape, old: dict[str, Any] | None) -> None:
+    problems = shape.validator.problems(properties)
+    if problems and old is not None:
+        # A merge is refused only for what it makes worse, not for what was wrong before.
+        known = {p.fault for p in shape.validator.problems(old["properties"], limit=MAX_COMPARED)}
+        now = shape.validator.problems(properties, limit=MAX_COMPARED)
+        problems = [p for p in now if p.fault not in known][:MAX_PROBLEMS]
+    if problems:
+        first = problems[0]
+        where = f'property "{first.path}": ' if first.path else ""
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise InvalidEntity(
+            f"{where}{first.message}{more}",
+            details={
+                "field": f"properties.{first.path}" if first.path else "properties",
+                "value": first.value,
+                "expected": first.expected,
+                "problems": [p.as_dict() for p in problems],
+            },
+        )
+
+
 def _rounds(items: list[_Item]) -> Iterable[list[_Item]]:
     """Split so that no round has an entity twice; nearly always that is one round."""
     pending = items
@@ -515,7 +527,6 @@ def _stub(shape: Shape, identifier: str) -> _Item:
         content=content,
         content_hash=content_hash(content),
         status=Status.CREATED,
-        is_stub=True,
     )
 
 
