@@ -33,10 +33,7 @@ _EDITS = [
 
 
 def load() -> ImportResult:
-    """Import the demo organisation and make the user `admin` one of its people.
-
-    Loading it again brings back what was edited meanwhile.
-    """
+    """Import the demo organisation. Loading it again brings back what was edited meanwhile."""
     result = import_files([str(ORGANISATION)], actor=Actor.system("demo"))
     for name, component, properties in _EDITS:
         apply(
@@ -45,6 +42,10 @@ def load() -> ImportResult:
             actor=Actor("user", f"{name}@{DOMAIN}"),
             must_exist=True,
         )
+    return result
+
+
+def adopt_admin() -> None:
+    """Make the user `admin` one of its people, so that there is something under "my work"."""
     if not User.objects.filter(email__iexact=ADMIN_IS).exists():
         User.objects.filter(username="admin", email="").update(email=ADMIN_IS)
-    return result

@@ -9,13 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
+import redis
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from catalog.kernel.errors import IdpError
-from idp import bootstrap
+from idp import bootstrap, health
+from idp import demo as organisation
 
 
 class Command(BaseCommand):
@@ -33,15 +36,15 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, demo: bool | None, **_: Any) -> None:
+        self._find_engines()
         with self._step("database"):
             call_command("migrate", interactive=False, verbosity=0)
         with self._step("static files"):
             self._collect_static()
         first = bootstrap.is_first_run()
         # Before the first user: a first run that was cut short is then still a first run.
-        if demo or (demo is None and first):
-            from idp import demo as organisation
-
+        with_demo = demo or (demo is None and first)
+        if with_demo:
             with self._step("demo"):
                 organisation.load()
         try:
@@ -52,11 +55,25 @@ class Command(BaseCommand):
             )
         except IdpError as error:
             raise CommandError(f"The first API client was not made: {error}") from error
+        if with_demo:
+            organisation.adopt_admin()
         kept = Path(settings.IDP_HOME) / "credentials"
         bootstrap.keep(made, kept)
         if lines := made.lines():
             self.stdout.write(f"\nShown this once, and kept in {kept}:")
             self.stdout.write("".join(f"  {line}\n" for line in lines))
+
+    def _find_engines(self) -> None:
+        """Say in one line which server is away, before anything stumbles over it."""
+        try:
+            health.probe_database()
+        except psycopg.OperationalError as error:
+            reason = " ".join(str(error).split())
+            raise CommandError(f"PostgreSQL does not answer, see DATABASE_URL: {reason}") from error
+        try:
+            health.probe_redis()
+        except redis.RedisError as error:
+            raise CommandError(f"Redis does not answer, see REDIS_URL: {error}") from error
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:
