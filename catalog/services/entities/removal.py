@@ -12,6 +12,7 @@ from catalog.kernel import feed
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import HasDependents
 from catalog.models import Change
+from catalog.selectors.dependents import dependents_of
 from catalog.services.entities.content import CONTENT_COLUMNS, loaded
 from catalog.services.entities.door import apply, keys_json
 from catalog.services.entities.drafts import (
@@ -76,7 +77,7 @@ def _delete(
             [keys_json("blueprint", keys)],
         )
         wanted = {row[0] for row in cursor.fetchall()}
-        wanted |= _dependents(cursor, wanted, may_delete=delete_dependents)
+        wanted |= _dependents(wanted, may_delete=delete_dependents)
         cursor.execute(
             "SELECT e.id, b.identifier, e.identifier, e.title, e.icon, e.team, e.properties, "
             "e.relations, e.descriptor, e.location FROM catalog_entity e "
@@ -111,27 +112,9 @@ def _delete(
     return [(row[1], row[2]) for row in rows]
 
 
-def _dependents(cursor: Any, pks: set[int], *, may_delete: bool) -> set[int]:
-    """Entities that need one of `pks` by a required relation, all the way up."""
-    cursor.execute(
-        """
-        WITH RECURSIVE needing AS (
-            SELECT r.source_id AS id FROM catalog_relation r
-            JOIN catalog_relationdefinition d ON d.id = r.definition_id AND d.required
-            WHERE r.target_id = ANY(%(pks)s)
-            UNION
-            SELECT r.source_id FROM needing n
-            JOIN catalog_relation r ON r.target_id = n.id
-            JOIN catalog_relationdefinition d ON d.id = r.definition_id AND d.required
-        )
-        SELECT n.id, b.identifier, e.identifier FROM needing n
-        JOIN catalog_entity e ON e.id = n.id
-        JOIN catalog_blueprint b ON b.id = e.blueprint_id
-        WHERE n.id <> ALL(%(pks)s) ORDER BY n.id
-        """,
-        {"pks": list(pks)},
-    )
-    rows = cursor.fetchall()
+def _dependents(pks: set[int], *, may_delete: bool) -> set[int]:
+    """What must go too; raises HasDependents where that was not asked for."""
+    rows = dependents_of(pks)
     if rows and not may_delete:
         names = [f"{blueprint}:{identifier}" for _, blueprint, identifier in rows]
         raise HasDependents(
