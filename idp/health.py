@@ -28,18 +28,31 @@ def beat() -> None:
     cache.set(_HEARTBEAT, "alive", settings.IDP_HEARTBEAT_S * 3)
 
 
-def _check_database() -> str:
-    # Its own connection: the pool would wait ten seconds for a server that is down.
+def probe_database() -> None:
+    """Ask PostgreSQL for a sign of life. Raises psycopg.OperationalError.
+
+    Over a connection of its own: the pool waits ten seconds for a server that is down, and does
+    not say why it is.
+    """
     params = connection.get_connection_params()
     params.pop("pool", None)
     params.pop("cursor_factory", None)
     with psycopg.connect(**{**params, "connect_timeout": 2}) as probe:
         probe.execute("SELECT 1")
+
+
+def probe_redis() -> None:
+    """Ask Redis for a sign of life. Raises redis.RedisError."""
+    cache.get(_HEARTBEAT)
+
+
+def _check_database() -> str:
+    probe_database()
     return ""
 
 
 def _check_redis() -> str:
-    cache.get(_HEARTBEAT)
+    probe_redis()
     return ""
 
 

@@ -164,6 +164,7 @@ class Supervisor:
         self.began_at = time.monotonic()
         self.events: SimpleQueue[int] = SimpleQueue()
         self.stop_requests = 0
+        self.is_interruptible = False
         self.children: list[Child] = []
         self.engine_restarts: dict[str, int] = {}
         self.url = ""
@@ -447,6 +448,9 @@ class Supervisor:
     def _on_signal(self, number: int, _frame: object) -> None:
         if number != signal.SIGCHLD:
             self.stop_requests += 1
+            if self.is_interruptible:
+                self.is_interruptible = False
+                raise Stopped
         self.events.put(number)
 
     def _wait(self, seconds: float) -> None:
@@ -457,7 +461,13 @@ class Supervisor:
             raise Stopped
 
     def _interruptible(self, work: Callable[[], None]) -> None:
-        work()
+        """Do long work that never calls _wait(), so that a signal breaks it off."""
+        self.is_interruptible = True
+        try:
+            if not self.stop_requests:
+                work()
+        finally:
+            self.is_interruptible = False
         if self.stop_requests:
             raise Stopped
 

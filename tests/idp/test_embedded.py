@@ -154,7 +154,8 @@ def test_a_missing_wheel_is_named_with_what_to_do(home, monkeypatch):
 def test_a_launched_program_dies_with_its_starter(extra, tmp_path):
     code = (
         "import subprocess, sys, time; from idp.embedded import launch\n"
-        "argv = launch.command([sys.executable, '-c', 'import time; time.sleep(60)', sys.argv[1]])\n"
+        "sleep = 'import time; time.sleep(60)'\n"
+        "argv = launch.command([sys.executable, '-c', sleep, sys.argv[1]])\n"
         "argv[3:3] = sys.argv[2:]\n"
         "subprocess.Popen(argv); time.sleep(60)"
     )

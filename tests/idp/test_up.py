@@ -61,14 +61,17 @@ class Up:
 
     def child(self, name: str) -> int:
         """Return the pid of web, worker or beat."""
-        children = json.loads((self.home / "run" / "up.lock").read_text())["children"]
-        return int(
-            dict(zip(("web", "worker", "beat"), (c[0] for c in children), strict=True))[name]
-        )
+        pids = [pid for pid, _ in self.children()]
+        return dict(zip(("web", "worker", "beat"), pids, strict=True))[name]
+
+    def children(self) -> list[tuple[int, str]]:
+        """Return pid and mark of each child, in the order of their start."""
+        state = json.loads((self.home / "run" / "up.lock").read_text())
+        children: list[tuple[int, str]] = state["children"]
+        return children
 
     def all_processes(self) -> dict[int, str]:
-        children = json.loads((self.home / "run" / "up.lock").read_text() or '{"children": []}')
-        return processes_of(self.home, *(mark for _, mark in children["children"]))
+        return processes_of(self.home, *(mark for _, mark in self.children()))
 
 
 @pytest.fixture
