@@ -1,0 +1,97 @@
+"""What a search is asked in: by whom, of which blueprint, when; looked up when a rule needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Final
+
+from django.utils import timezone
+
+from catalog.kernel.actors import Principal
+from catalog.models import Blueprint, Entity, EntityQuerySet
+from catalog.selectors.graph import people, teams_of
+from catalog.selectors.kinds import TEAM, Kind, Kinds, load_kinds
+
+_ATTRIBUTES: Final = {
+    "$identifier": "identifier",
+    "$title": "title",
+    "$icon": "icon",
+    "$team": "team",
+    "$createdBy": "created_by",
+    "$updatedBy": "updated_by",
+    "$datasource": "datasource",
+}
+
+
+class Scope:
+    """Shared by the searches of one request, so that each fact is looked up once."""
+
+    def __init__(self, principal: Principal) -> None:
+        self.principal = principal
+        self.now: datetime = timezone.now()
+
+    @cached_property
+    def kinds(self) -> Kinds:
+        return load_kinds()
+
+    @cached_property
+    def team_identifiers(self) -> list[str]:
+        """The teams of the calling user; none for a program."""
+        return teams_of(self._email)
+
+    @cached_property
+    def _users(self) -> list[Entity]:
+        if not self._email:
+            return []
+        return list(
+            self.entities.filter(pk__in=people(self._email).values("pk")).select_related(
+                "blueprint"
+            )
+        )
+
+    @cached_property
+    def _teams(self) -> list[Entity]:
+        return list(
+            self.entities.filter(
+                blueprint__identifier=TEAM, identifier__in=self.team_identifiers
+            ).select_related("blueprint")
+        )
+
+    @property
+    def entities(self) -> EntityQuerySet:
+        """What the caller may see."""
+        return Entity.objects.visible_to(self.principal)
+
+    def kind_of(self, blueprint: Blueprint | None) -> Kind | None:
+        return self.kinds.by_pk.get(blueprint.pk) if blueprint else None
+
+    def context(self, context: str, name: str) -> list[Any]:
+        """The values of a property of the user, or of their teams; lists are opened."""
+        entities = self._users if context == "user" else self._teams
+        values: list[Any] = []
+        for entity in entities:
+            value = _property(entity, name)
+            values += value if isinstance(value, list) else [value]
+        return [value for value in dict.fromkeys(map(_hashable, values)) if value is not None]
+
+    @property
+    def _email(self) -> str:
+        return getattr(self.principal, "email", "") or ""
+
+
+def _property(entity: Entity, name: str) -> Any:
+    if name == "$blueprint":
+        return entity.blueprint.identifier
+    if name in ("$createdAt", "$updatedAt"):
+        return (entity.created_at if name == "$createdAt" else entity.updated_at).isoformat()
+    if name in _ATTRIBUTES:
+        return getattr(entity, _ATTRIBUTES[name])
+    found: Mapping[str, Any] = {**entity.computed, **entity.properties}
+    return found.get(name)
+
+
+def _hashable(value: Any) -> Any:
+    """Objects and lists within lists are nothing a rule could compare with."""
+    return None if isinstance(value, dict | list) else value
