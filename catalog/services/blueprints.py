@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+import orjson
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -16,6 +17,7 @@ from catalog.kernel.actors import Actor
 from catalog.kernel.errors import (
     AlreadyExists,
     BreakingChange,
+    Conflict,
     HasDependents,
     InvalidBlueprint,
     NotFound,
@@ -38,6 +40,7 @@ from catalog.services.shapes import compiled
 from catalog.services.system_blueprints import SYSTEM_BLUEPRINTS
 
 EXAMPLES = 5
+_ARRANGED = ("relations", "mirrorProperties", "calculationProperties", "aggregationProperties")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,25 +104,36 @@ def create_blueprint(document: Mapping[str, Any], *, actor: Actor) -> Blueprint:
 
 
 def replace_blueprint(
-    identifier: str, document: Mapping[str, Any], *, actor: Actor, force: bool = False
+    identifier: str,
+    document: Mapping[str, Any],
+    *,
+    actor: Actor,
+    force: bool = False,
+    if_version: int | None = None,
 ) -> Blueprint:
     """Give a blueprint a new definition; another `identifier` in the document renames it.
 
     Raises BreakingChange (with the impact in its details) when stored entities do not fit and
     `force` is not set. A forced change keeps every value: those that no longer fit stay as they
-    are until the next write of the entity, those of removed properties stay hidden.
+    are until the next write of the entity, those of removed properties stay hidden. Raises
+    Conflict when the stored `version` is no longer `if_version`.
     """
     spec = parse({"identifier": identifier, **document})
     now = timezone.now()
     with transaction.atomic():
         entities.lock_everything()
         blueprint = _get(identifier)
+        if if_version is not None and blueprint.version != if_version:
+            raise Conflict(
+                f'Blueprint "{identifier}" was changed by {blueprint.updated_by} meanwhile',
+                hint="Load it again and repeat the change.",
+            )
         before = blueprint_document(blueprint)
         _check_system(blueprint, spec)
         impact = _impact(blueprint, spec)
         if impact.is_breaking and not force:
             raise _breaking(blueprint, impact)
-        if blueprint_document(blueprint) == {**before, **spec.document()}:
+        if _is_same(before, spec.document()):
             return blueprint
         old_relations = _relations_of(blueprint)
         if spec.identifier != identifier:
@@ -317,6 +331,17 @@ def blueprint_document(blueprint: Blueprint) -> dict[str, Any]:
     if blueprint.ownership is not None:
         document["ownership"] = blueprint.ownership
     return document
+
+
+def _is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Equal, and in the same order where people arranged it."""
+    return one == other and all(
+        list(a) == list(b)
+        for a, b in (
+            (one["schema"]["properties"], other["schema"]["properties"]),
+            *((one[group], other[group]) for group in _ARRANGED),
+        )
+    )
 
 
 def _get(identifier: str) -> Blueprint:
@@ -648,7 +673,12 @@ def _record(
         changed_before = before
     elif before is not None:
         after = blueprint_document(blueprint)
-        keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+        keys = [
+            key
+            for key in {**before, **after}
+            # as text: another order of properties is a change too
+            if orjson.dumps(before.get(key)) != orjson.dumps(after.get(key))
+        ]
         changed_before = {key: before[key] for key in keys if key in before}
         changed_after = {key: after[key] for key in keys if key in after}
     feed.record(
