@@ -18,6 +18,8 @@ _BLUEPRINT = regex.compile(r"(?!\.{1,2}$)[\p{L}0-9@_.+:\\/-]+")
 _ENTITY = regex.compile(r"(?!\.{1,2}$)[\p{L}0-9@_.+:\\/=-]+")
 _PROPERTY = regex.compile(r"[A-Za-z0-9@_=\\-]+")
 
+_UNSTORABLE = regex.compile("[\x00\ud800-\udfff]")
+
 _LETTERS = string.ascii_letters + string.digits
 
 
@@ -36,6 +38,13 @@ def check_entity_identifier(value: object) -> str:
 def check_property_identifier(value: object, *, field: str = "property") -> str:
     """For properties, relations, user inputs and rules."""
     return _check(value, _PROPERTY, PROPERTY_MAX, field, "A-Z a-z 0-9 @ _ = \\ -")
+
+
+def is_storable(value: str) -> bool:
+    """Whether there could be such text in the database: it has no place for NUL, nor for halves
+    of a surrogate pair. What is asked for by such a name does not exist.
+    """
+    return _UNSTORABLE.search(value) is None
 
 
 def check_length(value: str, field: str, limit: int = ENTITY_MAX) -> str:

@@ -21,7 +21,7 @@ from catalog.services.entities.drafts import (
 )
 from catalog.services.entities.locking import lock_everything
 from catalog.services.entities.removal import delete, restore
-from catalog.services.entities.renaming import rename, rename_target_blueprint
+from catalog.services.entities.renaming import merge_all, rename, rename_target_blueprint
 
 __all__ = [
     "MAX_BATCH",
@@ -38,6 +38,7 @@ __all__ = [
     "content_hash",
     "delete",
     "lock_everything",
+    "merge_all",
     "rename",
     "rename_target_blueprint",
     "restore",

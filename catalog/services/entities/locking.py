@@ -8,6 +8,7 @@ from typing import TypeVar
 from django.db import OperationalError, connection
 from psycopg.errors import DeadlockDetected
 
+from catalog.kernel.identifiers import is_storable
 from catalog.kernel.locks import Lock, hold, hold_shared
 
 _T = TypeVar("_T")
@@ -47,7 +48,7 @@ def lock_for_writing(blueprints: Iterable[str], *, creates_targets: bool = False
         cursor.execute(
             _LOCK,
             {
-                "identifiers": sorted(set(blueprints)),
+                "identifiers": sorted(set(filter(is_storable, blueprints))),
                 "create": creates_targets,
                 "purpose": int(Lock.BLUEPRINT),
             },

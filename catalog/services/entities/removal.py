@@ -11,6 +11,7 @@ from django.utils import timezone
 from catalog.kernel import feed
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import HasDependents
+from catalog.kernel.identifiers import is_storable
 from catalog.models import Change
 from catalog.selectors.dependents import dependents_of
 from catalog.services.entities.content import CONTENT_COLUMNS, loaded
@@ -26,6 +27,7 @@ from catalog.services.entities.locking import (
     lock_for_writing,
     retrying,
 )
+from catalog.services.shapes import load_shapes
 
 
 def delete(
@@ -50,26 +52,29 @@ def delete(
 
 def restore(deleted: Sequence[tuple[str, str, dict[str, Any]]], *, actor: Actor) -> ApplyResult:
     """Bring back deleted entities from (blueprint, identifier, `before` of the deletion)."""
-    drafts = [
-        EntityDraft(
-            blueprint,
-            identifier,
-            **{column: before.get(column) for column in CONTENT_COLUMNS},
-        )
-        for blueprint, identifier, before in deleted
-    ]
+    shapes = load_shapes()
+    drafts = []
+    for blueprint, identifier, before in deleted:
+        parts = {column: before.get(column) for column in CONTENT_COLUMNS}
+        if blueprint in shapes:  # what had no value then gets no default now
+            parts["properties"] = {
+                **dict.fromkeys(shapes[blueprint].defaults),
+                **before["properties"],
+            }
+        drafts.append(EntityDraft(blueprint, identifier, **parts))
     return apply(drafts, mode=Mode.CREATE, actor=actor, missing_targets=MissingTargets.DANGLE)
 
 
 def _delete(
     keys: Sequence[tuple[str, str]], *, actor: Actor, delete_dependents: bool, run: str
 ) -> list[tuple[str, str]]:
-    now = timezone.now()
+    keys = [key for key in keys if is_storable(key[0]) and is_storable(key[1])]
     with transaction.atomic(), connection.cursor() as cursor:
         if delete_dependents:
             lock_everything()
         else:
             lock_for_writing(blueprint for blueprint, _ in keys)
+        now = timezone.now()
         cursor.execute(
             "SELECT e.id FROM json_to_recordset(%s::json) AS k(blueprint text, identifier text) "
             "JOIN catalog_blueprint b ON b.identifier = k.blueprint "
