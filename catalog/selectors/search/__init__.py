@@ -37,6 +37,6 @@ def search(
     Raises InvalidQuery naming the rule, LimitExceeded for a query that is too big.
     """
     scope = scope or Scope(principal)
-    condition = Compiler(scope, blueprint).group(parse(query))
+    condition = Compiler(scope, blueprint.pk if blueprint else None).group(parse(query))
     entities = scope.entities.filter(condition)
     return entities.filter(blueprint=blueprint) if blueprint else entities

@@ -8,10 +8,9 @@ from typing import Any, Final
 from django.db.models import Count, F, Min, Q, Subquery, Value
 
 from catalog.kernel.errors import InvalidQuery, LimitExceeded, shorten
-from catalog.models import Blueprint
 from catalog.selectors.graph import BOTH, reachable_from
 from catalog.selectors.kinds import Kind, Link
-from catalog.selectors.search.moments import Range, parse_moment, parse_range, preset_range
+from catalog.selectors.search.moments import Range, parse_moment, preset_range
 from catalog.selectors.search.operands import (
     Column,
     Datasource,
@@ -52,12 +51,20 @@ MY_TEAMS: Final = "My Teams"
 
 
 class Compiler:
-    """Compiles the rules of one search. blueprint: all that is looked for is of this one."""
+    """Compiles the rules of one search.
 
-    def __init__(self, scope: Scope, blueprint: Blueprint | None = None, *, depth: int = 1) -> None:
+    blueprint: the pk of the one that all that is looked for is of; None when it may be of any.
+    depth: how many searches this one stands within.
+    """
+
+    def __init__(self, scope: Scope, blueprint: int | None = None, *, depth: int = 1) -> None:
         self.scope = scope
         self.blueprint = blueprint
         self.depth = depth
+
+    @property
+    def _own(self) -> Kind | None:
+        return None if self.blueprint is None else self.scope.kinds.by_pk.get(self.blueprint)
 
     def group(self, group: Group) -> Any:
         """The condition; `EVERYTHING` for a group that says nothing."""
@@ -86,19 +93,19 @@ class Compiler:
             return self._nested(rule.value, rule)
         if isinstance(rule.operand, OfSchema):
             return self._of_schema(rule.operand, rule)
-        operand = self._operand(rule)
+        operand = self._operand(rule.operand, rule.path)
         return NOTHING if operand is None else self._compared(operand, rule)
 
-    def _operand(self, rule: Comparison) -> Operand | None:
+    def _operand(self, operand: Named | ContextValue | OfRelation, path: str) -> Operand | None:
         """What stands to the left; None when the calling user has no such thing."""
-        operand = rule.operand
         if isinstance(operand, ContextValue):
             values = self.scope.context(operand.context, operand.property)
             return Given(values) if values else None
         if isinstance(operand, OfRelation):
-            return RelationValue(self._links(operand.name, rule.path), self.scope.kinds)
-        assert isinstance(operand, Named)
-        name = operand.name
+            return RelationValue(self._links(operand.name, path), self.scope.kinds)
+        return self._named(operand.name)
+
+    def _named(self, name: str) -> Operand:
         if name in _COLUMNS:
             column, of = _COLUMNS[name]
             return of(column)
@@ -109,7 +116,7 @@ class Compiler:
         return self._property(name)
 
     def _property(self, name: str) -> Property:
-        kind = self.scope.kind_of(self.blueprint)
+        kind = self._own
         if kind is None:
             return Property(name, computed_in=self.scope.kinds.computed_in.get(name, ()))
         computed_in = [kind.pk] if name in kind.computed else []
@@ -159,11 +166,7 @@ class Compiler:
         return ask(value)
 
     def _range(self, dates: DateRange) -> Range:
-        if dates.preset:
-            return preset_range(dates.preset, self.scope.now)
-        span = parse_range(dates.start, dates.end)
-        assert span is not None  # checked by the parser
-        return span
+        return dates.span or preset_range(dates.preset, self.scope.now)
 
     def _with_my_teams(self, teams: tuple[Any, ...]) -> tuple[Any, ...]:
         if MY_TEAMS not in teams:
@@ -172,7 +175,7 @@ class Compiler:
 
     def _of_schema(self, operand: OfSchema, rule: Comparison) -> Any:
         """True when any property of that schema satisfies the rule."""
-        own = self.scope.kind_of(self.blueprint)
+        own = self._own
         kinds = [own] if own else list(self.scope.kinds)
         found: dict[str, list[Kind]] = {}
         for kind in kinds:
@@ -214,7 +217,7 @@ class Compiler:
         except InvalidQuery:
             return NOTHING
         entities = self.scope.entities.filter(condition)
-        if self.blueprint:
+        if self.blueprint is not None:
             entities = entities.filter(blueprint=self.blueprint)
         single = (
             entities.order_by()
@@ -229,7 +232,7 @@ class Compiler:
 
     def _links(self, name: str, path: str) -> list[Link]:
         """The relations of this name that what is looked for may have."""
-        own = self.scope.kind_of(self.blueprint)
+        own = self._own
         links = self.scope.kinds.links([own.pk] if own else None, name=name)
         if not links:
             raise self._no_relation(f"{path}.relation", name, own)
@@ -262,7 +265,7 @@ class Compiler:
             steps, _ = self._walk(rule, {start}, where)
             seeds = self.scope.entities.filter(blueprint_id=start, identifier__in=values)
             return _along(steps, seeds.values("pk"), forward=True)
-        own = self.scope.kind_of(self.blueprint)
+        own = self._own
         first = {own.pk} if own else set(self.scope.kinds.by_pk)
         steps, ends = self._walk(rule, first, where)
         named = Q(identifier__in=values)

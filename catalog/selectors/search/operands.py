@@ -278,7 +278,8 @@ _SOURCES = (
 )
 _SOURCES_OF_DANGLING = (
     "SELECT r.source_id FROM catalog_relation r WHERE r.target_id IS NULL AND "
-    "r.target_blueprint = {} AND r.target_identifier = ANY({}::text[]) AND r.definition_id = ANY({})"
+    "r.target_blueprint = {} AND r.target_identifier = ANY({}::text[]) "
+    "AND r.definition_id = ANY({})"
 )
 
 

@@ -16,7 +16,7 @@ from enum import Enum, auto
 from typing import Any, Final
 
 from catalog.kernel.errors import InvalidQuery, LimitExceeded, shorten
-from catalog.selectors.search.moments import PRESETS, parse_moment, parse_range
+from catalog.selectors.search.moments import PRESETS, Range, parse_moment, parse_range
 
 MAX_DEPTH: Final = 20
 MAX_RULES: Final = 1000
@@ -100,11 +100,10 @@ class ContextValue:
 
 @dataclass(frozen=True, slots=True)
 class DateRange:
-    """Dates as the rule gives them: {"preset": …}, or {"from": …, "to": …} when preset is ""."""
+    """A span of dates, or the name of one that depends on when it is asked."""
 
     preset: str = ""
-    start: str = ""
-    end: str = ""
+    span: Range | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,7 +386,7 @@ def _range(value: Mapping[str, Any], where: str) -> DateRange:
     span = parse_range(value["from"], value["to"])
     if span is None or span.start > span.end:
         raise wrong(where, dict(value), "dates with from before to")
-    return DateRange(start=value["from"], end=value["to"])
+    return DateRange(span=span)
 
 
 def _related_to(rule: Mapping[str, Any], path: str) -> RelatedTo:

@@ -10,9 +10,9 @@ from typing import Any, Final
 from django.utils import timezone
 
 from catalog.kernel.actors import Principal
-from catalog.models import Blueprint, Entity, EntityQuerySet
+from catalog.models import Entity, EntityQuerySet
 from catalog.selectors.graph import people, teams_of
-from catalog.selectors.kinds import TEAM, Kind, Kinds, load_kinds
+from catalog.selectors.kinds import TEAM, Kinds, load_kinds
 
 _ATTRIBUTES: Final = {
     "$identifier": "identifier",
@@ -53,19 +53,15 @@ class Scope:
 
     @cached_property
     def _teams(self) -> list[Entity]:
-        return list(
-            self.entities.filter(
-                blueprint__identifier=TEAM, identifier__in=self.team_identifiers
-            ).select_related("blueprint")
+        found = self.entities.filter(
+            blueprint__identifier=TEAM, identifier__in=self.team_identifiers
         )
+        return list(found.select_related("blueprint"))
 
     @property
     def entities(self) -> EntityQuerySet:
         """What the caller may see."""
         return Entity.objects.visible_to(self.principal)
-
-    def kind_of(self, blueprint: Blueprint | None) -> Kind | None:
-        return self.kinds.by_pk.get(blueprint.pk) if blueprint else None
 
     def context(self, context: str, name: str) -> list[Any]:
         """The values of a property of the user, or of their teams; lists are opened."""
