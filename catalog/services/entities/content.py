@@ -144,10 +144,11 @@ def check_storable(content: dict[str, Any]) -> None:
 
 
 def _unstorable_part(content: dict[str, Any]) -> str:
-    parts = {f"properties.{name}": one for name, one in content["properties"].items()}
-    for name, part in {**parts, **content}.items():
+    parts = {f"properties.{name}": [[one]] for name, one in content["properties"].items()}
+    parts |= {name: [part] for name, part in content.items()}
+    for name, part in parts.items():
         try:
-            check_json(part)
+            check_json(part)  # as deep as it is in the whole
         except InvalidInput:
             return shorten(name)
     return "entity"
