@@ -5,11 +5,13 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
+from rest_framework.test import APIClient
+
 from catalog.kernel.actors import Actor, Role
 from catalog.models import Blueprint, Entity
 from catalog.services.blueprints import create_blueprint
 from catalog.services.entities import EntityDraft, MissingTargets, Mode, apply
-from idp.auth import create_client
+from idp.auth import create_client, issue_token
 from idp.models import ApiClient, User
 
 ACTOR = Actor("user", "tester@example.com")
@@ -62,3 +64,10 @@ def make_client(*, role: Role = Role.MEMBER, **fields: Any) -> tuple[ApiClient, 
     """An API client and its secret."""
     fields = {"name": f"client {next(_numbers)}", **fields}
     return create_client(role=role, actor=ACTOR, **fields)
+
+
+def make_api(role: Role = Role.ADMIN, *, agent: str = "tests/1.0") -> APIClient:
+    """A caller of the API with a token of this role. agent: its User-Agent."""
+    client, secret = make_client(role=role)
+    token = issue_token(client_id=client.client_id, client_secret=secret)
+    return APIClient(HTTP_AUTHORIZATION=f"Bearer {token.access_token}", HTTP_USER_AGENT=agent)

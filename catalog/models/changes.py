@@ -16,6 +16,7 @@ class Change(models.Model):
 
     ENTITY = "entity"  # values of `model`; other apps use their own words
     BLUEPRINT = "blueprint"
+    MIGRATION = "migration"  # an act on many entities at once; `after` counts them
 
     id = models.BigAutoField(primary_key=True)
     at = models.DateTimeField()

@@ -43,10 +43,14 @@ class TimelineEntry:
     run: str = ""
 
 
-def timeline(entity: Entity, *, limit: int = 50) -> list[TimelineEntry]:
-    """The newest changes of an entity first."""
-    rows = Change.objects.filter(model=Change.ENTITY, object_id=entity.pk).order_by("-id")[:limit]
-    return [as_entry(row) for row in rows]
+def timeline(
+    entity: Entity, *, limit: int = 50, older_than: int | None = None
+) -> list[TimelineEntry]:
+    """The newest changes of an entity first; `older_than`: only those before this `change_id`."""
+    rows = Change.objects.filter(model=Change.ENTITY, object_id=entity.pk).order_by("-id")
+    if older_than is not None:
+        rows = rows.filter(id__lt=older_than)
+    return [as_entry(row) for row in rows[:limit]]
 
 
 def as_entry(change: Change) -> TimelineEntry:

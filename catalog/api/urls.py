@@ -1,0 +1,32 @@
+"""Addresses under /v1. `<segment:…>` is one encoded part of the path, decoded for the view.
+
+Fixed words come before identifiers: `blueprints/entities/…` is no blueprint called "entities".
+"""
+
+from django.urls import path
+
+import catalog.kernel.segments  # noqa: F401 - registers <segment:…>
+from catalog.api import blueprints, bulk, entities, search
+
+_ONE = "blueprints/<segment:blueprint>"
+
+urlpatterns = [
+    path("blueprints", blueprints.BlueprintList.as_view()),
+    path("blueprints/entities/datasource-entities", search.DatasourceEntities.as_view()),
+    path("blueprints/system/<segment:blueprint>/structure", blueprints.SystemStructure.as_view()),
+    path(_ONE, blueprints.BlueprintDetail.as_view()),
+    path(f"{_ONE}/preview", blueprints.BlueprintPreview.as_view()),
+    path(f"{_ONE}/all-entities", blueprints.BlueprintEntities.as_view()),
+    path(f"{_ONE}/properties/<segment:property>/rename", blueprints.PropertyRename.as_view()),
+    path(f"{_ONE}/mirror/<segment:mirror>/rename", blueprints.MirrorRename.as_view()),
+    path(f"{_ONE}/relations/<segment:relation>/rename", blueprints.RelationRename.as_view()),
+    path(f"{_ONE}/entities", entities.EntityList.as_view()),
+    path(f"{_ONE}/entities/bulk", bulk.BulkWrite.as_view(), {"entity": "bulk"}),
+    path(f"{_ONE}/entities/search", search.BlueprintSearch.as_view(), {"entity": "search"}),
+    path(f"{_ONE}/entities/<segment:entity>", entities.EntityDetail.as_view()),
+    path(f"{_ONE}/entities/<segment:entity>/history", entities.EntityHistory.as_view()),
+    path(f"{_ONE}/entities-count", entities.EntityCount.as_view()),
+    path(f"{_ONE}/bulk/entities/delete", bulk.BulkDelete.as_view()),
+    path("entities/search", search.Search.as_view()),
+    path("migrations/<segment:migration>", blueprints.MigrationDetail.as_view()),
+]
