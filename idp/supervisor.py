@@ -358,7 +358,9 @@ class Supervisor:
                 lambda: home.open_log("worker"),
                 # Finish what runs; then stop it and hand it back to the queue.
                 stop_signals=((signal.SIGTERM, 20.0), (signal.SIGQUIT, 5.0), *_KILL),
-                on_death=signal.SIGQUIT,
+                # The only worker takes up at its start what a killed one left; among several it
+                # hands its tasks back before it goes.
+                on_death=signal.SIGKILL if "IDP_SOLE_WORKER" in environment else signal.SIGQUIT,
             ),
             Child(
                 "beat",

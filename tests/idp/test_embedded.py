@@ -113,12 +113,13 @@ def test_a_stale_pid_file_that_names_a_stranger_is_no_obstacle(home):
 
 def test_a_home_with_a_long_path_keeps_its_sockets_elsewhere(tmp_path):
     path = tmp_path / ("deep" * 25)
-    with embedded.attach(path, names=["redis"], ephemeral=True) as engines:
-        socket_path = Path(engines.urls["REDIS_URL"].removeprefix("unix://").partition("?")[0])
-        assert len(str(socket_path)) <= MAX_SOCKET_PATH
-        assert not socket_path.is_relative_to(path)
-        assert socket_path.parent.stat().st_mode & 0o077 == 0
-    assert not socket_path.parent.exists()
+    with embedded.attach(path, names=["postgres"], ephemeral=True) as engines:
+        sockets = Path(engines.urls["DATABASE_URL"].partition("?host=")[2])
+        assert len(str(sockets / ".s.PGSQL.5432")) <= MAX_SOCKET_PATH
+        assert not sockets.is_relative_to(path)
+        assert sockets.stat().st_mode & 0o077 == 0
+        assert one(engines.urls["DATABASE_URL"], "SELECT 1") == 1
+    assert not sockets.exists()
     assert not path.exists(), "an ephemeral home is removed"
 
 
