@@ -344,7 +344,8 @@ class Supervisor:
                 environment,
                 lambda: home.open_log("web"),
                 stop_signals=((signal.SIGTERM, 25.0), *_KILL),
-                on_death=signal.SIGQUIT,
+                # A gentler one is lost on a process that has just been forked.
+                on_death=signal.SIGKILL,
                 keep_open=(listener.fileno(),),
             ),
             Child(
