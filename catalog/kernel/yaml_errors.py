@@ -90,6 +90,8 @@ def explain(
         character = part[index : index + 1]
         if "tab character" in problem or (character == "\t" and problem == _NO_TOKEN):
             problem, hint = "a tab where YAML wants spaces", "Indent with spaces."
+        elif problem == "exceeded maximum nesting depth":
+            problem = "nested too deep"
         elif problem == _NO_TOKEN:
             problem, hint = f"a value cannot begin with {character}", "Put quotes around the value."
         if _TEMPLATE.search(part, max(at, index - 500), index + 500):

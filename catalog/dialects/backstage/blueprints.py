@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from catalog.dialects.backstage.kinds import KINDS
 from catalog.dialects.backstage.mapping import TEAM, USER, blueprint_of
 from catalog.kernel.yaml_reader import load_document
 
@@ -19,26 +20,28 @@ _OWNED = {"type": "Direct"}
 def default_blueprints(kinds: set[str]) -> dict[str, Document]:
     """Documents for these kinds and for all that their relations lead to, by identifier.
 
-    `Group` and `User` are not among them: the system has these.
+    A kind that Backstage does not know gets the usual fields of a kind. `Group` and `User` are
+    not among them: the system has these.
     """
-    defaults = _defaults()
+    known = _defaults()
+    custom = {blueprint_of(kind): custom_blueprint(kind) for kind in kinds if kind not in KINDS}
+    documents = {**custom, **known}
     needed: dict[str, Document] = {}
-    waiting = sorted({blueprint_of(kind) for kind in kinds} & defaults.keys(), reverse=True)
+    waiting = sorted({blueprint_of(kind) for kind in kinds} & documents.keys(), reverse=True)
     while waiting:
         identifier = waiting.pop()
-        if identifier in needed:
-            continue
-        needed[identifier] = deepcopy(defaults[identifier])
-        targets = {one["target"] for one in defaults[identifier]["relations"].values()}
-        waiting.extend(sorted(targets & defaults.keys(), reverse=True))
+        if identifier not in needed:
+            needed[identifier] = deepcopy(documents[identifier])
+            targets = {one["target"] for one in documents[identifier]["relations"].values()}
+            waiting.extend(sorted(targets & documents.keys(), reverse=True))
     return needed
 
 
 def custom_blueprint(kind: str) -> Document:
-    """A blueprint for a kind that Backstage does not know, with the usual fields of a kind."""
+    """A blueprint for a kind that Backstage does not know."""
     base = _defaults()["component"]
-    usual = ("owner", "system", "domain", "dependsOn", "dependencyOf")
     relations = {**_defaults()["system"]["relations"], **base["relations"]}
+    usual = ("owner", "system", "domain", "dependsOn", "dependencyOf")
     return {
         "identifier": blueprint_of(kind),
         "title": re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", kind),

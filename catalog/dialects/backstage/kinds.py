@@ -13,7 +13,7 @@ from catalog.dialects.backstage.problems import UNFILLED, Path, Problem, missing
 
 Rule = Callable[[Any, Path], Iterator[Problem]]
 
-NON_EMPTY_TEXT = "text that is not empty"
+NON_EMPTY_TEXT = "non-empty text"
 
 
 # --- rules ------------------------------------------------------------------------------------
@@ -113,8 +113,6 @@ def _quote_hint(value: Any) -> str:
 texts = list_of(text)
 a_map = map_of()
 
-_EXPECTED: dict[Rule, str] = {text: NON_EMPTY_TEXT, texts: "a list, which may be empty"}
-
 
 def definition(value: Any, path: Path) -> Iterator[Problem]:
     """Text; or, beyond Backstage, `{type: url, url: …}` for a definition that lies elsewhere."""
@@ -129,6 +127,13 @@ def definition(value: Any, path: Path) -> Iterator[Problem]:
             if isinstance(value, dict)
             else "",
         )
+
+
+_EXPECTED: dict[Rule, str] = {
+    text: NON_EMPTY_TEXT,
+    texts: "a list, which may be empty",
+    definition: NON_EMPTY_TEXT,
+}
 
 
 # --- kinds ------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ def describe(value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False)
         return text if len(text) <= 80 else f'{text[:78]}…"'
     if value is None:
-        return "empty (null)"
+        return "null"
     if isinstance(value, bool):
         return f"the boolean {str(value).lower()}"
     if isinstance(value, int | float):

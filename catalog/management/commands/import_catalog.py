@@ -10,16 +10,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from catalog.dialects.backstage.reading import NO_ENTITY, Report
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import IdpError
-from catalog.services.imports import (
-    NO_ENTITY,
-    ImportOptions,
-    ImportResult,
-    Report,
-    import_files,
-)
+from catalog.services.imports import ImportOptions, ImportResult, import_files
 
+MANY = 20  # files without entities are named up to here
 STATUSES = ("created", "updated", "unchanged", "rejected")
 
 
@@ -63,13 +59,17 @@ class Command(BaseCommand):
             help="exit with 1 when a document was rejected",
         )
 
-    def handle(self, *, paths: list[str], **given: Any) -> None:
+    def handle(self, *, paths: list[str], verbosity: int, **given: Any) -> None:
+        roots = tuple(Path(root) for root in given["root"])
+        for root in roots:
+            if not root.is_dir():
+                raise CommandError(f"--root {root}: there is no such folder.")
         options = ImportOptions(
             dry_run=given["dry_run"],
             strict=given["strict"],
             create_kinds=given["create_kinds"],
             take_over=given["take_over"],
-            roots=tuple(Path(root) for root in given["root"]),
+            roots=roots,
         )
         started = time.monotonic()
         try:
@@ -83,52 +83,57 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         seconds = time.monotonic() - started
         if given["format"] == "json":
-            answer = {**result.as_dict(), "dryRun": options.dry_run, "seconds": round(seconds, 3)}
+            answer = {**result.as_dict(), "dry_run": options.dry_run, "seconds": round(seconds, 3)}
             self.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False))
         else:
-            self._print(result, seconds, options, given["verbosity"])
-        if not result.files:
+            self._print_journal(result, verbosity)
+            self._print_counts(result)
+            self.stdout.write(
+                f"{result.journal.documents} documents in {result.journal.files} files, "
+                f"{seconds:.1f} s"
+            )
+            if options.dry_run:
+                self.stdout.write("Dry run: nothing was stored.")
+        if not result.journal.files:
             raise CommandError("No catalogue file was read.")
-        if given["fail_on_rejected"] and result.rejected:
-            raise CommandError(f"{len(result.rejected)} documents were rejected.")
+        if given["fail_on_rejected"] and result.journal.rejected:
+            raise CommandError(f"{len(result.journal.rejected)} documents were rejected.")
 
     def _progress(self, result: ImportResult) -> None:
         totals = result.totals
         said = ", ".join(f"{totals[status]} {status}" for status in STATUSES if totals[status])
-        self.stderr.write(f"{result.files} files: {said}", self.style.NOTICE)
+        self.stderr.write(f"{result.journal.files} files: {said}", self.style.NOTICE)
 
-    def _print(
-        self, result: ImportResult, seconds: float, options: ImportOptions, verbosity: int
-    ) -> None:
-        write = self.stdout.write
-        for title, reports in (("Rejected", result.rejected), ("Warnings", result.warnings)):
+    def _print_journal(self, result: ImportResult, verbosity: int) -> None:
+        write, heading = self.stdout.write, self.style.MIGRATE_HEADING
+        journal = result.journal
+        for title, reports in (("Rejected", journal.rejected), ("Warnings", journal.warnings)):
             if reports:
-                write(self.style.MIGRATE_HEADING(f"{title}: {len(reports)}"))
+                write(heading(f"{title}: {len(reports)}"))
                 for report in reports:
                     self._print_report(report)
                 write("")
-        if result.skipped:
-            write(self.style.MIGRATE_HEADING(f"Skipped files: {len(result.skipped)}"))
-            without = [file for file, reason in result.skipped if reason == NO_ENTITY]
-            for file, reason in result.skipped:
-                if reason != NO_ENTITY or verbosity > 1:
+        if journal.skipped:
+            write(heading(f"Skipped files: {len(journal.skipped)}"))
+            without = sum(reason == NO_ENTITY for reason in journal.skipped.values())
+            is_short = without > MANY and verbosity < 2
+            for file, reason in journal.skipped.items():
+                if reason != NO_ENTITY or not is_short:
                     write(f"  {file}: {reason}")
-            if without and verbosity <= 1:
-                write(f"  {len(without)} files: {NO_ENTITY} (--verbosity 2 names them)")
+            if is_short:
+                write(f"  {without} files: {NO_ENTITY} (--verbosity 2 names them)")
             write("")
-        width = max((len(name) for name in result.counts), default=0)
-        width = max(width, len("unreadable"))
-        write(" " * width + "".join(f"{status:>11}" for status in STATUSES))
-        for name, counts in sorted(result.counts.items()):
-            numbers = "".join(f"{counts[status]:>11}" for status in STATUSES)
-            write(f"{name or 'unreadable':<{width}}{numbers}")
-        totals = result.totals
-        write(f"{'all':<{width}}" + "".join(f"{totals[status]:>11}" for status in STATUSES))
+
+    def _print_counts(self, result: ImportResult) -> None:
+        counts = {name or "unreadable": count for name, count in result.counts.items()}
+        counts["all"] = result.totals
+        width = max(map(len, counts))
+        self.stdout.write(" " * width + "".join(f"{status:>11}" for status in STATUSES))
+        for name, count in counts.items():
+            numbers = "".join(f"{count[status]:>11}" for status in STATUSES)
+            self.stdout.write(f"{name:<{width}}{numbers}")
         if result.created_blueprints:
-            write(f"New blueprints: {', '.join(result.created_blueprints)}")
-        write(f"{result.documents} documents in {result.files} files, {seconds:.1f} s")
-        if options.dry_run:
-            write("Dry run: nothing was stored.")
+            self.stdout.write(f"New blueprints: {', '.join(result.created_blueprints)}")
 
     def _print_report(self, report: Report) -> None:
         name = f" {report.entity}" if report.entity else ""
