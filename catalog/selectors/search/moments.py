@@ -63,9 +63,12 @@ def parse_moment(text: object) -> datetime | None:
 
 
 def parse_range(start: object, end: object) -> Range | None:
-    """Both ends belong to it; an end without a time of day means all of that day."""
+    """Both ends belong to it; an end without a time of day means all of that day.
+
+    None when either is no date, or they are the wrong way round.
+    """
     first, last = parse_moment(start), parse_moment(end)
-    if first is None or last is None:
+    if first is None or last is None or first > last:
         return None
     if isinstance(end, str) and len(end) <= len("2026-01-31"):
         if last.date() < date.max:
