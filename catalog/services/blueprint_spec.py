@@ -69,12 +69,13 @@ class BlueprintSpec:
     extra: dict[str, Any]
 
     def following(self, old_identifier: str) -> BlueprintSpec:
-        """This with relations to itself under its new name."""
+        """This with what leads to itself under its new name."""
         relations = {
             name: replace(one, target=self.identifier) if one.target == old_identifier else one
             for name, one in self.relations.items()
         }
-        return replace(self, relations=relations)
+        aggregations = aggregating(self.aggregation_properties, old_identifier, self.identifier)
+        return replace(self, relations=relations, aggregation_properties=aggregations)
 
     def document(self) -> dict[str, Any]:
         """Back to JSON, for comparing."""
@@ -93,6 +94,14 @@ class BlueprintSpec:
         if self.ownership is not None:
             document["ownership"] = self.ownership
         return document
+
+
+def aggregating(aggregations: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    """Aggregation properties that follow a blueprint to its new name."""
+    return {
+        name: {**one, "target": new} if one["target"] == old else one
+        for name, one in aggregations.items()
+    }
 
 
 def parse(document: Mapping[str, Any]) -> BlueprintSpec:
@@ -163,6 +172,7 @@ def _schema(value: Any) -> dict[str, Any]:
         "required": list(dict.fromkeys(required)),
     }
     compiled(schema)
+    _check_defaults(schema)
     return schema
 
 
@@ -178,10 +188,19 @@ def _check_property(path: str, one: Any) -> None:
         raise _wrong(f"{path}.enum", one["enum"], "a list with at least one value")
     if one.get("enumColors") is not None and not isinstance(one["enumColors"], dict):
         raise _wrong(f"{path}.enumColors", one["enumColors"], "an object: value to colour")
-    if one.get("default") is not None:
-        schema = compiled({"properties": {"default": one}})
-        if problems := schema.problems({"default": one["default"]}):
-            raise _wrong(f"{path}.default", one["default"], problems[0].expected)
+
+
+def _check_defaults(schema: dict[str, Any]) -> None:
+    defaults = {
+        name: one["default"]
+        for name, one in schema["properties"].items()
+        if one.get("default") is not None
+    }
+    if not defaults:
+        return
+    for problem in compiled({**schema, "required": []}).problems(defaults, limit=1):
+        name = problem.path.split(".")[0]
+        raise _wrong(f"schema.properties.{name}.default", defaults[name], problem.expected)
 
 
 def _relations(value: Any) -> dict[str, RelationSpec]:
