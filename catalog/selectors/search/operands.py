@@ -174,7 +174,8 @@ class Json(Operand):
 class Property(Json):
     """A property of the entity: its own, one its blueprint does not know, or a computed one.
 
-    computed_in: blueprints (pks) that compute a property of this name.
+    computed_in: blueprints (pks) that compute a property of this name. type: as declared, which
+    nobody checks of computed ones.
     """
 
     def __init__(
@@ -184,7 +185,7 @@ class Property(Json):
         value = (
             Sql("coalesce({}, {} -> {})", own, F("computed"), Value(name)) if computed_in else own
         )
-        super().__init__(value, type=type)
+        super().__init__(value, type=None if computed_in else type)
         self.name = name
         self.computed_in = list(computed_in)
 

@@ -83,7 +83,7 @@ def _same(value: Any, other: Any) -> bool:
 _LIKE = {str: {str}, int: {int, float}, float: {int, float}, list: {list}, type(None): set()}
 
 
-def _holds(value: Any, name: str, wanted: Any) -> bool:  # noqa: PLR0911
+def _holds(value: Any, name: str, wanted: Any) -> bool:
     text, members = isinstance(value, str), value if isinstance(value, list) else []
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     match name:
