@@ -154,8 +154,8 @@ def _schema(value: Any) -> dict[str, Any]:
     schema = {} if value is None else value
     if not isinstance(schema, dict):
         raise _wrong("schema", schema, "an object with properties and required")
-    properties = schema.get("properties") or {}
-    required = schema.get("required") or []
+    properties = {} if schema.get("properties") is None else schema["properties"]
+    required = [] if schema.get("required") is None else schema["required"]
     if not isinstance(properties, dict):
         raise _wrong("schema.properties", properties, "an object")
     if not isinstance(required, list) or not all(isinstance(name, str) for name in required):

@@ -18,7 +18,7 @@ from catalog.kernel.errors import (
     NotFound,
     shorten,
 )
-from catalog.models import Blueprint, Entity, RelationDefinition
+from catalog.models import Blueprint, Entity, Relation, RelationDefinition
 from catalog.services import entities
 from catalog.services.blueprint_spec import BlueprintSpec, RelationSpec, aggregating, parse
 from catalog.services.blueprints.documents import (
@@ -178,15 +178,9 @@ def delete_all_entities(
 
 def _check_not_required(blueprint: Blueprint) -> None:
     """Raises HasDependents when entities of other blueprints need entities of this one."""
-    needing = (
-        Entity.objects.filter(
-            outgoing__definition__required=True, outgoing__target__blueprint=blueprint
-        )
-        .exclude(blueprint=blueprint)
-        .order_by("pk")
-        .distinct()
-    )
-    names = [entity.ref for entity in needing.select_related("blueprint")[:20]]
+    edges = Relation.objects.filter(definition__required=True, target__blueprint=blueprint)
+    needing = Entity.objects.filter(pk__in=edges.values("source")).exclude(blueprint=blueprint)
+    names = [entity.ref for entity in needing.select_related("blueprint").order_by("pk")[:20]]
     if names:
         count = needing.count()
         raise HasDependents(
