@@ -1,1 +1,1 @@
-"""Foreign descriptor formats: read into drafts for the one door, and written out again."""
+"""Foreign descriptor formats. Their packages are pure; `imports` brings it to the door."""

@@ -56,7 +56,7 @@ class Refused(yaml.MarkedYAMLError):
 
 _TEMPLATE = re.compile(r"\{\{|\{%|\$\{\{")
 _UNFILLED = "This looks like a template that has not been filled in."
-_NO_TOKEN = "found character that cannot start any token"
+_BAD_START = "found character that cannot start any token"
 _HINTS = {
     "mapping values are not allowed in this context": (
         "Put quotes around a value that holds a colon and a space, or check the indentation."
@@ -88,11 +88,11 @@ def explain(
             problem += f" (first on line {base_line + first + 1})"
     else:
         character = part[index : index + 1]
-        if "tab character" in problem or (character == "\t" and problem == _NO_TOKEN):
+        if "tab character" in problem or (character == "\t" and problem == _BAD_START):
             problem, hint = "a tab where YAML wants spaces", "Indent with spaces."
         elif problem == "exceeded maximum nesting depth":
             problem = "nested too deep"
-        elif problem == _NO_TOKEN:
+        elif problem == _BAD_START:
             problem, hint = f"a value cannot begin with {character}", "Put quotes around the value."
         if _TEMPLATE.search(part, max(at, index - 500), index + 500):
             hint = _UNFILLED

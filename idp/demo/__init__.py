@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from catalog.dialects.imports import ImportResult, import_files
 from catalog.kernel.actors import Actor
 from catalog.services.entities import EntityDraft, Mode, apply
-from catalog.services.imports import ImportResult, import_files
 from idp.models import User
 
 ORGANISATION = Path(__file__).parent / "organisation"

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
+from catalog.dialects.imports import ImportOptions, import_files
 from catalog.kernel.actors import Actor
 from catalog.models import Blueprint, Change, Entity, Relation
 from catalog.services.blueprints import create_blueprint, patch_blueprint
 from catalog.services.entities import EntityDraft, Mode, apply
-from catalog.services.imports import ImportOptions, import_files
 
 pytestmark = pytest.mark.django_db
 

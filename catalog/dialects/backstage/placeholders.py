@@ -106,11 +106,11 @@ class _Resolver:
         return placeholder
 
 
-def _parse(token: str, content: bytes, name: str) -> Any:
-    if token == "$yaml":
+def _parse(directive: str, content: bytes, name: str) -> Any:
+    if directive == "$yaml":
         return load_document(content, name=name)
     text = content.decode("utf-8-sig")
-    if token == "$text":
+    if directive == "$text":
         return text
     try:
         return json.loads(text, parse_constant=_refuse)

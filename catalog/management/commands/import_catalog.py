@@ -11,9 +11,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from catalog.dialects.backstage.reading import NO_ENTITY, Report
+from catalog.dialects.imports import ImportOptions, ImportResult, import_files
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import IdpError
-from catalog.services.imports import ImportOptions, ImportResult, import_files
 
 MANY = 20  # files without entities are named up to here
 STATUSES = ("created", "updated", "unchanged", "rejected")
