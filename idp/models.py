@@ -1,4 +1,4 @@
-"""Who may come in: people (`User`) and programs (`ApiClient`)."""
+"""Who may come in: people (`User`), programs (`ApiClient`); and what people keep here."""
 
 from __future__ import annotations
 
@@ -128,3 +128,70 @@ class ApiClient(models.Model):
     @property
     def is_anonymous(self) -> bool:
         return False
+
+
+class Favourite(models.Model):
+    """An entity that a person starred."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="favourites")
+    # the migration adds the constraint: entities are deleted by SQL, and take their stars along
+    entity = models.ForeignKey(
+        "catalog.Entity", models.CASCADE, related_name="+", db_constraint=False
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [models.UniqueConstraint(fields=["user", "entity"], name="favourite_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} likes {self.entity_id}"
+
+
+class SavedView(models.Model):
+    """A table as somebody arranged it: the query string of its page, under a name.
+
+    A view without a name holds the columns that its owner chose last (`columns=…`): the table
+    opens with them where its URL names none.
+    """
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="saved_views")
+    blueprint = models.ForeignKey("catalog.Blueprint", models.CASCADE, related_name="+")
+    name = models.CharField(max_length=80, blank=True)
+    query = models.TextField(blank=True)
+    is_shared = models.BooleanField(default=False, help_text="Everybody finds it at the table.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name", "pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["user", "blueprint", "name"], name="saved_view_unique"),
+            models.CheckConstraint(
+                condition=~models.Q(name="", is_shared=True), name="saved_view_shared_has_name"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or f"columns of {self.blueprint_id}"
+
+
+class Organization(models.Model):
+    """The one whose portal this is; a single row, made by the migration.
+
+    settings: `portalTitle`, `portalIcon`, `hiddenBlueprints`, … as clients sent them.
+    announcement: {"enabled", "content", "link", "color"} or null.
+    """
+
+    name = models.CharField(max_length=100, default="My organisation")
+    settings = models.JSONField(default=dict, blank=True)
+    announcement = models.JSONField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(pk=1), name="organization_is_one"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
