@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
-
 from catalog.kernel import feed
 from catalog.models import Change, Entity
 
@@ -80,51 +78,46 @@ def entity_as_of(blueprint: str, identifier: str, moment: datetime) -> dict[str,
     descriptor, location, identifier, blueprint), or None when there was none.
 
     Walks back from today, or from its deletion, undoing one change after the other. The name is
-    the one it has now (or had last).
+    the one it has now (or had last). Before the oldest change that is kept (retention), the
+    content is the oldest that is known.
     """
     entity = Entity.objects.filter(blueprint__identifier=blueprint, identifier=identifier).first()
-    changes = Change.objects.filter(model=Change.ENTITY)
-    if entity is not None:
-        later = list(changes.filter(object_id=entity.pk, at__gt=moment).order_by("-id"))
-        content: dict[str, Any] | None = {name: getattr(entity, name) for name in _CONTENT}
-        if not later:
-            return _named(content, blueprint, identifier) if entity.created_at <= moment else None
-        found = _walked_back(content, later, identifier)
-        if found is not None:
-            return _named(found[0], blueprint, found[1])
-    # It did not exist under this row: perhaps an earlier one of the same name did.
+    if entity is not None and entity.created_at <= moment:
+        content = {name: getattr(entity, name) for name in _CONTENT}
+        return _walked_back(entity.pk, content, moment, blueprint, identifier)
+    # It did not exist under this row; perhaps an earlier one of the same name did.
     deletion = (
-        changes.filter(
-            Q(at__gt=moment),
+        Change.objects.filter(
+            model=Change.ENTITY,
             action=feed.DELETE,
             blueprint=blueprint,
             identifier=identifier,
+            at__gt=moment,
         )
         .order_by("id")
         .first()
     )
-    if deletion is None:
+    if deletion is None or deletion.object_id is None:
         return None
-    later = list(changes.filter(object_id=deletion.object_id, at__gt=moment).order_by("-id"))
-    found = _walked_back(None, later, identifier)
-    return _named(found[0], blueprint, found[1]) if found else None
+    return _walked_back(deletion.object_id, {}, moment, blueprint, identifier)
 
 
 def _walked_back(
-    content: dict[str, Any] | None, later: Sequence[Change], identifier: str
-) -> tuple[dict[str, Any], str] | None:
-    """Undo changes, newest first; None when the thing was created by one of them."""
-    for change in later:
+    object_id: int, content: dict[str, Any], moment: datetime, blueprint: str, identifier: str
+) -> dict[str, Any] | None:
+    """Undo the changes after `moment`, newest first; None when one of them created the entity."""
+    later = Change.objects.filter(model=Change.ENTITY, object_id=object_id, at__gt=moment)
+    for change in later.order_by("-id"):
         before = change.before or {}
         if change.action == feed.CREATE:
-            content = None
-        elif change.action == feed.DELETE:
-            content = dict(before)
+            return None
+        if change.action == feed.DELETE:
+            content = before
         elif change.action == feed.RENAME:
             identifier = before["identifier"]
-        elif content is not None:
+        else:
             content = undone(content, before, change.after or {})
-    return None if content is None else (content, identifier)
+    return {**content, "blueprint": blueprint, "identifier": identifier}
 
 
 def undone(
@@ -140,10 +133,6 @@ def undone(
         else:
             result[key] = before.get(key)
     return result
-
-
-def _named(content: dict[str, Any] | None, blueprint: str, identifier: str) -> dict[str, Any]:
-    return {**(content or {}), "blueprint": blueprint, "identifier": identifier}
 
 
 def _flat(part: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from catalog.kernel.errors import NotAuthenticated, PermissionDenied
 from catalog.models import Blueprint
 
 MAX_DATASOURCE = 500  # of a User-Agent; it is indexed
+MAX_REQUEST_ID = 100  # callers may send their own
 
 __all__ = [
     "Role",
@@ -52,7 +53,7 @@ def require_entity_write(principal: Principal, blueprint: Blueprint) -> None:
 
 def actor_of(principal: Principal, *, datasource: str = "", request_id: str = "") -> Actor:
     """The author of what `principal` does: `user` with its e-mail, or `client` with its id."""
-    datasource = datasource[:MAX_DATASOURCE]
+    datasource, request_id = datasource[:MAX_DATASOURCE], request_id[:MAX_REQUEST_ID]
     client_id = getattr(principal, "client_id", None)
     if client_id:
         return Actor("client", client_id, datasource, request_id)

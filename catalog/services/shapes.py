@@ -55,10 +55,10 @@ def compiled(schema: Mapping[str, Any]) -> CompiledSchema:
 
 
 def load_shapes() -> dict[str, Shape]:
-    """All blueprints by identifier, with two statements at most.
+    """All blueprints by identifier.
 
-    The cache is per process and good as long as nobody changed any blueprint: the first
-    statement asks only for that. Call it after taking the locks.
+    The cache is per process and good as long as nobody changed any blueprint: one statement asks
+    only for that. Call it after taking the locks.
     """
     global _cached
     with connection.cursor() as cursor:
@@ -67,9 +67,12 @@ def load_shapes() -> dict[str, Shape]:
             "FROM catalog_blueprint"
         )
         stamp = cursor.fetchone()
-    if _cached is None or _cached[0] != stamp:
-        _cached = (stamp, _load())
-    return _cached[1]
+    cached = _cached
+    if cached is None or cached[0] != stamp:
+        # What is returned is this thread's own: another one may see other blueprints, in its
+        # transaction, and put them into the cache at any moment.
+        cached = _cached = (stamp, _load())
+    return cached[1]
 
 
 _cached: tuple[tuple[Any, ...], dict[str, Shape]] | None = None
