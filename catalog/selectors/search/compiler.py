@@ -111,6 +111,8 @@ class Compiler:
             return of(column)
         if name == "$team":
             return Team()
+        if name == "$datasource":
+            return Datasource("datasource", self.scope.datasources)
         if name == "$blueprint":
             return KindName(self.scope.kinds)
         return self._property(name)
@@ -338,7 +340,6 @@ _COLUMNS: Final[Mapping[str, tuple[str, type[Column] | type[Moment]]]] = {
     "$icon": ("icon", Column),
     "$createdBy": ("created_by", Column),
     "$updatedBy": ("updated_by", Column),
-    "$datasource": ("datasource", Datasource),
     "$createdAt": ("created_at", Moment),
     "$updatedAt": ("updated_at", Moment),
 }

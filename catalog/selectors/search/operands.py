@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from django.db.models import DateTimeField, F, JSONField, TextField, Value
+from django.db.models import DateTimeField, F, JSONField, Value
 
 from catalog.selectors.kinds import Kinds, Link
 from catalog.selectors.search.moments import MOMENT_PATTERN, Range, parse_moment
@@ -323,29 +323,31 @@ class Column(Operand):
         return any_of([*ways, self.equals(None)] if None in values else ways)
 
     def contains(self, value: Scalar) -> Any:
-        return self._that("strpos({}, {}) > 0", value, value)
+        if not isinstance(value, str):
+            return NOTHING
+        return self._with(value, Sql("strpos({}, {}) > 0", self.column, Value(value)))
 
     def begins_with(self, text: str) -> Any:
-        return self._that("starts_with({}, {})", text, text)
+        return self._with(text, Sql("starts_with({}, {})", self.column, Value(text)))
 
     def ends_with(self, text: str) -> Any:
-        return self._that("{} LIKE {}", text, f"%{like_pattern(text)}")
+        pattern = Value(f"%{like_pattern(text)}")
+        return self._with(text, Sql("{} LIKE {}", self.column, pattern))
 
     def is_empty(self) -> Any:
         return Sql("coalesce({}, '') = ''", self.column)
 
-    def _that(self, template: str, text: Scalar, argument: Scalar) -> Any:
-        """The condition `template` of the column and `argument`; `text` occurs in the column."""
-        return Sql(template, self.column, Value(argument)) if isinstance(text, str) else NOTHING
+    def _with(self, text: str, condition: Sql) -> Any:
+        """The condition, which is true only where `text` is somewhere in the column."""
+        return condition
 
 
 class Name(Column):
     """`$identifier` and `$title`, whose lower-case text together has a trigram index."""
 
-    def _that(self, template: str, text: Scalar, argument: Scalar) -> Any:
-        condition = super()._that(template, text, argument)
+    def _with(self, text: str, condition: Sql) -> Any:
         # other alphabets have letters whose lower case depends on where they stand
-        if not isinstance(text, str) or len(text) < _MIN_TRIGRAM or not text.isascii():
+        if len(text) < _MIN_TRIGRAM or not text.isascii():
             return condition
         pattern = Value(f"%{like_pattern(text.lower())}%")
         return all_of([Sql("{} LIKE {}", F("label"), pattern), condition])
@@ -354,24 +356,28 @@ class Name(Column):
 class Datasource(Column):
     """`$datasource`: the User-Agent of the program that wrote last.
 
-    There are few different ones, so those are gone through, hopping along the index from one to
-    the next, and what they wrote is looked up in it.
+    There are few different ones. They are gone through beforehand, and what those that fit wrote
+    is looked up; so the planner knows how much that is. seen: all of them; None when too many.
     """
 
-    def _that(self, template: str, text: Scalar, argument: Scalar) -> Any:
-        if not isinstance(text, str):
-            return NOTHING
-        seen = Sql("seen.name", output_field=TextField())
-        return Sql(_BY_SOME_DATASOURCE, self.column, Sql(template, seen, Value(argument)))
+    def __init__(self, name: str, seen: Sequence[str] | None) -> None:
+        super().__init__(name)
+        self.seen = seen
 
+    def contains(self, value: Scalar) -> Any:
+        fits = self._that_fit(lambda name: isinstance(value, str) and value in name)
+        return super().contains(value) if fits is None else fits
 
-_BY_SOME_DATASOURCE = (
-    "{} = ANY(ARRAY(WITH RECURSIVE seen(name) AS ("
-    "(SELECT e.datasource FROM catalog_entity e ORDER BY e.datasource USING ~<~ LIMIT 1) "
-    "UNION ALL SELECT (SELECT e.datasource FROM catalog_entity e WHERE e.datasource ~>~ seen.name "
-    "ORDER BY e.datasource USING ~<~ LIMIT 1) FROM seen WHERE seen.name IS NOT NULL"
-    ") SELECT seen.name FROM seen WHERE {}))"
-)
+    def begins_with(self, text: str) -> Any:
+        fits = self._that_fit(lambda name: name.startswith(text))
+        return super().begins_with(text) if fits is None else fits
+
+    def ends_with(self, text: str) -> Any:
+        fits = self._that_fit(lambda name: name.endswith(text))
+        return super().ends_with(text) if fits is None else fits
+
+    def _that_fit(self, test: Callable[[str], bool]) -> Any:
+        return None if self.seen is None else self.is_in([one for one in self.seen if test(one)])
 
 
 class KindName(Operand):

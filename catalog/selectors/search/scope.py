@@ -7,12 +7,27 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
 
+from django.db import connection
 from django.utils import timezone
 
 from catalog.kernel.actors import Principal
 from catalog.models import Entity, EntityQuerySet
 from catalog.selectors.graph import people, teams_of
 from catalog.selectors.kinds import TEAM, Kinds, load_kinds
+
+MAX_DATASOURCES: Final = 1000
+
+# Hops along the index from each to the next, however many entities name it.
+_DATASOURCES: Final = """
+WITH RECURSIVE seen(name) AS (
+    (SELECT datasource FROM catalog_entity ORDER BY datasource USING ~<~ LIMIT 1)
+    UNION ALL
+    SELECT (SELECT e.datasource FROM catalog_entity e WHERE e.datasource ~>~ seen.name
+            ORDER BY e.datasource USING ~<~ LIMIT 1)
+    FROM seen WHERE seen.name IS NOT NULL
+)
+SELECT name FROM seen WHERE name IS NOT NULL LIMIT %s
+"""
 
 _ATTRIBUTES: Final = {
     "$identifier": "identifier",
@@ -35,6 +50,14 @@ class Scope:
     @cached_property
     def kinds(self) -> Kinds:
         return load_kinds()
+
+    @cached_property
+    def datasources(self) -> list[str] | None:
+        """All that entities name; None when there are too many to go through."""
+        with connection.cursor() as cursor:
+            cursor.execute(_DATASOURCES, [MAX_DATASOURCES + 1])
+            names = [name for (name,) in cursor.fetchall()]
+        return names if len(names) <= MAX_DATASOURCES else None
 
     @cached_property
     def team_identifiers(self) -> list[str]:

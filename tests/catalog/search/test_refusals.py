@@ -259,7 +259,7 @@ def test_the_number_of_statements_is_constant(shop):
         {"relation": "system", "operator": "=", "value": "billing"},
         {"propertySchema": {"type": "string"}, "operator": "=", "value": "x"},
     ]
-    assert statements(*every) == statements(*every * 20) == 2
+    assert statements(*every) == statements(*every * 20) == 3
     mine = _rule("=", {"context": "userTeams", "property": "$title"})
     assert statements(_rule("in", ["My Teams"], property="$team")) == 2
     assert statements(mine) == statements(*[mine] * 20) == 4
