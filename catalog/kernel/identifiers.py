@@ -40,6 +40,11 @@ def check_property_identifier(value: object, *, field: str = "property") -> str:
     return _check(value, _PROPERTY, PROPERTY_MAX, field, "A-Z a-z 0-9 @ _ = \\ -")
 
 
+def check_run(value: str) -> str:
+    """The id of the action run that a change belongs to; "" for none."""
+    return check_property_identifier(value, field="run_id") if value else value
+
+
 def is_storable(value: str) -> bool:
     """Whether there could be such text in the database: it has no place for NUL, nor for halves
     of a surrogate pair. What is asked for by such a name does not exist.

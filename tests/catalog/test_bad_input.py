@@ -127,6 +127,16 @@ def test_text_that_cannot_be_stored(thing, parts):
     assert error.details["field"] == next(iter(parts))
 
 
+@pytest.mark.parametrize("run", ["r" * 101, "r\x00", "a b"])
+def test_impossible_runs_are_refused_before_anything_happens(thing, run):
+    make_entity("thing", "x")
+    with pytest.raises(InvalidInput, match="^run_id"):
+        entities.apply([EntityDraft("thing", "y")], mode=Mode.MERGE, actor=ACTOR, run=run)
+    with pytest.raises(InvalidInput, match="^run_id"):
+        entities.delete([("thing", "x")], actor=ACTOR, run=run)
+    assert list(Entity.objects.values_list("identifier", flat=True)) == ["x"]
+
+
 @pytest.mark.parametrize("name", ["nothing", "no\x00thing", "\ud800", "n" * 5000, ""])
 def test_impossible_blueprints_do_not_exist(thing, name):
     assert isinstance(apply_beside_a_good_one(EntityDraft(name, "x")), NotFound)

@@ -23,7 +23,7 @@ from catalog.kernel.errors import (
     NotFound,
     shorten,
 )
-from catalog.kernel.identifiers import check_entity_identifier, new_entity_identifier
+from catalog.kernel.identifiers import check_entity_identifier, check_run, new_entity_identifier
 from catalog.kernel.schema import MAX_PROBLEMS
 from catalog.models import Change
 from catalog.services.entities.content import (
@@ -111,8 +111,9 @@ def apply(
     entity are applied one after the other. `must_exist` refuses to create. `dry_run` checks
     everything and stores nothing. `run` names the action run that caused the change.
 
-    Raises LimitExceeded for more than `MAX_BATCH` drafts.
+    Raises LimitExceeded for more than `MAX_BATCH` drafts, InvalidInput for an impossible `run`.
     """
+    check_run(run)
     if len(drafts) > MAX_BATCH:
         raise LimitExceeded(
             f"A batch has {len(drafts)} entities; expected at most {MAX_BATCH}",

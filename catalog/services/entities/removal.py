@@ -11,7 +11,7 @@ from django.utils import timezone
 from catalog.kernel import feed
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import HasDependents
-from catalog.kernel.identifiers import is_storable
+from catalog.kernel.identifiers import check_run, is_storable
 from catalog.models import Change
 from catalog.selectors.dependents import dependents_of
 from catalog.services.entities.content import CONTENT_COLUMNS, loaded
@@ -45,6 +45,7 @@ def delete(
 
     Returns the keys of what was deleted.
     """
+    check_run(run)
     return retrying(
         lambda: _delete(keys, actor=actor, delete_dependents=delete_dependents, run=run)
     )
