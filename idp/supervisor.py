@@ -225,7 +225,7 @@ class Supervisor:
         with self.step("processes"):
             for child in self.children:
                 child.start()
-            self._write_lock(lock)
+                self._write_lock(lock)
             self._wait_until_ready(home, listener, lock)
         self.say(f"ready {self.url} in {time.monotonic() - self.began_at:.1f} s")
         self._watch(engines, lock)
