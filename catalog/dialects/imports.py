@@ -24,6 +24,7 @@ from catalog.dialects.backstage.mapping import (
     blueprint_of,
     map_entity,
     source_path,
+    with_own_fields,
 )
 from catalog.dialects.backstage.problems import Problem
 from catalog.dialects.backstage.reading import (
@@ -33,6 +34,7 @@ from catalog.dialects.backstage.reading import (
     Key,
     Reading,
     keys_in,
+    location_of,
     shown,
 )
 from catalog.kernel.actors import Actor
@@ -234,7 +236,7 @@ class _Import:
         scheme, _, target = location.partition(":")
         if scheme != "file":
             return location
-        if Path(target) == file or key not in self._keys_in(Path(target)):
+        if location == location_of(file) or key not in self._keys_in(Path(target)):
             return ""
         return shown(target)
 
@@ -257,22 +259,24 @@ class _Import:
             }
             for identifier, shape in load_shapes().items()
         }
-        drafts = [self._draft(candidate, relations[candidate.key[0]]) for candidate in candidates]
-        result = apply(
-            drafts,
-            mode=Mode.REPLACE,
-            actor=self.actor,
-            missing_targets=MissingTargets.DANGLE,
-        )
-        for candidate, item in zip(candidates, result.items, strict=True):
-            if item.status is Status.REJECTED and item.error:
-                self._reject(candidate, item.error)
-            else:
-                self.result.stored.setdefault(item.blueprint, Counter())[item.status.value] += 1
+        for mode in (Mode.REPLACE, Mode.MERGE):
+            part = [one for one in candidates if _mode(one) is mode]
+            drafts = [self._draft(one, relations[one.key[0]]) for one in part]
+            result = apply(
+                drafts, mode=mode, actor=self.actor, missing_targets=MissingTargets.DANGLE
+            )
+            for candidate, item in zip(part, result.items, strict=True):
+                if item.status is Status.REJECTED and item.error:
+                    self._reject(candidate, item.error)
+                else:
+                    counts = self.result.stored.setdefault(item.blueprint, Counter())
+                    counts[item.status.value] += 1
 
     def _draft(self, candidate: Candidate, relations: dict[str, RelationShape]) -> EntityDraft:
         mapped = map_entity(candidate.entity, relations)
         self.journal.warn(candidate.file, candidate.document, candidate.entity, mapped.warnings)
+        if _mode(candidate) is Mode.MERGE:
+            mapped = with_own_fields(mapped, candidate.entity["kind"], relations)
         return EntityDraft(
             blueprint=mapped.blueprint,
             identifier=mapped.identifier,
@@ -281,7 +285,7 @@ class _Import:
             properties=mapped.properties,
             relations=mapped.relations,
             descriptor=candidate.descriptor,
-            location=f"file:{candidate.file}",
+            location=location_of(candidate.file),
         )
 
     def _reject(self, candidate: Candidate, error: IdpError) -> None:
@@ -290,3 +294,9 @@ class _Import:
         expected = str(error.details.get("expected", ""))
         problem = Problem(path, error.message, expected, hint=error.hint)
         self.journal.reject(candidate.file, candidate.document, candidate.entity, [problem])
+
+
+def _mode(candidate: Candidate) -> Mode:
+    """The file is all there is to say of an entity, but not of a user or a team: whether someone
+    may log in, and as what, is said elsewhere."""
+    return Mode.MERGE if candidate.key[0] in (TEAM, USER) else Mode.REPLACE

@@ -461,9 +461,36 @@ def test_users_and_teams_get_the_usual_properties_once(tmp_path):
     ]
     schema = blueprint.schema
     del schema["properties"]["labels"]
-    patch_blueprint("_team", {"schema": schema}, actor=ACTOR)
-    run(folder)
+    relations = {"parent": {"target": "_team"}}
+    patch_blueprint("_team", {"schema": schema, "relations": relations}, actor=ACTOR)
+    assert run(folder).totals == {"unchanged": 1}
     assert "labels" not in Blueprint.objects.get(identifier="_team").properties
+
+
+def test_what_others_say_of_a_user_stays(tmp_path):
+    user = {
+        "apiVersion": "backstage.io/v1alpha1",
+        "kind": "User",
+        "metadata": {"name": "jane", "description": "Likes cheese."},
+        "spec": {"memberOf": ["a", "b"], "profile": {"email": "jane@example.com"}},
+    }
+    folder = write(tmp_path, {"catalog-info.yaml": json.dumps(user)})
+    run(folder)
+    status = EntityDraft("_user", "jane", properties={"status": "Disabled"})
+    apply([status], mode=Mode.MERGE, actor=ACTOR)
+    assert run(folder).totals == {"unchanged": 1}
+
+    del user["metadata"]["description"]
+    user["spec"]["memberOf"] = []
+    write(tmp_path, {"catalog-info.yaml": json.dumps(user)})
+    assert run(folder).totals == {"updated": 1}
+    jane = Entity.objects.get()
+    assert jane.relations == {}
+    assert jane.properties == {
+        "namespace": "default",
+        "email": "jane@example.com",
+        "status": "Disabled",
+    }
 
 
 # --- the run as a whole -----------------------------------------------------------------------
@@ -512,6 +539,10 @@ def test_hostile_files_are_refused_one_by_one(tmp_path):
             "7/catalog-info.yaml": component("emoji", owner="🦀 team", system="a/b/c"),
         },
     )
+    many = json.loads(component("many"))
+    many["metadata"]["tags"] = ["Not A Tag"] * 5000
+    many["metadata"]["labels"] = {"k" * 5000: "x"}
+    write(folder, {"7b/catalog-info.yaml": json.dumps(many, indent=1)})
     (folder / "8").mkdir()
     (folder / "8" / "catalog-info.yaml").write_bytes(b"a: \xff\n")
     result = run(folder)
@@ -522,8 +553,14 @@ def test_hostile_files_are_refused_one_by_one(tmp_path):
         "the document must be a map with apiVersion, kind and metadat",
         "metadata.name must be 1 to 63 letters, digits and - _ . with",
         "text must not hold the character U+0000",
+        f'the key "{"k" * 51}',
         "byte 3 is not UTF-8",
     ]
+    findings = result.journal.rejected[-2].findings
+    assert len(findings) == 21
+    assert (findings[2].line, findings[2].field) == (8, "metadata.tags[1]")
+    assert findings[-1].message == "and 4,981 more problems"
+    assert max(len(finding.message) for finding in findings) < 400
 
 
 # --- the command ------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from catalog.dialects.backstage.kinds import KINDS, RefField
@@ -20,6 +20,7 @@ from catalog.kernel.schema import compile_schema
 TEAM, USER = "_team", "_user"
 
 _BLUEPRINTS = {"group": TEAM, "user": USER}
+_TITLE_MAX = 500  # characters; the descriptor has all of it
 _PROPERTY = re.compile(r"[A-Za-z0-9@_=\-]{1,100}")
 
 # Properties that come from elsewhere than `spec`, so that an unknown key there cannot be one.
@@ -71,7 +72,7 @@ class Mapped:
     title: str
     team: list[str]
     properties: dict[str, Any]
-    relations: dict[str, str | list[str]]
+    relations: dict[str, str | list[str] | None]
     warnings: list[Problem] = field(default_factory=list)
 
 
@@ -113,6 +114,21 @@ def map_entity(entity: Mapping[str, Any], relations: Mapping[str, RelationShape]
     return mapped
 
 
+def with_own_fields(mapped: Mapped, kind: str, relations: Mapping[str, RelationShape]) -> Mapped:
+    """The same, with every field that `kind` may have and the entity lacks as None.
+
+    So it can be merged into what others say of the entity and still clears what its file no
+    longer says.
+    """
+    properties = (*_FROM_METADATA, *_FROM_PROFILE, "type")
+    own = [one.relation_name for one in KINDS[kind].refs if one.relation_name in relations]
+    return replace(
+        mapped,
+        properties={**dict.fromkeys(properties), **mapped.properties},
+        relations={**dict.fromkeys(own), **mapped.relations},
+    )
+
+
 def source_path(entity: Mapping[str, Any], target_field: str) -> Path:
     """Where in the entity its author finds what the catalogue calls `properties.x.…` or
     `relations.x`."""
@@ -133,7 +149,8 @@ def source_path(entity: Mapping[str, Any], target_field: str) -> Path:
 def _title(entity: Mapping[str, Any]) -> str:
     metadata = entity["metadata"]
     profile = _profile(entity)
-    return str(metadata.get("title") or profile.get("displayName") or metadata["name"])
+    title = metadata.get("title") or profile.get("displayName") or metadata["name"]
+    return str(title)[:_TITLE_MAX]
 
 
 def _profile(entity: Mapping[str, Any]) -> Mapping[str, Any]:

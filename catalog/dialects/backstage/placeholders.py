@@ -107,15 +107,14 @@ class _Resolver:
 
 
 def _parse(directive: str, content: bytes, name: str) -> Any:
-    if directive == "$yaml":
-        return load_document(content, name=name)
-    text = content.decode("utf-8-sig")
     if directive == "$text":
-        return text
-    try:
-        return json.loads(text, parse_constant=_refuse)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
+        return content.decode("utf-8-sig")
+    if directive == "$json":
+        try:
+            json.loads(content, parse_constant=_refuse)
+        except RecursionError:
+            raise ValueError("nested too deep") from None
+    return load_document(content, name=name)  # JSON too, for its limits
 
 
 def _refuse(constant: str) -> Any:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from catalog.kernel.errors import shorten
+
 Path = tuple[str | int, ...]
 
 UNFILLED = "This looks like a template that has not been filled in."
@@ -31,7 +33,10 @@ def dotted(path: Sequence[str | int]) -> str:
     """`spec.links[0].url`: how a path is written for people. The root is the empty text."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += ("." if text else "") + shorten(part)
     return text
 
 

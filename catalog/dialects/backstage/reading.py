@@ -37,6 +37,7 @@ from catalog.kernel.errors import IdpError
 from catalog.kernel.yaml_reader import YamlDocument, YamlError, YamlLimits, read_documents
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
+MAX_FINDINGS = 20  # of one document: for each, its text is read again to find the line
 NO_ENTITY = "no entity in it"
 
 Key = tuple[str, str]  # blueprint, identifier
@@ -287,9 +288,14 @@ def key_of(entity: Mapping[str, Any]) -> Key:
 
 def shown(file: Path | str) -> str:
     """A path as short as it can be said: below the current folder without that."""
-    text = str(file)
-    here = os.getcwd() + os.sep
-    return text.removeprefix(here)
+    # a name that is not UTF-8 can be read, but neither printed nor stored
+    text = os.fsencode(file).decode("utf-8", "replace")
+    return text.removeprefix(os.getcwd() + os.sep)
+
+
+def location_of(file: Path) -> str:
+    """What an entity's `location` says of a file."""
+    return "file:" + os.fsencode(file).decode("utf-8", "replace")
 
 
 def _why_aside(documents: Iterable[YamlDocument], content: bytes) -> str:
@@ -313,8 +319,10 @@ def _report(file: Path, document: YamlDocument, value: Any, problems: list[Probl
             problem.expected,
             problem.hint,
         )
-        for problem in problems
+        for problem in problems[:MAX_FINDINGS]
     )
+    if (more := len(problems) - len(findings)) > 0:
+        findings += (Finding(findings[-1].line, "", f"and {more:,} more problems"),)
     entity = value if isinstance(value, Mapping) else {}
     kind = entity.get("kind")
     return Report(

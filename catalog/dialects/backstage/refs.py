@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from catalog.kernel.errors import shorten
+
 DEFAULT_NAMESPACE = "default"
 
 
@@ -43,13 +45,16 @@ def parse_ref(
     elif isinstance(ref, Mapping):
         kind, namespace, name = (_part(ref, key) for key in ("kind", "namespace", "name"))
     else:
-        raise RefError(f"{ref!r} is not an entity reference; expected [kind:][namespace/]name")
+        raise RefError(
+            f"{shorten(ref)} is not an entity reference; expected [kind:][namespace/]name"
+        )
     kind = default_kind if kind is None else kind
     namespace = (default_namespace or DEFAULT_NAMESPACE) if namespace is None else namespace
     if not kind:
-        raise RefError(f'reference "{ref}" needs a kind in front, as in component:{name}')
+        example = f"component:{shorten(name or 'name')}"
+        raise RefError(f'reference "{shorten(ref)}" needs a kind in front, as in {example}')
     if not namespace or not name:
-        raise RefError(f'reference "{ref}" has no {"namespace" if name else "name"}')
+        raise RefError(f'reference "{shorten(ref)}" has no {"namespace" if name else "name"}')
     return EntityRef(kind, namespace, name)
 
 
@@ -68,12 +73,12 @@ def _split(ref: str) -> tuple[str | None, str | None, str]:
     if "/" in rest:
         namespace, _, rest = rest.partition("/")
     if "" in (kind, namespace, rest):
-        raise RefError(f'reference "{ref}" is not of the form [kind:][namespace/]name')
+        raise RefError(f'reference "{shorten(ref)}" is not of the form [kind:][namespace/]name')
     return kind, namespace, rest
 
 
 def _part(ref: Mapping[str, Any], key: str) -> Any:
     value = ref.get(key)
     if value is not None and not isinstance(value, str):
-        raise RefError(f"{key} of an entity reference must be text, not {value!r}")
+        raise RefError(f"{key} of an entity reference must be text, not {shorten(value)}")
     return value

@@ -21,6 +21,7 @@ from catalog.dialects.backstage.kinds import (
 )
 from catalog.dialects.backstage.problems import Path, Problem, describe, dotted, missing, wrong
 from catalog.dialects.backstage.refs import DEFAULT_NAMESPACE, RefError, parse_ref
+from catalog.kernel.errors import shorten
 
 _ENVELOPE_KEYS = ("apiVersion", "kind", "metadata", "spec")
 
@@ -97,7 +98,7 @@ def _check_shape(entity: Mapping[str, Any]) -> Iterator[Problem]:
         if key not in _ENVELOPE_KEYS:
             yield Problem(
                 (key,),
-                f'"{key}" is not a known key at the top of an entity; expected only '
+                f'"{shorten(key)}" is not a known key at the top of an entity; expected only '
                 f"{', '.join(_ENVELOPE_KEYS)}",
                 ", ".join(_ENVELOPE_KEYS),
                 describe(entity[key]),
@@ -129,7 +130,7 @@ def _check_formats(entity: Mapping[str, Any]) -> Iterator[Problem]:
             if not formats.is_key(key):
                 yield Problem(
                     path,
-                    f'the key "{key}" of metadata.{field} must be {formats.KEY}',
+                    f'the key "{shorten(key)}" of metadata.{field} must be {formats.KEY}',
                     formats.KEY,
                     describe(key),
                 )
@@ -179,14 +180,16 @@ def _check_kind(
 def _foreign(name: str, version: str) -> Problem:
     if name in KINDS:
         expected = " or ".join(KINDS[name].api_versions)
-        message = f'apiVersion "{version}" is not known for kind {name}; expected {expected}'
+        message = (
+            f'apiVersion "{shorten(version)}" is not known for kind {name}; expected {expected}'
+        )
         return Problem(("apiVersion",), message, expected, describe(version))
     if known := BY_LOWER_NAME.get(name.lower()):
         message = f'kind "{name}" is not known; a kind is written exactly as {known}'
         return Problem(("kind",), message, known, describe(name))
     return Problem(
         ("kind",),
-        f'kind "{name}" (apiVersion "{version}") is not known',
+        f'kind "{name}" (apiVersion "{shorten(version)}") is not known',
         ", ".join(KINDS),
         describe(name),
         "To take it in, create its blueprint or import with --create-kinds.",
@@ -232,6 +235,6 @@ def _check_case(entity: Mapping[str, Any]) -> Iterator[Problem]:
             if known != name:
                 yield Problem(
                     path,
-                    f'"{name}" and "{known}" differ only in upper and lower case',
+                    f'"{shorten(name)}" and "{shorten(known)}" differ only in upper and lower case',
                     "keys that differ in more than case",
                 )
