@@ -93,6 +93,25 @@ def create_client(
     return client, secret
 
 
+def update_client(client: ApiClient, *, actor: Actor, **fields: Any) -> ApiClient:
+    """Change name, role or is_active. Tokens of a client that is switched off stop at once.
+
+    Raises Django's ValidationError by field.
+    """
+    with transaction.atomic():
+        stored = ApiClient.objects.select_for_update().get(pk=client.pk)
+        before = {n: getattr(stored, n) for n in fields if getattr(stored, n) != fields[n]}
+        if not before:
+            return stored
+        for name in before:
+            setattr(stored, name, fields[name])
+        stored.full_clean()
+        stored.save(update_fields=list(before))
+        after = {n: getattr(stored, n) for n in before}
+        _record(feed.UPDATE, stored, actor, after, before=before)
+    return stored
+
+
 def rotate_secret(client: ApiClient, *, actor: Actor) -> str:
     """Give a client a new secret; the old one stops working at once."""
     secret = secrets.token_urlsafe(32)
@@ -139,10 +158,14 @@ def _key(purpose: str) -> bytes:
 
 
 def _record(
-    action: str, client: ApiClient, actor: Actor, after: dict[str, Any] | None = None
+    action: str,
+    client: ApiClient,
+    actor: Actor,
+    after: dict[str, Any] | None = None,
+    before: dict[str, Any] | None = None,
 ) -> None:
     feed.record(
-        [feed.Record(action, "api_client", client.client_id, "", client.pk, None, after)],
+        [feed.Record(action, "api_client", client.client_id, "", client.pk, before, after)],
         actor=actor,
         at=timezone.now(),
     )
