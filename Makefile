@@ -36,7 +36,7 @@ lint: venv-dev
 	@if [ -d templates ]; then .venv/bin/djlint --lint templates; fi
 
 bench: venv-dev
-	@exec $(PY) -m bench $(ARGS)
+	@exec $(PY) bench $(ARGS)
 
 fmt: venv-dev
 	$(PY) -m ruff check --fix .
