@@ -66,8 +66,17 @@ def make_client(*, role: Role = Role.MEMBER, **fields: Any) -> tuple[ApiClient, 
     return create_client(role=role, actor=ACTOR, **fields)
 
 
-def make_api(role: Role = Role.ADMIN, *, agent: str = "tests/1.0") -> APIClient:
+class Caller(APIClient):
+    """Sends JSON, and the path both decoded and as it was sent, as gunicorn does."""
+
+    default_format = "json"
+
+    def generic(self, method: str, path: str, *args: Any, **extra: Any) -> Any:
+        return super().generic(method, path, *args, **{"RAW_URI": path, **extra})
+
+
+def make_api(role: Role = Role.ADMIN, *, agent: str = "tests/1.0") -> Caller:
     """A caller of the API with a token of this role. agent: its User-Agent."""
     client, secret = make_client(role=role)
     token = issue_token(client_id=client.client_id, client_secret=secret)
-    return APIClient(HTTP_AUTHORIZATION=f"Bearer {token.access_token}", HTTP_USER_AGENT=agent)
+    return Caller(HTTP_AUTHORIZATION=f"Bearer {token.access_token}", HTTP_USER_AGENT=agent)

@@ -128,8 +128,8 @@ class _Searches:
             if target:
                 found = found.filter(blueprint=pk)
             self.querysets.append(
-                found.annotate(search=Value(number, IntegerField())).values_list(
-                    "search", "blueprint", "identifier"
+                found.annotate(number=Value(number, IntegerField())).values_list(
+                    "number", "blueprint", "identifier"
                 )[:MAX_HITS]
             )
         return self.numbers[key]
