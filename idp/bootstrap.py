@@ -8,6 +8,7 @@ from pathlib import Path
 from catalog.kernel.actors import Actor, Role
 from idp.auth import create_client
 from idp.models import ApiClient, User
+from idp.users import create_user
 
 _ACTOR = Actor.system("up")
 
@@ -45,7 +46,9 @@ def make_access(*, password: str = "", client_id: str = "", client_secret: str =
     made_user: User | None = None
     fresh_password = password or secrets.token_urlsafe(12)
     if is_first_run():
-        made_user = User.objects.create_superuser("admin", password=fresh_password)
+        made_user = create_user(
+            password=fresh_password, actor=_ACTOR, username="admin", role=Role.ADMIN.value
+        )
     wanted = ApiClient.objects.filter(client_id=client_id) if client_id else ApiClient.objects.all()
     if wanted.exists():
         client, secret = None, ""
@@ -66,10 +69,13 @@ def make_access(*, password: str = "", client_id: str = "", client_secret: str =
 
 
 def keep(made: Made, path: Path) -> None:
-    """Add the random secrets to a file that only its owner may read."""
+    """Put the random secrets into a file that only its owner may read, beside those it holds."""
     if not (lines := made.lines()):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    with os.fdopen(descriptor, "a") as file:
-        file.write("\n".join(lines) + "\n")
+    held = path.read_text().splitlines() if path.exists() else []
+    values = dict(line.partition("=")[::2] for line in [*held, *lines])
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    fresh.touch(mode=0o600)
+    fresh.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+    fresh.replace(path)

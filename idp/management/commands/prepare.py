@@ -15,6 +15,7 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
 from catalog.kernel.errors import IdpError
 from idp import bootstrap, health
@@ -47,18 +48,20 @@ class Command(BaseCommand):
         if with_demo:
             with self._step("demo"):
                 organisation.load()
+        kept = Path(settings.IDP_HOME) / "credentials"
         try:
-            made = bootstrap.make_access(
-                password=os.environ.get("IDP_ADMIN_PASSWORD", ""),
-                client_id=os.environ.get("IDP_CLIENT_ID", ""),
-                client_secret=os.environ.get("IDP_CLIENT_SECRET", ""),
-            )
+            # Kept before they are true, so that a kill in between locks nobody out.
+            with transaction.atomic():
+                made = bootstrap.make_access(
+                    password=os.environ.get("IDP_ADMIN_PASSWORD", ""),
+                    client_id=os.environ.get("IDP_CLIENT_ID", ""),
+                    client_secret=os.environ.get("IDP_CLIENT_SECRET", ""),
+                )
+                bootstrap.keep(made, kept)
         except IdpError as error:
-            raise CommandError(f"The first API client was not made: {error}") from error
+            raise CommandError(f"The first user and client were not made: {error}") from error
         if with_demo:
             organisation.adopt_admin()
-        kept = Path(settings.IDP_HOME) / "credentials"
-        bootstrap.keep(made, kept)
         if lines := made.lines():
             self.stdout.write(f"\nShown this once, and kept in {kept}:")
             self.stdout.write("".join(f"  {line}\n" for line in lines))
