@@ -5,6 +5,13 @@ from django.urls import include, path
 
 urlpatterns = [
     path("", include("idp.health")),
+    path("", include("idp.api.urls")),
     path("accounts/", include("allauth.urls")),
+    path("pick/", include("catalog.pickers")),
     path("admin/", admin.site.urls),
 ]
+
+handler400 = "idp.errors.bad_request"
+handler403 = "idp.errors.permission_denied"
+handler404 = "idp.errors.page_not_found"
+handler500 = "idp.errors.server_error"

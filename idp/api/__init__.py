@@ -1,0 +1,1 @@
+"""The roof over the APIs of all apps: addresses, log-in of programs, organisation, OpenAPI."""

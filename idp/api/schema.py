@@ -1,0 +1,128 @@
+"""The OpenAPI document of all APIs, at /schema/, and Swagger UI on it, at /docs/."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import orjson
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.renderers import OpenApiYamlRenderer
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularSwaggerView
+from rest_framework.permissions import AllowAny
+from rest_framework.renderers import TemplateHTMLRenderer
+from rest_framework.request import Request
+
+from catalog.api.base import ApiView
+from catalog.api.openapi import COMPONENTS, OPTIONAL_BODY
+
+Endpoint = tuple[str, str, str, Callable[..., Any]]
+
+_ORGANIZATION_BODY = {
+    "name": {"type": "string", "minLength": 1, "maxLength": 100},
+    "settings": {
+        "type": "object",
+        "properties": {
+            "hiddenBlueprints": {"type": "array", "items": {"type": "string"}},
+            "portalTitle": {"type": ["string", "null"], "maxLength": 30},
+            "portalIcon": {"type": ["string", "null"]},
+            "federatedLogout": {"type": "boolean"},
+        },
+    },
+    "announcement": {
+        "type": ["object", "null"],
+        "properties": {
+            "enabled": {"type": "boolean"},
+            "content": {"type": ["string", "null"], "maxLength": 300},
+            "link": {"type": ["string", "null"]},
+            "color": {"enum": ["blue", "red", None]},
+        },
+    },
+}
+_COMPONENTS: dict[str, Any] = {
+    **COMPONENTS,
+    "OrganizationBody": {"type": "object", "properties": _ORGANIZATION_BODY},
+    "Organization": {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string"},
+            "isBlocked": {"type": "boolean"},
+            "featureFlags": {"type": "array", "items": {"type": "string"}},
+            **_ORGANIZATION_BODY,
+            "createdAt": {"type": "string", "format": "date-time"},
+            "updatedAt": {"type": "string", "format": "date-time"},
+        },
+        "required": ["id", "name", "isBlocked", "featureFlags", "settings"],
+    },
+}
+
+
+class BearerScheme(OpenApiAuthenticationExtension):
+    target_class = "idp.auth.BearerAuthentication"
+    name = "bearer"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+
+
+def only_documented(endpoints: list[Endpoint]) -> list[Endpoint]:
+    """Hook: leave out methods that a view has for other reasons than being called by them."""
+    return [
+        endpoint
+        for endpoint in endpoints
+        if endpoint[2] in (getattr(endpoint[3].cls, "documented_methods", None) or (endpoint[2],))  # type: ignore[attr-defined]
+    ]
+
+
+def with_components(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Hook: add the schemas that routes refer to, and say which bodies must be there."""
+    for methods in result.get("paths", {}).values():
+        for operation in methods.values():
+            is_optional = operation.pop(OPTIONAL_BODY, False)
+            if "requestBody" in operation:
+                operation["requestBody"]["required"] = not is_optional
+    components = result.setdefault("components", {})
+    components["schemas"] = dict(sorted({**components.get("schemas", {}), **_COMPONENTS}.items()))
+    return result
+
+
+class Schema(ApiView):
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> HttpResponse:
+        """YAML with `?format=yaml`, else JSON."""
+        if request.query_params.get("format") == "yaml":
+            return HttpResponse(_yaml(), content_type="application/yaml")
+        return HttpResponse(_json(), content_type="application/json")
+
+
+class Docs(SpectacularSwaggerView):
+    """For people: those who are not logged in are sent to the log-in page."""
+
+    url_name = "schema"
+    renderer_classes = [TemplateHTMLRenderer]
+    permission_classes = [AllowAny]
+
+
+docs = login_required(Docs.as_view())
+
+
+@cache
+def _document() -> dict[str, Any]:
+    document: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
+    return document
+
+
+@cache
+def _json() -> bytes:
+    return orjson.dumps(_document())
+
+
+@cache
+def _yaml() -> bytes:
+    rendered: bytes = OpenApiYamlRenderer().render(_document(), renderer_context={})
+    return rendered
