@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+
+from catalog.selectors.find import (
+    EXACT,
+    PART,
+    PREFIX,
+    SIMILAR,
+    WORDS,
+    Piece,
+    find,
+    find_by_kind,
+)
+from idp.models import User
+from tests.factories import make_blueprint, make_entity, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def user() -> User:
+    service = make_blueprint("service", title="Service", icon="Cog")
+    make_blueprint("hidden", includeInGlobalSearch=False)
+    for identifier, title, description in (
+        ("payments", "Payments", "Takes the money of our customers."),
+        ("payments-ledger", "Payments Ledger", None),
+        ("pay-worker", None, "Runs the jobs of payments at night."),
+        ("x1", "The payments portal", None),
+        ("prepayments", "Vouchers", None),
+        ("kube", "Kubernetes cluster", "50% off <b>bold</b>"),
+    ):
+        make_entity(
+            service,
+            identifier,
+            title=title,
+            properties={"description": description} if description else {},
+        )
+    make_entity("hidden", "payments-secret")
+    return make_user()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "payments",
+            [
+                ("payments", EXACT),
+                ("payments-ledger", PREFIX),
+                ("x1", WORDS),
+                ("pay-worker", WORDS),
+                ("prepayments", PART),
+            ],
+        ),
+        ("PAYMENTS LEDGER", [("payments-ledger", EXACT)]),
+        ("ledger payments", [("payments-ledger", WORDS)]),
+        ("pay wor", [("pay-worker", WORDS)]),
+        ("payments-led", [("payments-ledger", PREFIX)]),
+        ("job", [("pay-worker", WORDS)]),  # English: jobs
+        ("customer money", [("payments", WORDS)]),
+        ("bernet", [("kube", PART)]),
+        ("k", [("kube", PREFIX)]),
+        ("kubernets", [("kube", SIMILAR)]),
+        ("kuberentes", [("kube", SIMILAR)]),
+        ('"payments portal"', [("x1", WORDS)]),
+        ("payments -ledger -portal -night", [("payments", WORDS)]),
+        ("ledger or cluster", [("payments-ledger", WORDS), ("kube", WORDS)]),
+        ("nothing like this", []),
+        ("", []),
+        (" -- ", []),
+        ("\0", []),
+        ("\ud800", []),
+        ("%", []),
+        ("x" * 5000, []),
+    ],
+)
+def test_the_best_match_comes_first(user, text, expected):
+    found = find(text, principal=user)
+    assert sorted((hit.identifier, hit.match) for hit in found) == sorted(expected)
+    assert [hit.match for hit in found] == sorted(hit.match for hit in found)
+
+
+@pytest.mark.parametrize(
+    "text", ["'", "a'b:*", "!&|()", "\\", "<->", "a & | b", ":*", "a:b:c", "😀"]
+)
+def test_any_text_may_be_typed(user, text):
+    find(text, principal=user)
+
+
+def test_what_matches_is_marked_and_the_rest_escaped(user):
+    [hit] = find("kubernetes", principal=user)
+    assert hit.title == (Piece("Kubernetes", True), Piece(" cluster"))
+    assert hit.title_html == "<mark>Kubernetes</mark> cluster"
+    assert hit.snippet_html == "50% off &lt;b&gt;bold&lt;/b&gt;"
+    assert (hit.name, hit.icon, hit.blueprint) == ("Kubernetes cluster", "Cog", "service")
+
+
+def test_a_snippet_is_cut_around_the_match(user):
+    text = " ".join(["word"] * 200) + " needle " + " ".join(["word"] * 200)
+    make_entity("service", "hay", properties={"description": text})
+    [hit] = find("needle", principal=user)
+    shown = "".join(piece.text for piece in hit.snippet)
+    assert shown.startswith("… word") and shown.endswith("word …") and " needle " in shown
+    assert len(shown) < 170
+    assert [piece.text for piece in hit.snippet if piece.is_match] == ["needle"]
+
+
+def test_hits_by_kind(user):
+    make_blueprint("api", title="API")
+    make_entity("api", "payments-api")
+    groups = find_by_kind("payments", principal=user, per_kind=2)
+    assert [(g.title, len(g.hits), g.has_more) for g in groups] == [
+        ("Service", 2, True),
+        ("API", 1, False),
+    ]
+
+
+def test_only_what_one_may_see_and_where_one_looks(user):
+    hidden = find("payments", principal=user, blueprint=_blueprint("hidden"))
+    assert [hit.identifier for hit in hidden] == ["payments-secret"]
+    assert find("payments", principal=AnonymousUser()) == []
+    assert len(find("payments", principal=user, limit=2)) == 2
+
+
+def test_the_number_of_statements_is_constant(user, django_assert_num_queries):
+    find("x", principal=user)
+    with django_assert_num_queries(2):  # blueprints, candidates and ranks
+        find("payments", principal=user)
+    with django_assert_num_queries(6):  # and savepoint, threshold, similar names, release
+        find("kubernets", principal=user)
+
+
+def _blueprint(identifier: str) -> Any:
+    from catalog.models import Blueprint
+
+    return Blueprint.objects.get(identifier=identifier)
