@@ -276,7 +276,7 @@ class _Import:
         mapped = map_entity(candidate.entity, relations)
         self.journal.warn(candidate.file, candidate.document, candidate.entity, mapped.warnings)
         if _mode(candidate) is Mode.MERGE:
-            mapped = with_own_fields(mapped, candidate.entity["kind"], relations)
+            mapped = with_own_fields(mapped, candidate.entity["kind"])
         return EntityDraft(
             blueprint=mapped.blueprint,
             identifier=mapped.identifier,

@@ -461,8 +461,7 @@ def test_users_and_teams_get_the_usual_properties_once(tmp_path):
     ]
     schema = blueprint.schema
     del schema["properties"]["labels"]
-    relations = {"parent": {"target": "_team"}}
-    patch_blueprint("_team", {"schema": schema, "relations": relations}, actor=ACTOR)
+    patch_blueprint("_team", {"schema": schema}, actor=ACTOR)
     assert run(folder).totals == {"unchanged": 1}
     assert "labels" not in Blueprint.objects.get(identifier="_team").properties
 

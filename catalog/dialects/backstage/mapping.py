@@ -114,18 +114,18 @@ def map_entity(entity: Mapping[str, Any], relations: Mapping[str, RelationShape]
     return mapped
 
 
-def with_own_fields(mapped: Mapped, kind: str, relations: Mapping[str, RelationShape]) -> Mapped:
+def with_own_fields(mapped: Mapped, kind: str) -> Mapped:
     """The same, with every field that `kind` may have and the entity lacks as None.
 
     So it can be merged into what others say of the entity and still clears what its file no
     longer says.
     """
     properties = (*_FROM_METADATA, *_FROM_PROFILE, "type")
-    own = [one.relation_name for one in KINDS[kind].refs if one.relation_name in relations]
+    relations = (ref_field.relation_name for ref_field in KINDS[kind].refs)
     return replace(
         mapped,
         properties={**dict.fromkeys(properties), **mapped.properties},
-        relations={**dict.fromkeys(own), **mapped.relations},
+        relations={**dict.fromkeys(relations), **mapped.relations},
     )
 
 

@@ -172,7 +172,7 @@ def _check_kind(
         return
     spec = entity["spec"]
     problems = list(kind.spec(spec, ("spec",)))
-    if not problems and (variant := kind.variants.get(spec.get("type", ""))):
+    if kind.variants and not problems and (variant := kind.variants.get(spec["type"])):
         problems = list(variant(spec, ("spec",)))
     yield from problems
 

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from catalog.dialects.backstage.blueprints import (
     custom_blueprint,
     default_blueprints,
     system_properties,
 )
+from catalog.dialects.backstage.kinds import KINDS as BUILT_IN
 from catalog.dialects.backstage.mapping import RelationShape, map_entity, source_path
+from catalog.dialects.backstage.validate import check_entity, check_envelope
 
 KINDS = {"Component", "API", "Location", "Template", "AiResource"}
 
@@ -242,3 +246,42 @@ def test_default_blueprints_come_with_all_they_lead_to():
         "annotations",
         "namespace",
     }
+
+
+WORDS = st.sampled_from(["a", "A.b", "group:a", "component:n/b", "", "https://x", "x y", "url"])
+ANYTHING = st.recursive(
+    WORDS | st.none() | st.booleans() | st.integers(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=6,
+)
+SPEC_KEYS = st.sampled_from(
+    sorted({"definition", "profile", "steps", "target", "presence", "x", "Type"}
+           | {ref_field.name for kind in BUILT_IN.values() for ref_field in kind.refs})
+)  # fmt: skip
+USUAL = {"type": "service", "lifecycle": "l", "owner": "a", "children": [], "memberOf": []}
+DOCUMENTS = st.fixed_dictionaries(
+    {
+        "apiVersion": st.sampled_from(["backstage.io/v1alpha1", "scaffolder.backstage.io/v1beta3"]),
+        "kind": st.sampled_from([*BUILT_IN, "Widget"]),
+        "metadata": st.dictionaries(
+            st.sampled_from(["labels", "links", "tags", "title", "namespace", "other"]),
+            ANYTHING,
+            max_size=2,
+        ).map(lambda metadata: {"name": "Orders", **metadata}),
+        "spec": st.dictionaries(SPEC_KEYS, ANYTHING, max_size=4).map(
+            lambda spec: {**USUAL, **spec}
+        ),
+    }
+)
+
+
+@given(DOCUMENTS | ANYTHING)
+def test_whatever_comes_is_refused_or_mapped(document):
+    problems = check_envelope(document) or check_entity(document, is_custom_kind=lambda kind: True)
+    if problems:
+        assert all(problem.message for problem in problems)
+        return
+    result = map_entity(document, SHAPES.get(_blueprint(document), SHAPES["component"]))
+    assert result.title == "Orders" or result.title == document["metadata"].get("title")
+    for value in result.relations.values():
+        assert all(value if isinstance(value, list) else [value])

@@ -84,7 +84,7 @@ def test_formats(check, good, bad):
         changed("spec.dependencyOf", None),
         changed("spec.providesApis", []),
         of_kind("Group", {"type": "team", "children": []}),
-        of_kind("User", {"memberOf": ["a"], "profile": {"displayName": "J"}}),
+        of_kind("User", {"memberOf": ["a"], "profile": {"displayName": "J"}, "type": []}),
         of_kind("Location", {}),
         of_kind("Domain", {"owner": "user:jane", "subdomainOf": "shop"}),
         of_kind("System", {"owner": "a", "domain": "b", "lifecycle": 1}),
