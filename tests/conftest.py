@@ -51,12 +51,12 @@ def pytest_configure(config: pytest.Config) -> None:
         if given := os.environ.get(f"IDP_TEST_{variable}"):
             os.environ[variable] = given
     os.environ["IDP_SECRET_KEY"] = "a key for tests, which sign nothing of worth " * 2
-    home = tempfile.mkdtemp(prefix="idp-test-")
-    os.environ["IDP_HOME"] = home
-    Path(home, "static").mkdir()  # whitenoise warns without it
     if config.option.collectonly:
         _load_settings()
         return
+    home = tempfile.mkdtemp(prefix="idp-test-")
+    os.environ["IDP_HOME"] = home
+    Path(home, "static").mkdir()  # whitenoise warns without it
     engines = embedded.attach(Path(home), ephemeral=True)
     try:
         engines.start()
@@ -80,6 +80,22 @@ def _empty_redis(request: pytest.FixtureRequest) -> Iterator[None]:
         from django.core.cache import cache
 
         cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _empty_feed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Empty the change feed after tests that commit: Django flushes only tables it manages."""
+    marker = request.node.get_closest_marker("django_db")
+    commits = {"transactional_db", "live_server"} & set(request.fixturenames)
+    if not commits and not (marker and marker.kwargs.get("transaction")):
+        yield
+        return
+    blocker = request.getfixturevalue("django_db_blocker")
+    yield
+    from django.db import connection
+
+    with blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("TRUNCATE catalog_change")
 
 
 @pytest.fixture(scope="session")
