@@ -250,6 +250,14 @@ def test_a_bad_document_stops_nobody(tmp_path):
     }
 
 
+def test_a_large_file_is_refused_where_it_was_meant_and_left_aside_where_not(tmp_path):
+    text = component("a") + " " * 500
+    folder = write(tmp_path, {"catalog-info.yaml": text, "data.json": text})
+    result = run(folder, max_file_bytes=300)
+    assert reasons(result) == [("catalog-info.yaml", 1, "", "it has more than 300 bytes")]
+    assert list(result.journal.skipped.values()) == ["it has more than 300 bytes"]
+
+
 def test_strictly_a_file_with_a_broken_document_is_out(tmp_path):
     location = {
         "apiVersion": "backstage.io/v1alpha1",

@@ -142,7 +142,10 @@ class Reading:
             try:
                 content = self.workspace.read(file, self.max_file_bytes)
             except FileRefused as error:
-                self.journal.reject_file(file, error.message, hint=error.hint)
+                if is_named:
+                    self.journal.reject_file(file, error.message, hint=error.hint)
+                else:
+                    self._leave_aside(file, error.message)
                 continue
             if is_named or may_hold_entities(content):
                 yield from self._read(file, content, is_named)
