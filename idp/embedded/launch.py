@@ -24,7 +24,7 @@ _PR_SET_SECUREBITS = 28
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 47, 2
 _SECBIT_NO_SETUID_FIXUP = 1 << 2
 _CAPABILITY_VERSION_3 = 0x20080522
-CAPABILITIES = {"dac_override": 1, "dac_read_search": 2}
+CAPABILITIES = {"dac_override": 1, "dac_read_search": 2, "setpcap": 8}
 
 
 def command(
@@ -38,7 +38,7 @@ def command(
 
     on_death: what the program gets when this process is gone.
     user: uid and gid to become first. capability: a key of CAPABILITIES to keep all the same
-    (Linux), for a program whose files lie in a folder that only root may enter.
+    (Linux; needs setpcap), for a program whose files lie in a folder that only root may enter.
     """
     options = [f"--parent={os.getpid()}", f"--signal={int(on_death)}"]
     if user is not None:
@@ -46,6 +46,16 @@ def command(
     if capability is not None:
         options.append(f"--capability={capability}")
     return [sys.executable, "-ISB", str(Path(__file__).resolve()), *options, "--", *argv]
+
+
+def has_capability(name: str) -> bool:
+    """Whether this process holds a key of CAPABILITIES."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return False
+    held = int(status.partition("CapEff:")[2].split()[0], 16)
+    return bool(held >> CAPABILITIES[name] & 1)
 
 
 def die_with_parent(sig: signal.Signals = signal.SIGKILL) -> None:

@@ -79,12 +79,22 @@ class Postgres(Engine):
         if self.user is None:
             return None
         programs = self.bin / "postgres"
-        if not programs.stat().st_mode & 0o001:
-            return "dac_override"
-        for folder in {*programs.parents, *self.root.parents}:
-            if folder.exists() and not folder.stat().st_mode & 0o001:
-                return "dac_read_search"
-        return None
+        folders = {*programs.parents, *self.root.parents}
+        closed = [path for path in folders if path.exists() and not path.stat().st_mode & 0o001]
+        if not closed and programs.stat().st_mode & 0o001:
+            return None
+        # The weaker one suffices for folders; a program that only root may run needs the other.
+        wanted = ["dac_override"]
+        if programs.stat().st_mode & 0o001:
+            wanted.insert(0, "dac_read_search")
+        for capability in wanted:
+            if launch.has_capability(capability) and launch.has_capability("setpcap"):
+                return capability
+        raise EmbeddedError(
+            "PostgreSQL does not run as root, and the user it runs as instead may not enter "
+            f"{min(closed, default=programs)}. Run this as an ordinary user, choose another home "
+            "with --home or IDP_HOME, or set DATABASE_URL."
+        )
 
     def prepare(self) -> None:
         self._end_orphan()
