@@ -72,6 +72,10 @@ class Kinds:
                 found.setdefault(name, []).append(kind.pk)
         return found
 
+    @cached_property
+    def link_by_pk(self) -> Mapping[int, Link]:
+        return {link.pk: link for link in self.links()}
+
     def links(self, pks: Iterable[int] | None = None, *, name: str | None = None) -> list[Link]:
         """The relations of some kinds (of all: None), of one name or of every name."""
         kinds = self if pks is None else [self.by_pk[pk] for pk in pks if pk in self.by_pk]

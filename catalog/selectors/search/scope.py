@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from catalog.kernel.actors import Principal
 from catalog.models import Entity, EntityQuerySet
-from catalog.selectors.graph import people, teams_of
 from catalog.selectors.kinds import TEAM, Kinds, load_kinds
+from catalog.selectors.teams import people, teams_of
 
 MAX_DATASOURCES: Final = 1000
 

@@ -104,7 +104,8 @@ def test_a_snippet_is_cut_around_the_match(user):
     make_entity("service", "hay", properties={"description": text})
     [hit] = find("needle", principal=user)
     shown = "".join(piece.text for piece in hit.snippet)
-    assert shown.startswith("… word") and shown.endswith("word …") and " needle " in shown
+    assert shown.startswith("… word")
+    assert shown.endswith("word …")
     assert len(shown) < 170
     assert [piece.text for piece in hit.snippet if piece.is_match] == ["needle"]
 

@@ -1,0 +1,126 @@
+"""People and their teams: who is in which, by the relations of `_user` and `_team`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db import connection
+from django.db.models import F, Q, Subquery, TextField
+from django.db.models.fields.json import KT
+from django.db.models.functions import Coalesce
+from psycopg.types.json import Jsonb
+
+from catalog.kernel.actors import Principal
+from catalog.models import Entity, EntityQuerySet, Relation
+from catalog.selectors.kinds import TEAM, USER
+from catalog.selectors.sql import Sql
+
+_TEAMS = """
+WITH RECURSIVE known AS (
+    SELECT d.id, b.identifier AS blueprint, d.identifier AS relation
+    FROM catalog_relationdefinition d JOIN catalog_blueprint b ON b.id = d.blueprint_id
+    WHERE (b.identifier, d.identifier) IN (
+        (%(user)s, 'team'), (%(team)s, 'members'), (%(team)s, 'parent'), (%(team)s, 'children'))
+),
+person AS (
+    SELECT e.id FROM catalog_entity e
+    WHERE e.blueprint_id = (SELECT id FROM catalog_blueprint WHERE identifier = %(user)s)
+      AND (e.identifier = ANY(%(emails)s)
+           OR e.properties @> %(email)s::jsonb OR e.properties @> %(lower_email)s::jsonb)
+),
+teams(id) AS (
+    (SELECT r.target_id FROM person p JOIN catalog_relation r ON r.source_id = p.id
+     JOIN known k ON k.id = r.definition_id AND k.relation = 'team'
+     UNION ALL
+     SELECT r.source_id FROM person p JOIN catalog_relation r ON r.target_id = p.id
+     JOIN known k ON k.id = r.definition_id AND k.relation = 'members')
+    UNION
+    SELECT above.id FROM teams t CROSS JOIN LATERAL (
+        SELECT r.target_id AS id FROM catalog_relation r
+        JOIN known k ON k.id = r.definition_id AND k.relation = 'parent' WHERE r.source_id = t.id
+        UNION ALL
+        SELECT r.source_id FROM catalog_relation r
+        JOIN known k ON k.id = r.definition_id AND k.relation = 'children' WHERE r.target_id = t.id
+    ) AS above
+    WHERE %(with_parents)s
+)
+SELECT e.identifier FROM teams t JOIN catalog_entity e ON e.id = t.id
+WHERE e.blueprint_id = (SELECT id FROM catalog_blueprint WHERE identifier = %(team)s)
+ORDER BY e.identifier
+"""
+
+
+def people(email: str) -> EntityQuerySet:
+    """The `_user` entity with this e-mail address (as identifier or as property `email`)."""
+    emails = [email, email.lower()]
+    has_email = Q(identifier__in=emails)
+    for one in emails:
+        has_email |= Q(properties__contains={"email": one})
+    return Entity.objects.filter(has_email, blueprint__identifier=USER)
+
+
+def teams_of(email: str, *, with_parents: bool = False) -> list[str]:
+    """Identifiers of the teams of the person with this e-mail address, with one statement.
+
+    The person is the `_user` entity that has it as identifier or as property `email`; its teams
+    are those it names in `team` and those that name it in `members`. `with_parents` adds the
+    teams above them, all the way up.
+    """
+    if not email or "\0" in email:
+        return []
+    lower = email.lower()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _TEAMS,
+            {
+                "user": USER,
+                "team": TEAM,
+                "emails": [email, lower],
+                "email": Jsonb({"email": email}),
+                "lower_email": Jsonb({"email": lower}),
+                "with_parents": with_parents,
+            },
+        )
+        return [identifier for (identifier,) in cursor.fetchall()]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A person of a team; name is the title of the `_user` entity, or its identifier."""
+
+    pk: int
+    identifier: str
+    name: str
+    email: str | None
+
+
+def members_of(team: str, *, principal: Principal) -> list[Member]:
+    """The people of the team with this identifier, by name: those that name it in `team`, and
+    those that it names in `members`. One statement."""
+    edges = Relation.objects.filter(target__isnull=False)
+    joined = edges.filter(
+        definition__blueprint__identifier=USER,
+        definition__identifier="team",
+        target__blueprint__identifier=TEAM,
+        target__identifier=team,
+    )
+    named = edges.filter(
+        definition__blueprint__identifier=TEAM,
+        definition__identifier="members",
+        source__blueprint__identifier=TEAM,
+        source__identifier=team,
+    )
+    everyone = Sql(
+        "{} IN ({} UNION ALL {})",
+        F("pk"),
+        Subquery(joined.values("source")),
+        Subquery(named.values("target")),
+    )
+    rows = (
+        Entity.objects.visible_to(principal)
+        .filter(everyone)
+        .annotate(name=Coalesce("title", "identifier", output_field=TextField()))
+        .order_by("name", "identifier")
+        .values_list("pk", "identifier", "name", KT("properties__email"))
+    )
+    return [Member(*row) for row in rows]
