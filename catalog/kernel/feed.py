@@ -13,13 +13,14 @@ below the oldest transaction still running (`pg_snapshot_xmin`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 from django.db import connection, transaction
 from django.dispatch import Signal
+from psycopg import sql
 
 from catalog.kernel.actors import Actor
 from catalog.kernel.locks import Lock, hold, try_hold
@@ -79,7 +80,7 @@ class FeedRow:
     object_id: int | None
     before: dict[str, Any] | None
     after: dict[str, Any] | None
-    run: str = field(default="")
+    run: str
 
 
 def record(records: Sequence[Record], *, actor: Actor, at: datetime, run: str = "") -> None:
@@ -113,9 +114,7 @@ def consume(name: str, handle: Callable[[Sequence[FeedRow]], None], *, limit: in
         )
         position = cursor.fetchone()
         cursor.execute(_READ, [*position, limit])
-        rows = [
-            FeedRow(*row[:10], _json(row[10]), _json(row[11]), row[12]) for row in cursor.fetchall()
-        ]
+        rows = [_row(values) for values in cursor.fetchall()]
         if rows:
             handle(rows)
             cursor.execute(
@@ -129,7 +128,8 @@ def consume(name: str, handle: Callable[[Sequence[FeedRow]], None], *, limit: in
 def ensure_partitions(now: datetime, *, months_ahead: int = 2) -> list[str]:
     """Create the monthly partitions from this month on; returns the names of new ones.
 
-    A default partition catches what falls outside, so a write never fails for want of one.
+    A default partition catches what falls outside, so a write never fails for want of one. What
+    it caught of a month moves into the partition of that month.
     """
     created = []
     with transaction.atomic(), connection.cursor() as cursor:
@@ -139,17 +139,37 @@ def ensure_partitions(now: datetime, *, months_ahead: int = 2) -> list[str]:
             name = f"catalog_change_{start:%Y_%m}"
             cursor.execute("SELECT to_regclass(%s)", [name])
             if cursor.fetchone()[0] is None:
-                cursor.execute(
-                    f"CREATE TABLE {name} PARTITION OF catalog_change "
-                    f"FOR VALUES FROM ('{start:%Y-%m-%d}') TO ('{end:%Y-%m-%d}')"
-                )
+                _create_partition(cursor, name, start, end)
                 created.append(name)
     return created
 
 
+def _create_partition(cursor: Any, name: str, start: datetime, end: datetime) -> None:
+    """Attached when it is full, not created in its place: that would lock out all writers."""
+    table = sql.Identifier(name)
+    between = sql.SQL("at >= {} AND at < {}").format(sql.Literal(start), sql.Literal(end))
+    cursor.execute(sql.SQL("CREATE TABLE {} (LIKE catalog_change)").format(table))
+    cursor.execute("LOCK TABLE catalog_change_default IN ACCESS EXCLUSIVE MODE")
+    cursor.execute(
+        sql.SQL(
+            "WITH moved AS (DELETE FROM catalog_change_default WHERE {} RETURNING *) "
+            "INSERT INTO {} SELECT * FROM moved"
+        ).format(between, table)
+    )
+    cursor.execute(
+        sql.SQL(
+            "ALTER TABLE catalog_change ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})"
+        ).format(table, sql.Literal(start), sql.Literal(end))
+    )
+
+
 def drop_partitions(now: datetime, *, keep_months: int) -> list[str]:
-    """Drop partitions that ended more than `keep_months` months ago; returns their names."""
-    oldest = f"catalog_change_{_month(now, -keep_months):%Y_%m}"
+    """Drop partitions that ended more than `keep_months` months ago; returns their names.
+
+    What the default partition holds of that time goes, too.
+    """
+    start = _month(now, -keep_months)
+    oldest = f"catalog_change_{start:%Y_%m}"
     with transaction.atomic(), connection.cursor() as cursor:
         hold(Lock.PARTITIONS)
         cursor.execute(
@@ -161,13 +181,19 @@ def drop_partitions(now: datetime, *, keep_months: int) -> list[str]:
         )
         names = [row[0] for row in cursor.fetchall()]
         for name in names:
-            cursor.execute(f"DROP TABLE {name}")
+            cursor.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+        cursor.execute("DELETE FROM catalog_change_default WHERE at < %s", [start])
     return names
 
 
 def _month(now: datetime, offset: int) -> datetime:
     months = now.year * 12 + now.month - 1 + offset
     return datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC)
+
+
+def _row(values: Sequence[Any]) -> FeedRow:
+    row = FeedRow(*values)
+    return replace(row, before=_json(row.before), after=_json(row.after))
 
 
 def _json(value: Any) -> Any:
