@@ -1,16 +1,14 @@
 """The shell of admin and portal."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.templatetags.static import static
 
 
-def _portal_css(_request: Any) -> str:
-    return static("catalog/portal.css")
-
-
-def _portal_js(_request: Any) -> str:
-    return static("catalog/portal.js")
+def _static(path: str) -> Callable[[Any], str]:
+    """The address of a file, asked for when a page is drawn: names carry a hash by then."""
+    return lambda _request: static(path)
 
 
 UNFOLD = {
@@ -19,10 +17,13 @@ UNFOLD = {
     "SITE_SUBHEADER": "Internal developer platform",
     "SITE_SYMBOL": "hub",
     "SITE_URL": "/",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": _static("catalog/favicon.svg")}
+    ],
     "SHOW_HISTORY": True,
     "BORDER_RADIUS": "8px",
-    "STYLES": [_portal_css],
-    "SCRIPTS": [_portal_js],
+    "STYLES": [_static("catalog/portal.css")],
+    "SCRIPTS": [_static("catalog/portal.js"), _static("catalog/palette.js")],
     # Indigo. 600 carries white text (6.3:1), 500 stands as text on the dark ground (6.6:1).
     "COLORS": {
         "primary": {

@@ -1,0 +1,49 @@
+"""Addresses of the portal's pages.
+
+Identifiers may hold a slash, and a web server decodes %2F before Django sees it. In our paths a
+slash of an identifier is therefore written `~`, which no identifier may hold: each address is
+unambiguous, needs no decoding tricks and survives being pasted anywhere.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from django.urls import register_converter, reverse
+
+
+class IdentifierConverter:
+    """One path segment with the identifier of a blueprint or an entity."""
+
+    regex = r"[^/]+"
+
+    def to_python(self, value: str) -> str:
+        return value.replace("~", "/")
+
+    def to_url(self, value: str) -> str:
+        return value.replace("/", "~")
+
+
+register_converter(IdentifierConverter, "identifier")
+
+
+def table_url(blueprint: str, **query: str) -> str:
+    """The table of a kind; `query` as the page itself writes it (`q`, `f`, `sort`, …)."""
+    url = reverse("catalog:table", args=[blueprint])
+    return f"{url}?{urlencode(query)}" if query else url
+
+
+def entity_url(blueprint: str, identifier: str, tab: str = "") -> str:
+    url = reverse("catalog:entity", args=[blueprint, identifier])
+    return f"{url}?tab={tab}" if tab else url
+
+
+def ref_url(ref: str) -> str:
+    """The page of what `blueprint:identifier` names. The blueprint ends at the first colon."""
+    blueprint, _, identifier = ref.partition(":")
+    return entity_url(blueprint, identifier)
+
+
+def person_url(email: str) -> str:
+    """Leads to the person with this e-mail address, whatever their identifier is."""
+    return f"{reverse('catalog:person')}?{urlencode({'email': email})}"

@@ -1,0 +1,38 @@
+"""`/catalog/…`. Pages of a table stand under `-`; an entity of that name has other ones."""
+
+from django.urls import path
+
+from catalog.portal import links  # noqa: F401 - registers the converter "identifier"
+from catalog.portal.views import catalogue, editing, entities
+
+app_name = "catalog"
+
+urlpatterns = [
+    path("catalog", catalogue.index, name="index"),
+    path("catalog/", catalogue.index),
+    path("catalog/-/person", entities.person, name="person"),
+    path("catalog/<identifier:blueprint>", catalogue.table, name="table"),
+    path("catalog/<identifier:blueprint>/-/new", editing.create, name="create"),
+    path("catalog/<identifier:blueprint>/-/values", catalogue.values, name="values"),
+    path("catalog/<identifier:blueprint>/-/filter", catalogue.add_filter, name="add-filter"),
+    path("catalog/<identifier:blueprint>/-/columns", catalogue.choose_columns, name="columns"),
+    path("catalog/<identifier:blueprint>/-/views", catalogue.save_view, name="save-view"),
+    path(
+        "catalog/<identifier:blueprint>/-/views/<int:pk>/delete",
+        catalogue.delete_view,
+        name="delete-view",
+    ),
+    path("catalog/<identifier:blueprint>/<identifier:identifier>", entities.entity, name="entity"),
+    path("catalog/<identifier:blueprint>/<identifier:identifier>/edit", editing.edit, name="edit"),
+    path(
+        "catalog/<identifier:blueprint>/<identifier:identifier>/delete",
+        editing.delete,
+        name="delete",
+    ),
+    path(
+        "catalog/<identifier:blueprint>/<identifier:identifier>/restore",
+        editing.restore,
+        name="restore",
+    ),
+    path("catalog/<identifier:blueprint>/<identifier:identifier>/star", entities.star, name="star"),
+]

@@ -1,0 +1,261 @@
+"""An entity's page and its tabs; and what is shown where an entity used to be."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time
+from typing import Any, Final
+from urllib.parse import quote
+
+import orjson
+from django.conf import settings
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from catalog.kernel import feed
+from catalog.models import Blueprint, Entity
+from catalog.portal import code, graph_svg, icons, saved, teamwork
+from catalog.portal.entity_page import arrange, outgoing_lines, relation_facts
+from catalog.portal.links import entity_url, table_url
+from catalog.portal.shell import Crumb, fragment, page, portal_view
+from catalog.selectors import entity_page
+from catalog.selectors.documents import document
+from catalog.selectors.graph import BOTH
+from catalog.selectors.history import entity_as_of, timeline
+from catalog.selectors.kinds import TEAM, USER, Kind, load_kinds
+from catalog.selectors.teams import people
+from catalog.services.permissions import can_administer, can_write_entities
+
+TABS: Final = ("overview", "related", "graph", "history", "source", "api")
+HISTORY_LIMIT: Final = 100
+RECENT_CHANGES: Final = 4
+
+_DEPTHS = tuple(str(depth) for depth in range(1, graph_svg.MAX_DEPTH + 1))
+
+
+@portal_view
+@require_GET
+def entity(request: HttpRequest, blueprint: str, identifier: str) -> HttpResponseBase:
+    """The page of an entity; `tab` says which part of it."""
+    found = entity_page.find_entity(request.user, blueprint, identifier)
+    kind = load_kinds().get(blueprint)
+    if found is None or kind is None:
+        return _absent(request, blueprint, identifier)
+    tab = request.GET.get("tab", "overview")
+    if tab not in TABS or (tab == "source" and not found.descriptor):
+        tab = "overview"
+    outgoing = entity_page.outgoing(found, kind)
+    incoming = entity_page.incoming(
+        request.user, found, rows=entity_page.GROUP_ROWS if tab in ("related", "overview") else 0
+    )
+    arranged = arrange(kind, found.properties, found.computed)
+    context: dict[str, Any] = {
+        "entity": found,
+        "kind": kind,
+        "tab": tab,
+        "owners": entity_page.owners_of(found),
+        "values": arranged,
+        "relation_facts": relation_facts(outgoing),
+        "outgoing": outgoing,
+        "incoming": incoming,
+        "related_count": sum(group.count for group in (*outgoing, *incoming)),
+        "related_cap": entity_page.INCOMING_CAP,
+        "can_edit": can_write_entities(request.user, found.blueprint),
+        "can_administer": can_administer(request.user),
+        "is_starred": saved.is_starred(request.user, found),
+        "seen": {
+            "user": request.user.pk,
+            "url": entity_url(blueprint, identifier),
+            "title": str(found),
+            "kind": kind.title,
+            "icon": icons.symbol(found.icon or kind.icon, blueprint),
+            "hue": icons.hue(blueprint),
+        },
+    }
+    context |= _TAB_CONTEXTS[tab](request, found, kind, context)
+    return page(
+        request,
+        f"catalog/entity/{tab}.html",
+        context,
+        title=str(found),
+        trail=_trail(kind, str(found)),
+    )
+
+
+@portal_view
+@require_POST
+def star(request: HttpRequest, blueprint: str, identifier: str) -> HttpResponseBase:
+    """Star an entity or take the star away."""
+    found = entity_page.find_entity(request.user, blueprint, identifier)
+    if found is None:
+        raise Http404(f"{blueprint}:{identifier} is not in the catalogue")
+    is_starred = saved.toggle_star(request.user, found)
+    if request.headers.get("HX-Request"):
+        context = {"entity": found, "is_starred": is_starred}
+        return fragment(request, "catalog/entity/star.html", context)
+    return redirect(entity_url(blueprint, identifier))
+
+
+@portal_view
+@require_GET
+def person(request: HttpRequest) -> HttpResponseBase:
+    """From an e-mail address to the person's page."""
+    email = request.GET.get("email", "").replace("\x00", "")
+    found = people(email).visible_to(request.user).first() if email else None
+    if found is None:
+        messages.info(request, f"Nobody in the catalogue has the e-mail address {email}.")
+        return redirect(reverse("portal:people"))
+    return redirect(entity_url(USER, found.identifier))
+
+
+def _overview(
+    request: HttpRequest, found: Entity, kind: Kind, context: dict[str, Any]
+) -> dict[str, Any]:
+    extra: dict[str, Any] = {
+        "show_empty": request.GET.get("empty") == "1",
+        "outgoing_lines": outgoing_lines(context["outgoing"]),
+        "changes": timeline(found, limit=RECENT_CHANGES),
+        "graph": graph_svg.draw_neighbours(request.user, found, is_small=True),
+    }
+    if kind.identifier in (TEAM, USER):
+        extra["circle"] = teamwork.circle_of(
+            context["outgoing"], context["incoming"], is_team=kind.identifier == TEAM
+        )
+        teams = (
+            [found.identifier]
+            if kind.identifier == TEAM
+            else [row.target.identifier for row in extra["circle"].teams]
+        )
+        extra["owned"] = teamwork.owned(request.user, teams)
+    return extra
+
+
+def _related(
+    request: HttpRequest, found: Entity, kind: Kind, context: dict[str, Any]
+) -> dict[str, Any]:
+    return {"group_rows": entity_page.GROUP_ROWS}
+
+
+def _graph(
+    request: HttpRequest, found: Entity, kind: Kind, context: dict[str, Any]
+) -> dict[str, Any]:
+    depth = request.GET.get("depth", "1")
+    direction = request.GET.get("direction", "")
+    only = [k for k in request.GET.getlist("kind") if k]
+    graph = graph_svg.draw_neighbours(
+        request.user,
+        found,
+        depth=int(depth) if depth in _DEPTHS else 1,
+        direction=direction if direction in graph_svg.DIRECTIONS else BOTH,
+        kinds=only,
+    )
+    return {
+        "graph": graph,
+        "depths": range(1, graph_svg.MAX_DEPTH + 1),
+        "directions": graph_svg.DIRECTIONS.items(),
+    }
+
+
+def _history(
+    request: HttpRequest, found: Entity, kind: Kind, context: dict[str, Any]
+) -> dict[str, Any]:
+    extra: dict[str, Any] = {
+        "changes": timeline(found, limit=HISTORY_LIMIT),
+        "history_limit": HISTORY_LIMIT,
+        "now": timezone.now(),
+    }
+    asked = request.GET.get("as_of", "")
+    if not asked:
+        return extra
+    moment = _moment(asked)
+    if moment is None:
+        return {**extra, "as_of_problem": asked}
+    then = entity_as_of(kind.identifier, found.identifier, moment)
+    extra |= {"as_of": moment, "as_of_input": asked, "then": then}
+    if then is not None:
+        extra["then_values"] = arrange(kind, then["properties"])
+        extra["then_differs"] = [
+            name
+            for name in {**then["properties"], **found.properties}
+            if then["properties"].get(name) != found.properties.get(name)
+        ]
+    return extra
+
+
+def _source(
+    request: HttpRequest, found: Entity, kind: Kind, context: dict[str, Any]
+) -> dict[str, Any]:
+    return {"descriptor": code.descriptor_block(found.descriptor or {})}
+
+
+def _api(
+    request: HttpRequest, found: Entity, kind: Kind, context: dict[str, Any]
+) -> dict[str, Any]:
+    raw = document(Entity.objects.visible_to(request.user).filter(pk=found.pk))
+    path = f"{quote(kind.identifier, safe='')}/entities/{quote(found.identifier, safe='')}"
+    return {
+        "json": code.json_block(orjson.loads(raw or b"{}")),
+        "api_base": settings.IDP_URL,
+        "api_url": f"{settings.IDP_URL}/v1/blueprints/{path}",
+    }
+
+
+_TAB_CONTEXTS = {
+    "overview": _overview,
+    "related": _related,
+    "graph": _graph,
+    "history": _history,
+    "source": _source,
+    "api": _api,
+}
+
+
+def _absent(request: HttpRequest, blueprint: str, identifier: str) -> HttpResponseBase:
+    """Where nothing of this name is: what became of it, if it ever was here."""
+    fate = entity_page.fate_of(request.user, blueprint, identifier)
+    described = Blueprint.objects.filter(identifier=blueprint).first()
+    if fate is not None and fate.entity is not None:
+        now = fate.entity
+        messages.info(request, f"{identifier} has been renamed to {now.identifier}.")
+        return redirect(entity_url(now.blueprint.identifier, now.identifier))
+    if fate is None or fate.action != feed.DELETE or described is None:
+        raise Http404(f"There is no {blueprint} called “{identifier}”.")
+    return page(
+        request,
+        "catalog/entity/deleted.html",
+        {
+            "blueprint": described,
+            "identifier": identifier,
+            "fate": fate,
+            "can_restore": can_write_entities(request.user, described),
+        },
+        title=identifier,
+        trail=[
+            Crumb("Catalogue", reverse("catalog:index")),
+            Crumb(described.title, table_url(blueprint)),
+            Crumb(identifier),
+        ],
+        status=404,
+    )
+
+
+def _trail(kind: Kind, title: str) -> list[Crumb]:
+    return [
+        Crumb("Catalogue", reverse("catalog:index")),
+        Crumb(kind.title, table_url(kind.identifier)),
+        Crumb(title),
+    ]
+
+
+def _moment(text: str) -> datetime | None:
+    """A moment as a date field gives it; a day means its end, and all is UTC."""
+    try:
+        if len(text) == len("2026-03-31"):
+            return datetime.combine(datetime.fromisoformat(text), time.max, UTC)
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -1,0 +1,158 @@
+"""The catalogue at a glance: its kinds, how much of each, what changed, what dangles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from django.db.models import Count, Func, IntegerField, OuterRef, Q, Subquery
+from django.db.models.functions import Lower
+
+from catalog.kernel.actors import Principal
+from catalog.models import Blueprint, Change, Entity, Relation
+from catalog.selectors.history import TimelineEntry, as_entry
+
+KIND_COUNT_CAP: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class KindCount:
+    """A kind with the number of its entities, counted no further than `KIND_COUNT_CAP` + 1."""
+
+    pk: int
+    identifier: str
+    title: str
+    icon: str | None
+    description: str | None
+    is_system: bool
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedThing:
+    """A change of an entity with the title it has now; None when it is gone."""
+
+    blueprint: str
+    identifier: str
+    title: str | None
+    icon: str | None
+    entry: TimelineEntry
+
+    @property
+    def is_gone(self) -> bool:
+        return self.title is None
+
+
+@dataclass(frozen=True, slots=True)
+class Dangling:
+    """A relation of `source` that names nothing in the catalogue."""
+
+    source: Entity
+    relation: str
+    target_blueprint: str
+    target_identifier: str
+
+
+def kind_counts(principal: Principal) -> list[KindCount]:
+    """All kinds by title; one statement whose cost is bounded, however large the catalogue."""
+    blueprints = Blueprint.objects.order_by(Lower("title"), "identifier")
+    visible = Entity.objects.visible_to(principal).filter(blueprint=OuterRef("pk")).order_by()
+    counted = blueprints.annotate(
+        count=Func(
+            Subquery(visible.values("pk")[: KIND_COUNT_CAP + 1]),
+            template="(SELECT count(*) FROM %(expressions)s AS capped)",
+            output_field=IntegerField(),
+        )
+    )
+    return [
+        KindCount(
+            one.pk, one.identifier, one.title, one.icon, one.description, one.is_system, one.count
+        )
+        for one in counted
+    ]
+
+
+def owned_counts(principal: Principal, teams: Sequence[str]) -> list[tuple[Blueprint, int]]:
+    """How much of each kind the teams own, by title of the kind."""
+    if not teams:
+        return []
+    rows = (
+        Entity.objects.visible_to(principal)
+        .owned_by(list(teams))
+        .values("blueprint")
+        .annotate(count=Count("pk"))
+    )
+    counts = {row["blueprint"]: row["count"] for row in rows}
+    blueprints = Blueprint.objects.filter(pk__in=counts).order_by("title")
+    return [(blueprint, counts[blueprint.pk]) for blueprint in blueprints]
+
+
+def owned_by_kind(
+    principal: Principal, teams: Sequence[str], *, limit: int
+) -> list[tuple[Blueprint, int, list[Entity]]]:
+    """For each kind that the teams own something of: how much, and the first `limit` of it."""
+    counts = owned_counts(principal, teams)
+    owned = Entity.objects.visible_to(principal).owned_by(list(teams))
+    groups = []
+    for blueprint, count in counts:
+        first = owned.filter(blueprint=blueprint).order_by("title", "identifier")[:limit]
+        groups.append((blueprint, count, list(first)))
+    return groups
+
+
+def lately_updated(principal: Principal, teams: Sequence[str], *, limit: int) -> list[Entity]:
+    """What the teams own, the newest update first."""
+    owned = Entity.objects.visible_to(principal).owned_by(list(teams))
+    return list(owned.select_related("blueprint").order_by("-updated_at", "-pk")[:limit])
+
+
+def recent_changes(principal: Principal, *, limit: int) -> list[ChangedThing]:
+    """The newest changes of entities, whoever made them; two statements."""
+    rows = list(Change.objects.filter(model=Change.ENTITY).order_by("-id")[:limit])
+    known = {
+        entity.pk: entity
+        for entity in Entity.objects.visible_to(principal)
+        .filter(pk__in=[row.object_id for row in rows])
+        .select_related("blueprint")
+        .only("title", "identifier", "icon", "blueprint__identifier", "blueprint__icon")
+    }
+    return [_changed(row, known.get(row.object_id or 0)) for row in rows]
+
+
+def dangling_of(principal: Principal, teams: Sequence[str], *, limit: int) -> list[Dangling]:
+    """Relations of what the teams own that name nothing in the catalogue."""
+    if not teams:
+        return []
+    edges = (
+        Relation.objects.filter(
+            target__isnull=True,
+            source__in=Entity.objects.visible_to(principal).owned_by(list(teams)),
+        )
+        .select_related("source__blueprint", "definition")
+        .order_by("source_id", "pk")
+    )
+    return [
+        Dangling(
+            edge.source,
+            edge.definition.title or edge.definition.identifier,
+            edge.target_blueprint,
+            edge.target_identifier,
+        )
+        for edge in edges[:limit]
+    ]
+
+
+def is_empty(principal: Principal) -> bool:
+    """Whether there is nothing but users and teams in the catalogue."""
+    return not Entity.objects.visible_to(principal).filter(~Q(blueprint__is_system=True)).exists()
+
+
+def _changed(row: Change, entity: Entity | None) -> ChangedThing:
+    return ChangedThing(
+        blueprint=entity.blueprint.identifier if entity else row.blueprint,
+        identifier=entity.identifier if entity else row.identifier,
+        title=str(entity) if entity else None,
+        icon=(entity.icon or entity.blueprint.icon) if entity else None,
+        entry=as_entry(row),
+    )

@@ -1,0 +1,202 @@
+"""What an entity's page shows beside the entity itself: owners, edges both ways, its fate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Final
+
+from django.db.models import Count, F, Window
+from django.db.models.functions import RowNumber
+
+from catalog.kernel import feed
+from catalog.kernel.actors import Principal
+from catalog.models import Change, Entity, Relation
+from catalog.selectors.kinds import Kind
+from catalog.selectors.tables import Target, owner_titles
+
+OUTGOING_CAP: Final = 500
+INCOMING_CAP: Final = 2000
+GROUP_ROWS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RelatedRow:
+    """One entity at the other end. entity: None while it is not in the catalogue."""
+
+    target: Target
+    entity: Entity | None
+
+
+@dataclass(frozen=True, slots=True)
+class RelatedGroup:
+    """The edges of one relation in one direction, towards one kind.
+
+    count: all there are, counted no further than the cap of that direction + 1; rows: the first
+    of them. is_incoming: the others point here; `relation` is then theirs. is_direct: the relation
+    has one kind as its target, so that values are bare identifiers.
+    """
+
+    relation: str
+    title: str
+    blueprint: str
+    blueprint_title: str
+    is_incoming: bool
+    is_direct: bool
+    count: int
+    rows: Sequence[RelatedRow]
+
+    @property
+    def is_cut(self) -> bool:
+        return self.count > len(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of an entity that is not there any more.
+
+    entity: where it is now, when it was renamed. change_id: the deletion, to restore it from.
+    """
+
+    action: str
+    at: datetime
+    actor: str
+    actor_kind: str
+    change_id: int
+    entity: Entity | None = None
+
+
+def find_entity(principal: Principal, blueprint: str, identifier: str) -> Entity | None:
+    return (
+        Entity.objects.visible_to(principal)
+        .select_related("blueprint")
+        .filter(blueprint__identifier=blueprint, identifier=identifier)
+        .first()
+    )
+
+
+def owners_of(entity: Entity) -> list[Target]:
+    titles = owner_titles([entity.team])
+    return [titles[team] for team in entity.team]
+
+
+def outgoing(entity: Entity, kind: Kind) -> list[RelatedGroup]:
+    """What the entity points to, by relation in the order of its blueprint; one statement."""
+    edges = (
+        Relation.objects.filter(source=entity)
+        .select_related("target__blueprint")
+        .order_by("definition__position", "definition_id", "position", "pk")
+        .annotate(name=F("definition__identifier"))
+    )[: OUTGOING_CAP + 1]
+    groups = []
+    for (name, blueprint), members in groupby(
+        edges, key=lambda edge: (edge.name, edge.target_blueprint)
+    ):
+        rows = [
+            _row(edge.target_blueprint, edge.target_identifier, edge.target) for edge in members
+        ]
+        link = kind.links.get(name)
+        groups.append(
+            RelatedGroup(
+                relation=name,
+                title=link.title if link else name,
+                blueprint=blueprint,
+                blueprint_title=next(
+                    (r.entity.blueprint.title for r in rows if r.entity), blueprint
+                ),
+                is_incoming=False,
+                is_direct=link is not None and link.target is not None,
+                count=len(rows),
+                rows=rows,
+            )
+        )
+    return groups
+
+
+def incoming(principal: Principal, entity: Entity, *, rows: int = GROUP_ROWS) -> list[RelatedGroup]:
+    """What points to the entity, by relation and kind, the first `rows` of each; two statements."""
+    visible = Entity.objects.visible_to(principal)
+    capped = Relation.objects.filter(target=entity, source__in=visible).values("pk")
+    counted = (
+        Relation.objects.filter(pk__in=capped[: INCOMING_CAP + 1])
+        .values(
+            "definition_id",
+            "definition__identifier",
+            "definition__title",
+            "definition__target_id",
+            "source__blueprint__identifier",
+            "source__blueprint__title",
+        )
+        .annotate(count=Count("pk"))
+        .order_by("source__blueprint__title", "definition__position", "definition_id")
+    )
+    first = (
+        Relation.objects.filter(pk__in=capped[: INCOMING_CAP + 1])
+        .annotate(
+            number=Window(RowNumber(), partition_by=[F("definition_id")], order_by=F("pk").asc())
+        )
+        .filter(number__lte=rows)
+        .select_related("source__blueprint")
+        .order_by("pk")
+    )
+    members: dict[int, list[RelatedRow]] = {}
+    for edge in first if rows else ():
+        source = edge.source
+        members.setdefault(edge.definition_id, []).append(
+            _row(source.blueprint.identifier, source.identifier, source)
+        )
+    return [
+        RelatedGroup(
+            relation=one["definition__identifier"],
+            title=one["definition__title"] or one["definition__identifier"],
+            blueprint=one["source__blueprint__identifier"],
+            blueprint_title=one["source__blueprint__title"],
+            is_incoming=True,
+            is_direct=one["definition__target_id"] is not None,
+            count=one["count"],
+            rows=members.get(one["definition_id"], []),
+        )
+        for one in counted
+    ]
+
+
+def fate_of(principal: Principal, blueprint: str, identifier: str) -> Fate | None:
+    """Why there is no entity of this name (any more); None when there never was one."""
+    gone = (
+        Change.objects.filter(
+            model=Change.ENTITY, action=feed.DELETE, blueprint=blueprint, identifier=identifier
+        )
+        .order_by("-id")
+        .first()
+    )
+    renamed = (
+        Change.objects.filter(
+            model=Change.ENTITY,
+            action=feed.RENAME,
+            blueprint=blueprint,
+            before__identifier=identifier,
+        )
+        .order_by("-id")
+        .first()
+    )
+    change = max((one for one in (gone, renamed) if one), key=lambda one: one.pk, default=None)
+    if change is None:
+        return None
+    now = None
+    if change.action == feed.RENAME:
+        now = (
+            Entity.objects.visible_to(principal)
+            .select_related("blueprint")
+            .filter(pk=change.object_id)
+            .first()
+        )
+    return Fate(change.action, change.at, change.actor, change.actor_kind, change.pk, now)
+
+
+def _row(blueprint: str, identifier: str, entity: Entity | None) -> RelatedRow:
+    if entity is None:
+        return RelatedRow(Target(blueprint, identifier, None), None)
+    icon = entity.icon or entity.blueprint.icon
+    return RelatedRow(Target(blueprint, identifier, str(entity), icon), entity)

@@ -1,0 +1,158 @@
+"""Home, search, teams, people, and the own profile: what looks over the whole house."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.http import HttpRequest, HttpResponseBase
+from django.views.decorators.http import require_GET
+
+from catalog.kernel.keyset import Keyset
+from catalog.models import Entity
+from catalog.portal import saved, teamwork
+from catalog.portal.shell import Crumb, fragment, page, portal_view
+from catalog.selectors import catalogue, team_lists
+from catalog.selectors.find import find_by_kind
+from catalog.selectors.kinds import USER
+from catalog.selectors.pick import matching
+from catalog.selectors.teams import people as people_with
+from catalog.selectors.teams import teams_of
+from idp.portal.navigation import sidebar
+
+MAX_TEXT: Final = 200
+PALETTE_ROWS: Final = 5
+SEARCH_ROWS: Final = 10
+SEARCH_LIMIT: Final = 100
+HOME_ROWS: Final = 6
+PEOPLE_ROWS: Final = 48
+
+_BY_NAME = Keyset(team_lists.NAME_KEYS)
+
+
+@portal_view
+@require_GET
+def home(request: HttpRequest) -> HttpResponseBase:
+    """My work first: what my teams own, what changed, what needs a hand; then the catalogue."""
+    teams = teams_of(request.user.email)
+    kinds = catalogue.kind_counts(request.user)
+    return page(
+        request,
+        "portal/home.html",
+        {
+            "person": people_with(request.user.email).first() if request.user.email else None,
+            "teams": team_lists.named(teams),
+            "owned": [
+                (blueprint, count, teamwork.owned_url(blueprint.identifier, teams))
+                for blueprint, count in catalogue.owned_counts(request.user, teams)
+            ],
+            "updated": catalogue.lately_updated(request.user, teams, limit=HOME_ROWS),
+            "dangling": catalogue.dangling_of(request.user, teams, limit=HOME_ROWS),
+            "starred": saved.starred(request.user, HOME_ROWS),
+            "changes": catalogue.recent_changes(request.user, limit=HOME_ROWS + 2),
+            "kinds": [kind for kind in kinds if kind.count],
+            "count_cap": catalogue.KIND_COUNT_CAP,
+            "is_empty": not any(kind.count for kind in kinds if not kind.is_system),
+        },
+        title="Home",
+    )
+
+
+@portal_view
+@require_GET
+def search(request: HttpRequest) -> HttpResponseBase:
+    """Everything that matches `q`, by kind."""
+    text = _text(request)
+    groups = find_by_kind(text, principal=request.user, per_kind=SEARCH_ROWS, limit=SEARCH_LIMIT)
+    context = {"text": text, "groups": groups, "count": sum(len(g.hits) for g in groups)}
+    if request.headers.get("HX-Request") and not request.headers.get("HX-History-Restore-Request"):
+        return fragment(request, "portal/search_results.html", context)
+    return page(
+        request,
+        "portal/search.html",
+        context,
+        title=f"“{text}”" if text else "Search",
+        trail=[Crumb("Search")],
+    )
+
+
+@portal_view
+@require_GET
+def palette(request: HttpRequest) -> HttpResponseBase:
+    """The first hits and the pages whose name fits, for the command palette."""
+    text = _text(request)
+    return fragment(
+        request,
+        "portal/palette.html",
+        {
+            "text": text,
+            "pages": _pages(request, text),
+            "groups": find_by_kind(text, principal=request.user, per_kind=PALETTE_ROWS),
+        },
+    )
+
+
+@portal_view
+@require_GET
+def teams(request: HttpRequest) -> HttpResponseBase:
+    """The teams as a tree."""
+    tree = team_lists.team_tree(request.user)
+    return page(
+        request,
+        "portal/teams.html",
+        {
+            "tree": tree,
+            "mine": set(teams_of(request.user.email)),
+            "limit": team_lists.MAX_TEAMS,
+            "count_cap": team_lists.COUNT_CAP,
+        },
+        title="Teams",
+    )
+
+
+@portal_view
+@require_GET
+def people(request: HttpRequest) -> HttpResponseBase:
+    """The people, by name."""
+    text = _text(request)
+    everybody = Entity.objects.visible_to(request.user).filter(blueprint__identifier=USER)
+    found = _BY_NAME.page(matching(everybody, text), request.GET, size=PEOPLE_ROWS)
+    context = {
+        "text": text,
+        "people": found.rows,
+        "teams": team_lists.teams_by_person(found.rows),
+        "after": found.after,
+        "before": found.before,
+    }
+    if request.headers.get("HX-Request") and not request.headers.get("HX-History-Restore-Request"):
+        return fragment(request, "portal/people_grid.html", context)
+    return page(request, "portal/people.html", context, title="People")
+
+
+@portal_view
+@require_GET
+def me(request: HttpRequest) -> HttpResponseBase:
+    """Who I am here: account, person in the catalogue, teams, views, stars."""
+    user = request.user
+    names = teams_of(user.email)
+    return page(
+        request,
+        "portal/me.html",
+        {
+            "person": people_with(user.email).first() if user.email else None,
+            "teams": team_lists.named(names),
+            "views": user.saved_views.select_related("blueprint").exclude(name=""),
+            "starred": saved.starred(user, 50),
+        },
+        title="My profile",
+    )
+
+
+def _text(request: HttpRequest) -> str:
+    return request.GET.get("q", "").replace("\x00", "")[:MAX_TEXT].strip()
+
+
+def _pages(request: HttpRequest, text: str) -> list[dict[str, Any]]:
+    """Entries of the sidebar whose title has all the words."""
+    words = text.lower().split()
+    items = [item for group in sidebar(request) for item in group["items"]]
+    return [item for item in items if all(word in item["title"].lower() for word in words)][:5]
