@@ -5,6 +5,8 @@ from django.urls import include, path
 
 urlpatterns = [
     path("", include("idp.health")),
+    path("", include("idp.portal.urls")),
+    path("", include("catalog.portal.urls")),
     path("", include("idp.api.urls")),
     path("accounts/", include("allauth.urls")),
     path("pick/", include("catalog.pickers")),
