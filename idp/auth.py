@@ -24,6 +24,7 @@ from rest_framework.authentication import BaseAuthentication
 from catalog.kernel import feed
 from catalog.kernel.actors import Actor, Role
 from catalog.kernel.errors import InvalidInput, NotAuthenticated
+from catalog.kernel.identifiers import is_storable
 from idp.models import ApiClient
 
 TOKEN_LIFETIME_S = 10_800
@@ -43,7 +44,7 @@ def issue_token(*, client_id: object, client_secret: object) -> Token:
     """Exchange credentials for a token. Raises NotAuthenticated."""
     client = (
         ApiClient.objects.filter(client_id=client_id, is_active=True).first()
-        if isinstance(client_id, str) and "\x00" not in client_id
+        if isinstance(client_id, str) and is_storable(client_id)
         else None
     )
     digest = _digest(client_secret if isinstance(client_secret, str) else "")
@@ -59,6 +60,7 @@ def issue_token(*, client_id: object, client_secret: object) -> Token:
         "sub": client.client_id,
         "orgId": "org_1",
         "isMachine": True,
+        "ver": _version(client),
         "iat": int(now.timestamp()),
         "exp": int(now.timestamp()) + TOKEN_LIFETIME_S,
     }
@@ -113,7 +115,7 @@ def update_client(client: ApiClient, *, actor: Actor, **fields: Any) -> ApiClien
 
 
 def rotate_secret(client: ApiClient, *, actor: Actor) -> str:
-    """Give a client a new secret; the old one stops working at once."""
+    """Give a client a new secret; the old one, and the tokens it bought, end at once."""
     secret = secrets.token_urlsafe(32)
     with transaction.atomic():
         ApiClient.objects.filter(pk=client.pk).update(secret_digest=_digest(secret))
@@ -143,10 +145,19 @@ class BearerAuthentication(BaseAuthentication):
         client = ApiClient.objects.filter(client_id=claims["sub"], is_active=True).first()
         if client is None:
             raise NotAuthenticated("The token's client was switched off or deleted")
+        if claims.get("ver") != _version(client):
+            raise NotAuthenticated(
+                "The token's client has a new secret", hint="Ask for a token with the new secret."
+            )
         return client, claims
 
     def authenticate_header(self, request: HttpRequest) -> str:
         return 'Bearer realm="idp"'
+
+
+def _version(client: ApiClient) -> str:
+    """Which secret bought a token: another one for each secret, and tells nothing of it."""
+    return client.secret_digest[:16]
 
 
 def _digest(secret: str) -> str:
