@@ -36,7 +36,7 @@ _RENAMERS = {
 class BlueprintAdmin(IdpModelAdmin):
     list_display = ["name", "identifier", "entity_count", "shape", "changed"]
     search_fields = ["identifier", "title"]
-    ordering = ["title", "identifier"]
+    ordering = ["title"]
     feed_model = "blueprint"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -64,8 +64,11 @@ class BlueprintAdmin(IdpModelAdmin):
 
     @display(description="Shape")
     def shape(self, blueprint: Blueprint) -> str:
-        properties, relations = len(blueprint.properties), blueprint.relation_definitions.all()
-        return f"{properties} properties, {len(relations)} relations"
+        properties, relations = len(blueprint.properties), len(blueprint.relation_definitions.all())
+        return (
+            f"{properties} {'property' if properties == 1 else 'properties'}, "
+            f"{relations} relation{'' if relations == 1 else 's'}"
+        )
 
     @display(description="Changed", ordering="updated_at")
     def changed(self, blueprint: Blueprint) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import prefetch_related_objects
 from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.html import escape
@@ -30,6 +31,7 @@ PROPERTY, RELATION = "p-", "r-"  # property and relation names may collide with 
 
 _TEXT_TYPES = {"url": "url", "email": "email", "idn-email": "email"}
 _CODE_FORMATS = {"yaml", "proto"}
+_HINTS = {fields.MomentField: "In UTC.", fields.JsonField: "JSON."}
 _PERSON_FORMATS = {"user": USER, "team": TEAM}
 
 
@@ -56,6 +58,7 @@ def entity_form_class(
     if isinstance(blueprint, BlueprintSpec):
         spec = blueprint
     else:
+        prefetch_related_objects([blueprint], "relation_definitions__target")
         spec = parse(blueprint_document(blueprint))
     return type("BoundEntityForm", (EntityForm,), {"spec": spec, "principal": principal})
 
@@ -251,7 +254,7 @@ class EntityForm(forms.Form):
         self.fields[field_name] = field_class(
             required=name in self.spec.schema["required"],
             label=schema.get("title") or capfirst(name),
-            help_text=escape(schema.get("description") or ""),
+            help_text=_help(schema.get("description"), _HINTS.get(field_class, "")),
             stored=stored,
             **extra,
         )
@@ -316,11 +319,12 @@ class EntityForm(forms.Form):
         stored = self.entity.relations.get(name) if self.entity else None
         many = relation.many
         field_class = fields.ManyPickerField if many else fields.PickerField
-        target, count = relation.target or "any kind", "Several" if many else "One"
+        count = "Several" if many else "One"
+        target = dict(self._kinds).get(relation.target or "", relation.target or "any kind")
         self.fields[field_name] = field_class(
             required=relation.required,
             label=relation.title or capfirst(name),
-            help_text=escape(relation.description or f"{count} of {target}."),
+            help_text=_help(relation.description, f"{count} of {target}."),
             widget=self._picker(relation.target, many=many),
             stored=stored,
         )
@@ -342,7 +346,7 @@ class EntityForm(forms.Form):
 
     @cached_property
     def _kinds(self) -> list[tuple[str, str]]:
-        """Every blueprint, for relations to any kind."""
+        """(identifier, title) of every blueprint."""
         return list(Blueprint.objects.order_by("title").values_list("identifier", "title"))
 
     def _labels(self, target: str | None, names: Sequence[str]) -> dict[str, str]:
@@ -384,6 +388,11 @@ class EntityForm(forms.Form):
         if missing:
             raise ValidationError(f"There is no team {', '.join(missing)}")
         return teams or None
+
+
+def _help(description: str | None, hint: str) -> str:
+    """Escaped: the templates of the shell take help for HTML."""
+    return escape(" ".join(part for part in (description, hint) if part))
 
 
 def _key(target: str | None, name: str) -> tuple[str, str]:

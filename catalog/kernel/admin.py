@@ -35,6 +35,7 @@ class IdpModelAdmin(ModelAdmin):
 
     keyset: ClassVar[Keyset | None] = None
     list_per_page = 50
+    list_before_template = "admin/filter_chips.html"
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
     paginator = InfinitePaginator
@@ -52,7 +53,7 @@ class IdpModelAdmin(ModelAdmin):
         return queryset.order_by(*ordering) if ordering else queryset
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[DjangoChangeList]:
-        return KeysetChangeList if self.keyset else ChangeList
+        return KeysetChangeList if self.keyset else IdpChangeList
 
     def get_keyset(self, request: HttpRequest) -> Keyset:
         """The order of the list; lists with several orders override it."""
@@ -128,6 +129,7 @@ class IdpModelAdmin(ModelAdmin):
                 "opts": self.opts,
                 "original": original,
                 "model_admin": self,
+                "media": self.media,
                 **context,
             },
             status=status,
@@ -159,7 +161,25 @@ class _KeysetPaginator:
         self.first = query() if before else None
 
 
-class KeysetChangeList(ChangeList):
+class IdpChangeList(ChangeList):
+    """A change list that tells which filters are on, and how to take each off."""
+
+    @property
+    def chips(self) -> list[tuple[str, str, str]]:
+        """(title, value, address without it) of each filter that is on."""
+        found = []
+        for spec in self.filter_specs:
+            labels = {
+                str(value): str(label) for value, label in getattr(spec, "lookup_choices", ())
+            }
+            for name, value in spec.used_parameters.items():
+                if value:
+                    shown = labels.get(str(value), str(value))
+                    found.append((str(spec.title), shown, self.get_query_string({name: None})))
+        return found
+
+
+class KeysetChangeList(IdpChangeList):
     """A change list that is paged by `IdpModelAdmin.get_keyset`."""
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:

@@ -256,6 +256,10 @@
       put(def, "spec", type.spec);
     },
 
+    hasMore(def) {
+      return ["icon", ...LIMIT_KEYS].some((key) => key in def);
+    },
+
     canEnum(row) {
       return ["string", "number"].includes(this.holder(row).type);
     },

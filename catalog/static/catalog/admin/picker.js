@@ -25,7 +25,7 @@
       this.list.setAttribute("role", "listbox");
       this.list.setAttribute("aria-label", "Matches");
       this.status = document.createElement("span");
-      this.status.className = "sr-only";
+      this.status.className = "ui-sr";
       this.status.setAttribute("role", "status");
       this.box.append(this.list, this.status);
       for (const [name, value] of [
@@ -201,5 +201,8 @@
     }
   }
 
-  if (!customElements.get("entity-picker")) customElements.define("entity-picker", EntityPicker);
+  // Once the page is read: an element is born before its children are.
+  const define = () => customElements.define("entity-picker", EntityPicker);
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", define);
+  else define();
 })();
