@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from reprlib import Repr
 from typing import Any, ClassVar
 
 
@@ -106,7 +107,12 @@ class LimitExceeded(InvalidInput):
     code = "limit_exceeded"
 
 
+_outline = Repr()  # whatever the size and depth of a value
+_outline.maxlist = _outline.maxdict = _outline.maxtuple = 20
+_outline.maxstring = _outline.maxother = 200
+
+
 def shorten(value: object, limit: int = 120) -> str:
     """`value` as text for a message, never longer than `limit` characters."""
-    text = value if isinstance(value, str) else repr(value)
+    text = value if isinstance(value, str) else _outline.repr(value)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -163,7 +163,7 @@ def _text(value: Any) -> str:
     try:
         return orjson.dumps(value).decode()
     except TypeError:
-        return repr(value)
+        return shorten(value)
 
 
 def _oddity(value: Any) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any, Final
+
+import orjson
 
 from catalog.kernel.errors import InvalidBlueprint, InvalidInput, shorten
 from catalog.kernel.identifiers import (
@@ -117,8 +118,9 @@ def parse(document: Mapping[str, Any]) -> BlueprintSpec:
 def _parse(document: Mapping[str, Any]) -> BlueprintSpec:
     if not isinstance(document, Mapping):
         raise _wrong("blueprint", document, "an object")
-    document = deepcopy(dict(document))
+    document = dict(document)
     check_json(document)
+    document = orjson.loads(orjson.dumps(document))  # a copy of our own, however deep
     identifier = check_blueprint_identifier(document.get("identifier"))
     title = document.get("title") or identifier
     if not isinstance(title, str) or len(title) > 100:

@@ -153,6 +153,19 @@ def test_a_schema_that_refers_to_itself_ends():
     assert make_entity("loop", "x", properties={"a": {"b": {}}}).properties == {"a": {"b": {}}}
 
 
+@pytest.mark.parametrize("depth", [100, 225, 300, 5000])
+def test_a_deep_schema_is_accepted_or_refused(depth):
+    deep: dict = {"type": "string"}
+    for _ in range(depth // 2):
+        deep = {"type": "object", "properties": {"a": deep}}
+    if depth < 300:
+        make_blueprint("deep", properties={"a": deep})
+        assert make_entity("deep", "x", properties={"a": {"a": {}}}).properties["a"] == {"a": {}}
+    else:
+        with pytest.raises(InvalidBlueprint):
+            make_blueprint("deep", properties={"a": deep})
+
+
 def test_the_order_of_properties_is_kept_and_a_new_order_is_a_change():
     make_blueprint("service", properties={"b": TEXT, "a": NUMBER})
     patch_blueprint("service", {"schema": schema(a=NUMBER, b=TEXT)}, actor=ACTOR)
