@@ -132,7 +132,7 @@ def _compile(schema: bytes) -> CompiledSchema:
 def _schema_error(error: ValidationError) -> InvalidInput:
     path = ".".join(str(part) for part in error.instance_path)
     message = error.message
-    if "Retrieval is disabled" in message:
+    if "Retrieval is disabled" in message or "not present in a registry" in message:
         message = "a $ref may only point inside the schema (#/…)"
     elif 'is not a "regex"' in message:
         message = f"{message}: a pattern must be a regular expression without look-around"
@@ -185,7 +185,7 @@ def _oddity(value: Any) -> str:
     return ""
 
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s]+")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?!/*\Z)\S+")
 
 
 def _is_url(value: str) -> bool:
