@@ -43,16 +43,16 @@ def reachable_from(
         return NOTHING
     parts: list[Any] = [F("pk"), Subquery(seeds)]
     ways = [UPSTREAM, DOWNSTREAM] if direction == BOTH else [direction]
-    walks, reached = [], []
+    walks, reached = [], []  # of constants of ours
     for way in ways:
         hop = _HOP[way].format(way=way)
         if definitions is not None:
             hop += " AND r.definition_id = ANY({})"
             parts.append(Value(list(definitions)))
-        walks.append(f"{way}(id) AS (SELECT id FROM seeds UNION {hop})")  # noqa: S608 - all ours
+        walks.append(f"{way}(id) AS (SELECT id FROM seeds UNION {hop})")  # noqa: S608
         reached.append(f"(SELECT id FROM {way} LIMIT {MAX_REACHED})")  # noqa: S608
     return Sql(
-        "{} IN (WITH RECURSIVE seeds(id) AS MATERIALIZED ({}), "
+        "{} IN (WITH RECURSIVE seeds(id) AS MATERIALIZED ({}), "  # noqa: S608
         f"{', '.join(walks)} {' UNION ALL '.join(reached)} EXCEPT SELECT id FROM seeds)",
         *parts,
     )

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from django.db.models import Count, F, Min, Q, Subquery, Value
 
-from catalog.kernel.errors import InvalidQuery, LimitExceeded, shorten
+from catalog.kernel.errors import InvalidQuery, LimitExceeded
 from catalog.selectors.graph import BOTH, reachable_from
 from catalog.selectors.kinds import Kind, Link
 from catalog.selectors.search.moments import Range, parse_moment, preset_range
@@ -36,11 +36,11 @@ from catalog.selectors.search.rules import (
     NestedSearch,
     OfRelation,
     OfSchema,
-    OfScorecard,
     Operator,
     RelatedTo,
     Rule,
     Takes,
+    no_scorecard,
     parse,
     wrong,
 )
@@ -84,7 +84,7 @@ class Compiler:
             return self._related_to(rule)
         if isinstance(rule, MatchAny):
             return self._match_any(rule)
-        return self._of_scorecard(rule)
+        raise no_scorecard(f"{rule.path}.scorecard", rule.scorecard)
 
     # comparisons
 
@@ -323,16 +323,6 @@ class Compiler:
             return [one for one in found if isinstance(one, str)]
         return list(value)
 
-    def _of_scorecard(self, rule: OfScorecard) -> Any:
-        raise InvalidQuery(
-            f'{rule.path}.scorecard: no scorecard "{shorten(rule.scorecard)}"',
-            details={
-                "field": f"{rule.path}.scorecard",
-                "value": shorten(rule.scorecard),
-                "expected": "an existing scorecard",
-            },
-        )
-
 
 _COLUMNS: Final[Mapping[str, tuple[str, type[Column] | type[Moment]]]] = {
     "$identifier": ("identifier", Name),
@@ -361,25 +351,32 @@ def _is_like(wanted: Mapping[str, Any], schema: Any) -> bool:
     )
 
 
+# By whether a path is walked the way its relations point.
+_HOP: Final = {
+    True: "(SELECT r.target_id FROM catalog_relation r "
+    "WHERE r.definition_id = ANY({}) AND r.source_id IN {})",
+    False: "(SELECT r.source_id FROM catalog_relation r "
+    "WHERE r.definition_id = ANY({}) AND r.target_id IN {})",
+}
+_HOPS: Final = {
+    True: "(WITH RECURSIVE hop(id, n) AS (SELECT r.target_id, 1 FROM catalog_relation r "
+    "WHERE r.definition_id = ANY({}) AND r.source_id IN {} "
+    "UNION SELECT r.target_id, hop.n + 1 FROM hop JOIN catalog_relation r "
+    "ON r.source_id = hop.id WHERE r.definition_id = ANY({}) AND hop.n < {}) SELECT id FROM hop)",
+    False: "(WITH RECURSIVE hop(id, n) AS (SELECT r.source_id, 1 FROM catalog_relation r "
+    "WHERE r.definition_id = ANY({}) AND r.target_id IN {} "
+    "UNION SELECT r.source_id, hop.n + 1 FROM hop JOIN catalog_relation r "
+    "ON r.target_id = hop.id WHERE r.definition_id = ANY({}) AND hop.n < {}) SELECT id FROM hop)",
+}
+
+
 def _along(steps: Sequence[tuple[list[int], int]], seeds: Any, *, forward: bool) -> Sql:
     """Entities at the other end of a path from `seeds`; steps in the order of the walk."""
-    near, far = ("source_id", "target_id") if forward else ("target_id", "source_id")
     reached: Any = Subquery(seeds)
     for links, hops in steps:
         definitions = Value(links)
-        first = (
-            f"SELECT r.{far}, 1 FROM catalog_relation r "
-            f"WHERE r.definition_id = ANY({{}}) AND r.{near} IN {{}}"
-        )
         if hops == 1:
-            reached = Sql(f"(SELECT id FROM ({first}) AS hop(id, n))", definitions, reached)
+            reached = Sql(_HOP[forward], definitions, reached)
         else:
-            reached = Sql(
-                f"(WITH RECURSIVE hop(id, n) AS ({first} UNION SELECT r.{far}, hop.n + 1 FROM hop "
-                f"JOIN catalog_relation r ON r.{near} = hop.id "
-                f"WHERE r.definition_id = ANY({{}}) AND hop.n < {hops}) SELECT id FROM hop)",
-                definitions,
-                reached,
-                definitions,
-            )
+            reached = Sql(_HOPS[forward], definitions, reached, definitions, Value(hops))
     return Sql("{} IN {}", F("pk"), reached)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Final
 
 # How many whole days from today a calendar day is away.
@@ -77,11 +77,14 @@ def parse_range(start: object, end: object) -> Range | None:
     return Range(first, last)
 
 
-def preset_range(name: str, now: datetime) -> Range:
-    """`name` is one of `PRESETS`; `now` is aware."""
-    now = now.astimezone(UTC)
+def preset_range(name: str, now: datetime, zone: tzinfo = UTC) -> Range:
+    """`name` is one of `PRESETS`; `now` is aware; `zone` says when a day begins."""
+    now = now.astimezone(zone)
     if name in _DAYS:
-        day = datetime.combine(now.date() + timedelta(days=_DAYS[name]), time.min, UTC)
-        return Range(day, day + timedelta(days=1), has_end=False)
+        day = now.date() + timedelta(days=_DAYS[name])
+        start, end = (
+            datetime.combine(one, time.min, zone) for one in (day, day + timedelta(days=1))
+        )
+        return Range(start, end, has_end=False)
     other = now + timedelta(days=_PERIODS[name])
     return Range(min(now, other), max(now, other))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from django.db.models import DateTimeField, F, JSONField, Value
+from django.db.models import DateTimeField, DecimalField, F, JSONField, Value
 
 from catalog.selectors.kinds import Kinds, Link
 from catalog.selectors.search.moments import MOMENT_PATTERN, Range, parse_moment
@@ -100,7 +100,7 @@ class Json(Operand):
 
     def compares(self, sign: str, value: int | float | datetime) -> Any:
         if isinstance(value, datetime):
-            return _compared(self._moment(), sign, value)
+            return _compared(self.moment(), sign, value)
         return Sql(
             f"({{}} AND {{}} {sign} {{}}::jsonb)",
             self._is("number"),
@@ -147,7 +147,7 @@ class Json(Operand):
         )
 
     def is_within(self, span: Range) -> Any:
-        return _within(self._moment(), span)
+        return _within(self.moment(), span)
 
     def _is_one_of(self, values: Values) -> Any:
         return Sql("{} IN (SELECT jsonb_array_elements({}::jsonb))", self.value, json_value(values))
@@ -161,13 +161,24 @@ class Json(Operand):
     def _text_that(self, template: str, *parts: Any) -> Any:
         return all_of([self._is("string"), Sql(template, self._text(), *parts)])
 
-    def _moment(self) -> Sql:
-        # CASE, so that text which is no date is never cast
+    def number(self) -> Sql:
+        """It as a number; NULL where it is none."""
+        return Sql(
+            "CASE WHEN {} THEN {}::numeric END",
+            self._is("number"),
+            self.value,
+            output_field=DecimalField(),
+        )
+
+    def moment(self) -> Sql:
+        """It as a moment; NULL where it is not text that is a date."""
+        # CASE, so that other text is never cast
         return Sql(
             "CASE WHEN {} ~ {} THEN {}::timestamptz END",
             self._text(),
             Value(MOMENT_PATTERN),
             self._text(),
+            output_field=DateTimeField(),
         )
 
 

@@ -222,6 +222,17 @@ def wrong(path: str, value: object, expected: str, *, hint: str = "") -> Invalid
     )
 
 
+def no_scorecard(path: str, scorecard: object) -> InvalidQuery:
+    return InvalidQuery(
+        f'{path}: no scorecard "{shorten(scorecard)}"',
+        details={
+            "field": path,
+            "value": shorten(scorecard),
+            "expected": "an existing scorecard",
+        },
+    )
+
+
 @dataclass(slots=True)
 class _Parser:
     count: int = field(default=0)
@@ -285,7 +296,7 @@ def _operand(rule: Mapping[str, Any], path: str) -> Operand:
     key = named[0]
     value, where = rule[key], f"{path}.{key}"
     if key == "relation":
-        return OfRelation(_name(value, where))
+        return OfRelation(checked_name(value, where))
     if key == "propertySchema":
         if not isinstance(value, Mapping) or not isinstance(value.get("type"), str):
             raise wrong(where, value, 'a schema like {"type": "string", "format": "url"}')
@@ -294,7 +305,7 @@ def _operand(rule: Mapping[str, Any], path: str) -> Operand:
         if "path" in value:
             raise wrong(f"{path}.operator", rule.get("operator"), f"{MATCH_ANY}, for a path")
         return _context(value, where)
-    name = _name(value, where)
+    name = checked_name(value, where)
     if name.startswith("$") and name not in META_PROPERTIES:
         raise wrong(where, name, f"one of {' '.join(META_PROPERTIES)}, or a property without $")
     return Named(name)
@@ -398,7 +409,7 @@ def _related_to(rule: Mapping[str, Any], path: str) -> RelatedTo:
         raise wrong(f"{path}.required", required, "true, false or nothing")
     return RelatedTo(
         path=path,
-        blueprint=_name(rule.get("blueprint"), f"{path}.blueprint"),
+        blueprint=checked_name(rule.get("blueprint"), f"{path}.blueprint"),
         value=_identifiers(rule, path),
         direction=direction,
         required=required,
@@ -420,27 +431,27 @@ def _match_any(rule: Mapping[str, Any], path: str) -> MatchAny:
         path=path,
         steps=tuple(_step(one, f"{where}.path[{index}]") for index, one in enumerate(steps)),
         value=_identifiers(rule, path),
-        start=None if start is None else _name(start, f"{where}.fromBlueprint"),
+        start=None if start is None else checked_name(start, f"{where}.fromBlueprint"),
     )
 
 
 def _step(step: object, where: str) -> Step:
     if not isinstance(step, Mapping):
-        return Step(_name(step, where))
+        return Step(checked_name(step, where))
     hops = step.get("maxHops", 1)
     if not isinstance(hops, int) or isinstance(hops, bool) or not 1 <= hops <= MAX_HOPS:
         raise wrong(f"{where}.maxHops", hops, f"a whole number from 1 to {MAX_HOPS}")
-    return Step(_name(step.get("relation"), f"{where}.relation"), hops)
+    return Step(checked_name(step.get("relation"), f"{where}.relation"), hops)
 
 
 def _of_scorecard(rule: Mapping[str, Any], path: str) -> OfScorecard:
     checked = rule.get("scorecardRule")
     return OfScorecard(
         path=path,
-        scorecard=_name(rule["scorecard"], f"{path}.scorecard"),
-        rule=None if checked is None else _name(checked, f"{path}.scorecardRule"),
-        operator=_name(rule.get("operator"), f"{path}.operator"),
-        value=_name(rule.get("value"), f"{path}.value"),
+        scorecard=checked_name(rule["scorecard"], f"{path}.scorecard"),
+        rule=None if checked is None else checked_name(checked, f"{path}.scorecardRule"),
+        operator=checked_name(rule.get("operator"), f"{path}.operator"),
+        value=checked_name(rule.get("value"), f"{path}.value"),
     )
 
 
@@ -455,16 +466,17 @@ def _identifiers(rule: Mapping[str, Any], path: str) -> tuple[str, ...] | Contex
         raise wrong(where, value, "an identifier or a list of identifiers")
     if len(value) > MAX_VALUES:
         raise _too_much(where, len(value), f"at most {MAX_VALUES} values")
-    return tuple(_name(one, f"{where}[{index}]") for index, one in enumerate(value))
+    return tuple(checked_name(one, f"{where}[{index}]") for index, one in enumerate(value))
 
 
 def _context(value: Mapping[str, Any], where: str) -> ContextValue:
     if value.get("context") not in ("user", "userTeams"):
         raise wrong(f"{where}.context", value.get("context"), '"user" or "userTeams"')
-    return ContextValue(value["context"], _name(value.get("property"), f"{where}.property"))
+    return ContextValue(value["context"], checked_name(value.get("property"), f"{where}.property"))
 
 
-def _name(value: object, where: str) -> str:
+def checked_name(value: object, where: str) -> str:
+    """Text that is not empty and that PostgreSQL can hold."""
     if not isinstance(value, str) or not value:
         raise wrong(where, value, "a name")
     return _text(value, where)
