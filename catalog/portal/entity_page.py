@@ -1,4 +1,4 @@
-"""An entity's page, put together: the facts of its header and its values by how much room they take."""
+"""An entity's page, put together: the facts of its header, its values, its edges."""
 
 from __future__ import annotations
 
@@ -9,12 +9,21 @@ from typing import Any, Final
 from django.utils.safestring import SafeString
 
 from catalog.portal import values
-from catalog.selectors.entity_page import RelatedGroup
-from catalog.selectors.kinds import Kind
+from catalog.selectors.entity_page import RelatedGroup, RelatedRow
+from catalog.selectors.kinds import Kind, Kinds
+from catalog.selectors.tables import (
+    Column,
+    Source,
+    Target,
+    columns_of,
+    default_columns,
+    plain_value,
+)
 
 MAX_FACTS: Final = 6
 MAX_LINKS: Final = 6
 LONG_TEXT: Final = 280
+RELATED_COLUMNS: Final = 3
 
 # What people look for first, in this order; enumerations follow.
 _FIRST_FACTS = ("lifecycle", "tier", "type", "status", "language")
@@ -37,6 +46,16 @@ class Property:
 class OutLink:
     url: str
     title: str
+
+
+@dataclass(frozen=True, slots=True)
+class RelatedTable:
+    """A group of edges with what its rows show. kind: None where its blueprint is gone."""
+
+    group: RelatedGroup
+    kind: Kind | None
+    columns: Sequence[Column]
+    rows: Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +112,36 @@ def outgoing_lines(groups: Sequence[RelatedGroup]) -> list[tuple[str, SafeString
     for group in groups:
         by_title.setdefault(group.title, []).extend(row.target for row in group.rows)
     return [(title, values.targets(found, limit=6)) for title, found in by_title.items()]
+
+
+def related_tables(
+    groups: Sequence[RelatedGroup], kinds: Kinds, owners: Mapping[str, Target]
+) -> list[RelatedTable]:
+    """The edges of an entity as tables, with the columns that tell things of that kind apart."""
+    found = []
+    for group in groups:
+        kind = kinds.get(group.blueprint)
+        columns = columns_of(kind) if kind else {}
+        shown = [columns[key] for key in (default_columns(kind) if kind else [])]
+        shown = [c for c in shown if c.source in (Source.PROPERTY, Source.COMPUTED)]
+        shown = shown[:RELATED_COLUMNS]
+        rows = [_related_row(row, shown, owners) for row in group.rows]
+        found.append(RelatedTable(group, kind, shown, rows))
+    return found
+
+
+def _related_row(
+    row: RelatedRow, columns: Sequence[Column], owners: Mapping[str, Target]
+) -> dict[str, Any]:
+    entity = row.entity
+    if entity is None:
+        return {"row": row}
+    cells = [(c, plain_value(entity, c)) for c in columns]
+    return {
+        "row": row,
+        "owners": values.targets([owners[team] for team in entity.team]),
+        "cells": [(c, values.column_cell(c, v), values.is_empty(v)) for c, v in cells],
+    }
 
 
 def _all(

@@ -6,7 +6,7 @@ come from the style sheet, so the drawing follows light and dark; every node is 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from catalog.kernel.actors import Principal
 from catalog.models import Entity
 from catalog.portal import icons, links
-from catalog.selectors.graph import BOTH, DOWNSTREAM, UPSTREAM, Graph, neighbours
+from catalog.selectors.graph import BOTH, DOWNSTREAM, UPSTREAM, Graph, Node, neighbours
 from catalog.selectors.kinds import load_kinds
 
 DIRECTIONS: Final = {
@@ -28,15 +28,32 @@ MAX_DEPTH: Final = 3
 MAX_NODES: Final = 200
 MAX_EDGES: Final = 800
 FAN_OUT: Final = 40
+MAX_MISSING: Final = 20
 SMALL_NODES: Final = 14
 SMALL_FAN_OUT: Final = 6
 
-_WIDTH, _HEIGHT = 196, 46  # of a node, in pixels
-_GAP_X, _GAP_Y = 120, 14
-_MARGIN = 20
-_TITLE_CHARS, _KIND_CHARS, _LABEL_CHARS = 21, 26, 18
+_KIND_CHARS, _LABEL_CHARS = 26, 18
 _SWEEPS = 3  # more change nothing visible on graphs of this size
 _MAX_LABELS = 60
+_LABEL_AT = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Of the drawing, in pixels; title_chars: what fits into a box. Small ones have one line."""
+
+    width: int
+    height: int
+    gap_x: int
+    gap_y: int
+    margin: int
+    tile: int
+    title_chars: int
+    is_small: bool
+
+
+LARGE: Final = Sizes(196, 46, 140, 14, 20, 28, 21, is_small=False)
+SMALL: Final = Sizes(142, 32, 44, 8, 10, 20, 15, is_small=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,26 +116,28 @@ def draw_neighbours(
     kinds: Collection[str] = (),
     is_small: bool = False,
 ) -> Drawing:
-    """The drawing of what is around an entity. is_small: for a card, without labels on edges."""
-    graph = neighbours(
-        centre,
-        principal=principal,
-        depth=depth,
-        direction=direction,
-        kinds=kinds or None,
-        fan_out=SMALL_FAN_OUT if is_small else FAN_OUT,
-        max_nodes=SMALL_NODES if is_small else MAX_NODES,
-        max_edges=MAX_EDGES,
-    )
-    has_missing = direction != DOWNSTREAM and not kinds
-    boxes = _boxes(graph, has_missing=has_missing)
-    arrows = _arrows(graph, has_missing=has_missing)
-    more = graph.nodes[0].more_count if graph.nodes and not kinds else 0
+    """The drawing of what is around an entity. is_small: for a card."""
+    graphs = {
+        way: neighbours(
+            centre,
+            principal=principal,
+            depth=depth,
+            direction=way,
+            kinds=kinds or None,
+            fan_out=SMALL_FAN_OUT if is_small else FAN_OUT,
+            max_nodes=(SMALL_NODES if is_small else MAX_NODES) // (2 if direction == BOTH else 1),
+            max_edges=MAX_EDGES,
+        )
+        for way in (UPSTREAM, DOWNSTREAM)
+        if direction in (way, BOTH)
+    }
+    boxes, arrows = _merged(graphs, has_missing=not kinds)
+    sizes = SMALL if is_small else LARGE
     return Drawing(
-        svg=draw(boxes, arrows, title=f"Neighbours of {centre}", has_labels=not is_small),
+        svg=draw(boxes, arrows, title=f"Neighbours of {centre}", sizes=sizes),
         node_count=len(boxes),
-        more=more,
-        is_cut=graph.has_more_nodes or graph.has_more_edges,
+        more=sum(_left_out(graph, way) for way, graph in graphs.items()) if not kinds else 0,
+        is_cut=any(graph.has_more_nodes or graph.has_more_edges for graph in graphs.values()),
         depth=depth,
         direction=direction,
         kinds=[
@@ -129,21 +148,22 @@ def draw_neighbours(
 
 
 def draw(
-    boxes: Sequence[Box], arrows: Sequence[Arrow], *, title: str, has_labels: bool = True
+    boxes: Sequence[Box], arrows: Sequence[Arrow], *, title: str, sizes: Sizes = LARGE
 ) -> SafeString:
     """SVG of boxes and arrows. Deterministic: the same graph gives the same drawing."""
     if not boxes:
         return SafeString()
-    places = _places(_columns(boxes, arrows))
+    places = _places(_columns(boxes, arrows), sizes)
     last = max(x for x, _ in places.values())
     # arrows inside a column run round its right side
     is_looped = any(places[a.source][0] == places[a.target][0] == last for a in arrows)
-    width = last + _WIDTH + (_GAP_X if is_looped else 0) + _MARGIN
-    height = max(y for _, y in places.values()) + _HEIGHT + _MARGIN
-    labels = has_labels and len(arrows) <= _MAX_LABELS
+    width = last + sizes.width + (sizes.gap_x if is_looped else 0) + sizes.margin
+    height = max(y for _, y in places.values()) + sizes.height + sizes.margin
+    middle = next((places[box.key][0] for box in boxes if box.column == 0), 0)
+    has_labels = not sizes.is_small and len(arrows) <= _MAX_LABELS
     return format_html(
         '<svg xmlns="http://www.w3.org/2000/svg" width="{w}" height="{h}" viewBox="0 0 {w} {h}" '
-        'aria-labelledby="graph-title graph-desc" role="group">'
+        'style="--w:{w}px" aria-labelledby="graph-title graph-desc" role="group">'
         '<title id="graph-title">{title}</title><desc id="graph-desc">{desc}</desc>'
         '<defs><marker id="graph-arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
         'markerHeight="7" orient="auto"><path class="g-arrow" d="M0 0 8 4 0 8z"/></marker></defs>'
@@ -152,73 +172,64 @@ def draw(
         h=height,
         title=title,
         desc=_description(boxes),
-        arrows=format_html_join("", "{}", ((_arrow(a, places, labels),) for a in arrows)),
-        boxes=format_html_join("", "{}", ((_box(b, *places[b.key]),) for b in boxes)),
+        arrows=format_html_join(
+            "",
+            "{}",
+            (
+                (_arrow(a, places, sizes, middle=middle, has_label=has_labels),)
+                for a in arrows
+            ),
+        ),
+        boxes=format_html_join("", "{}", ((_box(b, *places[b.key], sizes),) for b in boxes)),
     )
 
 
-def _boxes(graph: Graph, *, has_missing: bool) -> list[Box]:
-    columns = _columns_of(graph)
-    boxes = [
-        Box(
-            key=str(node.pk),
-            column=columns[node.pk],
-            blueprint=node.blueprint,
-            kind=node.kind,
-            name=node.name,
-            icon=node.icon,
-            href=links.entity_url(node.blueprint, node.identifier),
-            more=node.more_count,
-        )
-        for node in graph.nodes
-    ]
-    if has_missing:
-        names = {(one.blueprint, one.identifier) for one in graph.dangling}
-        for blueprint, identifier in sorted(names)[: max(MAX_NODES - len(boxes), 0)]:
-            key = f"{blueprint}:{identifier}"
-            boxes.append(Box(key, 1, blueprint, blueprint, identifier, None, is_missing=True))
-    return boxes
-
-
-def _columns_of(graph: Graph) -> dict[int, int]:
-    """Where each node stands: away from the middle by its depth, on the side it is met from."""
-    nodes = {node.pk: node for node in graph.nodes}
-    out: dict[int, list[int]] = {pk: [] for pk in nodes}
-    into: dict[int, list[int]] = {pk: [] for pk in nodes}
-    for edge in graph.edges:
-        out[edge.source].append(edge.target)
-        into[edge.target].append(edge.source)
-    columns: dict[int, int] = {}
-    for node in graph.nodes:  # the nearest first
-        if node.depth == 0:
-            columns[node.pk] = 0
-            continue
-
-        def nearer(pks: Iterable[int], depth: int = node.depth) -> list[int]:
-            return [pk for pk in pks if nodes[pk].depth == depth - 1 and pk in columns]
-
-        # who needs it stands to its left: then it goes right, unless it is left of the middle
-        needed_by, needs = nearer(into[node.pk]), nearer(out[node.pk])
-        sides = [columns[pk] for pk in needed_by] or [columns[pk] for pk in needs]
-        side = sides[0] if sides and sides[0] else (1 if needed_by else -1)
-        columns[node.pk] = node.depth if side > 0 else -node.depth
-    return columns
-
-
-def _arrows(graph: Graph, *, has_missing: bool) -> list[Arrow]:
-    """One for all relations between the same two."""
+def _merged(
+    graphs: Mapping[str, Graph], *, has_missing: bool
+) -> tuple[list[Box], list[Arrow]]:
+    """What is needed goes to the right, what needs it to the left; each thing only once."""
+    boxes: dict[str, Box] = {}
     words: dict[tuple[str, str], list[str]] = {}
-    for edge in graph.edges:
-        if edge.source != edge.target:
-            words.setdefault((str(edge.source), str(edge.target)), []).append(edge.title)
-    if has_missing and graph.nodes:
-        for one in graph.dangling:
-            key = (str(graph.nodes[0].pk), f"{one.blueprint}:{one.identifier}")
-            words.setdefault(key, []).append(one.title)
-    return [
+    for way, graph in graphs.items():
+        for node in graph.nodes:
+            box = _node_box(node, node.depth if way == UPSTREAM else -node.depth)
+            known = boxes.get(box.key)
+            if known is None or abs(box.column) < abs(known.column):
+                boxes[box.key] = box
+        for edge in graph.edges:
+            if edge.source != edge.target:
+                words.setdefault((str(edge.source), str(edge.target)), []).append(edge.title)
+        if has_missing and way == UPSTREAM and graph.nodes:
+            for one in graph.dangling[:MAX_MISSING]:
+                key = f"{one.blueprint}:{one.identifier}"
+                boxes[key] = Box(
+                    key, 1, one.blueprint, one.blueprint, one.identifier, None, is_missing=True
+                )
+                words.setdefault((str(graph.nodes[0].pk), key), []).append(one.title)
+    arrows = [
         Arrow(source, target, ", ".join(dict.fromkeys(titles)))
         for (source, target), titles in words.items()
     ]
+    return list(boxes.values()), arrows
+
+
+def _node_box(node: Node, column: int) -> Box:
+    return Box(
+        key=str(node.pk),
+        column=column,
+        blueprint=node.blueprint,
+        kind=node.kind,
+        name=node.name,
+        icon=node.icon,
+        href=links.entity_url(node.blueprint, node.identifier),
+        more=node.more_count if column else 0,
+    )
+
+
+def _left_out(graph: Graph, way: str) -> int:
+    """Direct neighbours of the middle that a walk in this direction left out."""
+    more = graph.nodes[0].more if graph.nodes else ()
+    return sum(one.count for one in more if one.direction == way)
 
 
 def _columns(boxes: Sequence[Box], arrows: Sequence[Arrow]) -> list[list[Box]]:
@@ -244,80 +255,97 @@ def _middle(keys: Sequence[str], at: Mapping[str, int]) -> float:
     return sum(found) / len(found) if found else len(at)
 
 
-def _places(columns: Sequence[Sequence[Box]]) -> dict[str, tuple[int, int]]:
+def _places(
+    columns: Sequence[Sequence[Box]], sizes: Sizes
+) -> dict[str, tuple[int, int]]:
     """The top left corner of each box; columns are centred on each other."""
     tallest = max(len(column) for column in columns)
-    step_x, step_y = _WIDTH + _GAP_X, _HEIGHT + _GAP_Y
+    step_x, step_y = sizes.width + sizes.gap_x, sizes.height + sizes.gap_y
     return {
         box.key: (
-            _MARGIN + index * step_x,
-            _MARGIN + row * step_y + (tallest - len(column)) * step_y // 2,
+            sizes.margin + index * step_x,
+            sizes.margin + row * step_y + (tallest - len(column)) * step_y // 2,
         )
         for index, column in enumerate(columns)
         for row, box in enumerate(column)
     }
 
 
-def _arrow(arrow: Arrow, places: Mapping[str, tuple[int, int]], has_label: bool) -> SafeString:
+def _arrow(
+    arrow: Arrow,
+    places: Mapping[str, tuple[int, int]],
+    sizes: Sizes,
+    *,
+    middle: int,
+    has_label: bool,
+) -> SafeString:
     (x1, y1), (x2, y2) = places[arrow.source], places[arrow.target]
-    y1, y2 = y1 + _HEIGHT // 2, y2 + _HEIGHT // 2
+    # a label stands near the outer end, where arrows have spread
+    share = _LABEL_AT if abs(x2 - middle) > abs(x1 - middle) else 1 - _LABEL_AT
+    y1, y2 = y1 + sizes.height // 2, y2 + sizes.height // 2
     if x1 == x2:  # the same column: round the right side
-        x1 = x2 = x1 + _WIDTH
-        bend = min(_GAP_X - 20, 24 + abs(y2 - y1) // 8)
+        x1 = x2 = x1 + sizes.width
+        bend = min(sizes.gap_x - 4, 24 + abs(y2 - y1) // 8)
         path = f"M{x1} {y1}C{x1 + bend} {y1} {x2 + bend} {y2} {x2} {y2}"
         label_x, label_y = x1 + bend * 3 // 4, (y1 + y2) // 2
     else:
-        x1, x2 = (x1 + _WIDTH, x2) if x1 < x2 else (x1, x2 + _WIDTH)
+        x1, x2 = (x1 + sizes.width, x2) if x1 < x2 else (x1, x2 + sizes.width)
         half = (x1 + x2) // 2
         path = f"M{x1} {y1}C{half} {y1} {half} {y2} {x2} {y2}"
-        label_x, label_y = half, (y1 + y2) // 2
+        label_x = round(x1 + (x2 - x1) * share)
+        label_y = round(y1 + (y2 - y1) * (3 * share**2 - 2 * share**3))
+    label = format_html(
+        '<text class="g-edge-label" x="{}" y="{}" text-anchor="middle">{}</text>',
+        label_x,
+        label_y - 3,
+        _cut(arrow.words, _LABEL_CHARS),
+    )
     return format_html(
-        '<g><path class="g-edge" d="{}" marker-end="url(#graph-arrow)"><title>{}</title></path>{}</g>',
+        '<g><path class="g-edge" d="{}" marker-end="url(#graph-arrow)"><title>{}</title></path>'
+        "{}</g>",
         path,
         arrow.words,
-        format_html(
-            '<text class="g-edge-label" x="{}" y="{}" text-anchor="middle">{}</text>',
-            label_x,
-            label_y - 3,
-            _cut(arrow.words, _LABEL_CHARS),
-        )
-        if has_label
-        else "",
+        label if has_label else "",
     )
 
 
-def _box(box: Box, x: int, y: int) -> SafeString:
+def _box(box: Box, x: int, y: int, sizes: Sizes) -> SafeString:
     kind = "not in the catalogue" if box.is_missing else box.kind
+    edge = (sizes.height - sizes.tile) // 2
+    text_x = x + edge * 2 + sizes.tile
     inside = format_html(
         '<title>{full}</title><rect x="{x}" y="{y}" width="{w}" height="{h}" rx="9"/>'
-        '<rect class="g-tile" x="{tile_x}" y="{tile_y}" width="28" height="28" rx="7"/>'
+        '<rect class="g-tile" x="{tile_x}" y="{tile_y}" width="{tile}" height="{tile}" rx="6"/>'
         '<text class="g-icon" x="{icon_x}" y="{icon_y}" text-anchor="middle">{icon}</text>'
-        '<text class="g-title" x="{text_x}" y="{title_y}">{title}</text>'
-        '<text class="g-kind" x="{text_x}" y="{kind_y}">{kind}</text>{more}',
+        '<text class="g-title" x="{text_x}" y="{title_y}">{title}</text>{kind}{more}',
         full=f"{box.name} ({kind})",
         x=x,
         y=y,
-        w=_WIDTH,
-        h=_HEIGHT,
-        tile_x=x + 9,
-        tile_y=y + 9,
-        icon_x=x + 23,
-        icon_y=y + 31,
+        w=sizes.width,
+        h=sizes.height,
+        tile_x=x + edge,
+        tile_y=y + edge,
+        tile=sizes.tile,
+        icon_x=x + edge + sizes.tile // 2,
+        icon_y=y + edge + sizes.tile // 2 + 8,
         icon=icons.symbol(box.icon, box.blueprint),
-        text_x=x + 46,
-        title_y=y + 20,
-        kind_y=y + 35,
-        title=_cut(box.name, _TITLE_CHARS),
-        kind=_cut(kind, _KIND_CHARS),
+        text_x=text_x,
+        title_y=y + sizes.height // 2 + (4 if sizes.is_small else -3),
+        title=_cut(box.name, sizes.title_chars),
+        kind=""
+        if sizes.is_small
+        else format_html(
+            '<text class="g-kind" x="{}" y="{}">{}</text>', text_x, y + 35, _cut(kind, _KIND_CHARS)
+        ),
         more=format_html(
             '<text class="g-more" x="{}" y="{}" text-anchor="end">+{}'
             "<title>{} more relations</title></text>",
-            x + _WIDTH - 9,
+            x + sizes.width - 9,
             y + 35,
             box.more,
             box.more,
         )
-        if box.more
+        if box.more and not sizes.is_small
         else "",
     )
     style = f"--hue:{icons.hue(box.blueprint)}"

@@ -306,16 +306,16 @@ def _items(spec: Spec) -> Spec:
 
 
 def _chips(values: Sequence[Any], cells: Sequence[SafeString]) -> SafeString:
-    """Words in chips; what has a look of its own (links, badges) as it is."""
+    """Words and numbers in chips; what has a look of its own (links, badges) as it is."""
     parts = (
-        (
-            format_html('<span class="ui-chip">{}</span>', shown)
-            if shown == escape(value)
-            else shown,
-        )
+        (format_html('<span class="ui-chip">{}</span>', shown) if _is_plain(value, shown) else shown,)
         for value, shown in zip(values, cells, strict=True)
     )
     return format_html_join(" ", "{}", parts)
+
+
+def _is_plain(value: Any, shown: SafeString) -> bool:
+    return shown == escape(value) or (isinstance(value, int | float) and "ui-number" in shown)
 
 
 def _lines(rows: Iterable[Any]) -> SafeString:

@@ -247,7 +247,7 @@ def plain_rows(
 ) -> Iterator[list[Any]]:
     """Every row as plain values, for an export; memory stays flat in the number of rows."""
     for entity in rows.iterator(chunk_size=chunk):
-        yield [_plain(entity, column) for column in columns]
+        yield [plain_value(entity, column) for column in columns]
 
 
 def _value_keys(column: Column, descending: bool) -> list[Key]:
@@ -359,10 +359,11 @@ def _value(
         return related.get((entity.pk, column.key), [])
     if column.key == OWNER:
         return [owners[team] for team in entity.team]
-    return _plain(entity, column)
+    return plain_value(entity, column)
 
 
-def _plain(entity: Entity, column: Column) -> Any:
+def plain_value(entity: Entity, column: Column) -> Any:
+    """The value as it is stored: identifiers for owners and relations."""
     match column.source, column.key:
         case Source.META, "$title":
             return entity.title or entity.identifier

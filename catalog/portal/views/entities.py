@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET, require_POST
 from catalog.kernel import feed
 from catalog.models import Blueprint, Entity
 from catalog.portal import code, graph_svg, icons, saved, teamwork
-from catalog.portal.entity_page import arrange, outgoing_lines, relation_facts
+from catalog.portal.entity_page import arrange, outgoing_lines, related_tables, relation_facts
 from catalog.portal.links import entity_url, table_url
 from catalog.portal.shell import Crumb, fragment, page, portal_view
 from catalog.selectors import entity_page
@@ -26,6 +26,7 @@ from catalog.selectors.documents import document
 from catalog.selectors.graph import BOTH
 from catalog.selectors.history import entity_as_of, timeline
 from catalog.selectors.kinds import TEAM, USER, Kind, load_kinds
+from catalog.selectors.tables import owner_titles
 from catalog.selectors.teams import people
 from catalog.services.permissions import can_administer, can_write_entities
 
@@ -136,7 +137,10 @@ def _overview(
 def _related(
     request: HttpRequest, found: Entity, kind: Kind, context: dict[str, Any]
 ) -> dict[str, Any]:
-    return {"group_rows": entity_page.GROUP_ROWS}
+    groups = [*context["outgoing"], *context["incoming"]]
+    teams = [row.entity.team for group in groups for row in group.rows if row.entity]
+    tables = related_tables(groups, load_kinds(), owner_titles(teams))
+    return {"tables": tables, "out_count": len(context["outgoing"])}
 
 
 def _graph(

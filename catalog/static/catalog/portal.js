@@ -120,6 +120,17 @@
         });
     }
 
+    // --- the graph: begin with the middle of it in sight
+
+    function showMiddle(frame) {
+        const middle = frame.querySelector(".g-centre");
+        if (!middle) return;
+        const box = middle.getBoundingClientRect();
+        const view = frame.getBoundingClientRect();
+        frame.scrollLeft += box.left + box.width / 2 - view.left - view.width / 2;
+        frame.scrollTop += box.top + box.height / 2 - view.top - view.height / 2;
+    }
+
     // --- the page
 
     document.addEventListener("click", (event) => {
@@ -162,5 +173,6 @@
         }
         fillRecent();
         document.querySelectorAll(".ui-columns").forEach(makeDraggable);
+        document.querySelectorAll(".ui-graph").forEach(showMiddle);
     });
 })();
