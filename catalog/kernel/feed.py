@@ -51,6 +51,14 @@ LIMIT %s
 """
 
 
+_MOVE = """
+INSERT INTO catalog_feedconsumer (name, transaction, change_id, updated_at)
+VALUES (%s, %s, %s, now())
+ON CONFLICT (name) DO UPDATE SET transaction = excluded.transaction,
+    change_id = excluded.change_id, updated_at = excluded.updated_at
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """What changed. `before` and `after` hold the changed keys only (see `catalog.Change`)."""
@@ -107,21 +115,13 @@ def consume(name: str, handle: Callable[[Sequence[FeedRow]], None], *, limit: in
         if not try_hold(Lock.FEED_CONSUMER, cursor.fetchone()[0]):
             return 0
         cursor.execute(
-            "INSERT INTO catalog_feedconsumer (name, transaction, change_id, updated_at) "
-            "VALUES (%s, 0, 0, now()) ON CONFLICT (name) DO UPDATE SET name = excluded.name "
-            "RETURNING transaction, change_id",
-            [name],
+            "SELECT transaction, change_id FROM catalog_feedconsumer WHERE name = %s", [name]
         )
-        position = cursor.fetchone()
-        cursor.execute(_READ, [*position, limit])
+        cursor.execute(_READ, [*(cursor.fetchone() or (0, 0)), limit])
         rows = [_row(values) for values in cursor.fetchall()]
-        if rows:
+        if rows:  # an idle consumer writes nothing
             handle(rows)
-            cursor.execute(
-                "UPDATE catalog_feedconsumer SET transaction = %s, change_id = %s, "
-                "updated_at = now() WHERE name = %s",
-                [rows[-1].transaction, rows[-1].id, name],
-            )
+            cursor.execute(_MOVE, [name, rows[-1].transaction, rows[-1].id])
         return len(rows)
 
 
