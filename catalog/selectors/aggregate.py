@@ -70,7 +70,7 @@ def aggregate(body: Mapping[str, Any], *, principal: Principal) -> Any:
     Raises InvalidQuery naming the field.
     """
     scope = Scope(principal)
-    function = body.get("func")
+    function = str(body.get("func"))
     entities = search(body.get("query"), principal=principal, scope=scope)
     if function == "count":
         return entities.count()
@@ -150,7 +150,7 @@ def plain(value: Any) -> Any:
     """A number as JSON has it: whole ones without a fraction, None for one beyond all bounds."""
     if not isinstance(value, Decimal | float):
         return value
-    if abs(value) < _EXACT and value == int(value):
+    if -_EXACT < value < _EXACT and value == int(value):
         return int(value)
     number = float(value)
     return number if isfinite(number) else None
@@ -163,7 +163,7 @@ def _average_per_period(entities: EntityQuerySet, body: Mapping[str, Any], scope
     if "property" in body:
         total = Sum(property_of(body["property"], "property", scope).number())
     dated = entities.annotate(moment=moment).filter(moment__isnull=False)
-    found = dated.aggregate(total=total, first=Min("moment"))
+    found: dict[str, Any] = dated.aggregate(total=total, first=Min("moment"))
     if found["total"] is None or found["first"] is None:
         return None
     periods = max(1, ceil((scope.now - found["first"]) / period))

@@ -250,7 +250,9 @@ def _ranked(
         output_field=IntegerField(),
     )
     candidates = Sql(
-        f"{{}} IN ({' UNION ALL '.join(['{}'] * len(ways))})", F("pk"), *map(Subquery, ways)
+        f"{{}} IN ({' UNION ALL '.join(['{}'] * len(ways))})",
+        F("pk"),
+        *(Subquery(way) for way in ways),
     )
     rows = (
         entities.filter(candidates)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.db import connection
-from django.db.models import Aggregate, Count, F, IntegerField, JSONField, Value
+from django.db.models import Aggregate, Count, F, IntegerField, JSONField, QuerySet, Value
 
 from catalog.kernel import feed
 from catalog.kernel.actors import Principal
@@ -158,7 +158,7 @@ class _Steps:
     def end(self, number: int) -> datetime:
         return _next(self.starts[number - 1], self.unit, self.zone)
 
-    def number(self, dated: EntityQuerySet) -> EntityQuerySet:
+    def number(self, dated: EntityQuerySet) -> QuerySet[Any]:
         """The entities whose `moment` is in the range, annotated with `step`."""
         upper = "moment__lte" if self.range.has_end else "moment__lt"
         step = Sql(
@@ -193,9 +193,7 @@ class _Last(Aggregate):
         )
 
 
-def _counts(
-    stepped: EntityQuerySet, body: Mapping[str, Any], steps: _Steps, scope: Scope
-) -> Series:
+def _counts(stepped: QuerySet[Any], body: Mapping[str, Any], steps: _Steps, scope: Scope) -> Series:
     function = body.get("func", "count")
     if function not in ("count", "average"):
         raise wrong("func", function, '"count" or "average"')
@@ -213,9 +211,7 @@ def _counts(
     return steps.series(rows, names, missing=0)
 
 
-def _broken_down(
-    stepped: EntityQuerySet, value: Any
-) -> tuple[dict[int, dict[str, Any]], list[str]]:
+def _broken_down(stepped: QuerySet[Any], value: Any) -> tuple[dict[int, dict[str, Any]], list[str]]:
     """Counts by step and value, and the values in order."""
     query = stepped.annotate(value=value).order_by().values_list("step", "value").query
     sql, params = query.sql_with_params()
@@ -233,7 +229,7 @@ def _broken_down(
 
 
 def _aggregates(
-    stepped: EntityQuerySet, body: Mapping[str, Any], steps: _Steps, scope: Scope
+    stepped: QuerySet[Any], body: Mapping[str, Any], steps: _Steps, scope: Scope
 ) -> Series:
     names = _names(body.get("properties"), "properties")
     function = body.get("func")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from django.db import connection
 from django.db.models import F, Q, Subquery, TextField
 from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce
-from psycopg.types.json import Jsonb
 
 from catalog.kernel.actors import Principal
 from catalog.models import Entity, EntityQuerySet, Relation
@@ -76,8 +76,8 @@ def teams_of(email: str, *, with_parents: bool = False) -> list[str]:
                 "user": USER,
                 "team": TEAM,
                 "emails": [email, lower],
-                "email": Jsonb({"email": email}),
-                "lower_email": Jsonb({"email": lower}),
+                "email": json.dumps({"email": email}),
+                "lower_email": json.dumps({"email": lower}),
                 "with_parents": with_parents,
             },
         )

@@ -223,12 +223,12 @@ def _filled(
 
 
 def _unresolved(document: Mapping[str, Any], names: Sequence[str]) -> UnresolvedIdentifier:
-    found = f"{len(names)} entities" if names else "none"
-    if len(names) == MAX_HITS:
-        found = f"{MAX_HITS} entities or more"
+    examples = ", ".join(map(shorten, names[:3]))
+    more = " or more" if len(names) == MAX_HITS else ""
+    found = f"{len(names)}{more} ({examples}{' …' if names[3:] else ''})" if names else "none"
     return UnresolvedIdentifier(
         f"The search in identifier must find exactly one entity; it found {found}",
-        hint=f"It found {', '.join(map(shorten, names[:3]))} …" if names else "",
+        hint="Add rules until it finds one alone." if names else "",
         details={
             "field": "identifier",
             "value": shorten(dict(document)),

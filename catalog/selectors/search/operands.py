@@ -258,8 +258,8 @@ class RelationValue(Members):
     """The stated targets of a relation: identifiers, or blueprint:identifier to any kind."""
 
     def __init__(self, links: Sequence[Link], kinds: Kinds) -> None:
-        many = {link.many for link in links}
-        type = {(True,): "array", (False,): "string"}.get(tuple(many))
+        are_many = {link.many for link in links}
+        type = None if len(are_many) > 1 else "array" if are_many == {True} else "string"
         super().__init__(Sql("({} -> {})", F("relations"), Value(links[0].identifier)), type=type)
         self.links = links
         self.kinds = kinds
