@@ -45,7 +45,7 @@ class NameFilter(ExactTextFilter):
 class RelationAdmin(ReadOnlyAdmin):
     keyset = Keyset([Key("pk", "pk", BigIntegerField())])
     list_display = ["from_", "relation", "to"]
-    list_display_links = None
+    list_display_links = ["from_"]
     list_filter = [DanglingFilter, SourceKindFilter, NameFilter, TargetFilter]
     list_select_related = ["source__blueprint", "definition", "target__blueprint"]
 
@@ -59,9 +59,7 @@ class RelationAdmin(ReadOnlyAdmin):
 
     @display(description="From")
     def from_(self, relation: Relation) -> str:
-        return render_to_string(
-            "admin/cells/entity.html", {"entity": relation.source, "linked": True}
-        )
+        return render_to_string("admin/cells/entity.html", {"entity": relation.source})
 
     @display(description="Relation")
     def relation(self, relation: Relation) -> str:
