@@ -6,24 +6,22 @@ that real clients expect. Nothing under an API path ever answers with HTML.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-import structlog
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
-from django.views import defaults
 from rest_framework import exceptions as drf
 
 from catalog.kernel.errors import IdpError
+from idp.portal import errors as pages
 
 API_PATHS = ("/v1/", "/schema/")
-
-_log = structlog.get_logger(__name__)
 
 # The codes of what the frameworks raise by themselves.
 _CODES: dict[type[drf.APIException], str] = {
@@ -94,35 +92,38 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse
     """REST framework's hook: every exception of an API view ends here."""
     answer = answer_to(error)
     if answer is None or answer.status >= 500:
+        # What listens writes the log: Django does the same for views of its own.
         request = context["request"]
-        _log.exception("api_error", path=request.path, method=request.method, exc_info=error)
-        got_request_exception.send(sender=type(context.get("view")), request=request)
+        got_request_exception.send(
+            sender=type(context.get("view")), request=getattr(request, "_request", request)
+        )
     return (answer or _INTERNAL).response()
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not _is_api(request):
-        return defaults.bad_request(request, exception)
+        return pages.bad_request(request)
     answer = answer_to(exception) or Answer(400, "invalid_request", "The request is malformed")
     return answer.response()
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not _is_api(request):
-        return defaults.permission_denied(request, exception)
+        return pages.permission_denied(request, exception)
     return Answer(403, "forbidden", str(exception) or "This is not allowed").response()
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not _is_api(request):
-        return defaults.page_not_found(request, exception)
+        return pages.not_found(request, exception)
     return ROUTE_NOT_FOUND.response()
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     if not _is_api(request):
-        return defaults.server_error(request)
-    return _INTERNAL.response()
+        return pages.server_error(request)
+    error = sys.exc_info()[1]  # Django calls this while it handles the error
+    return ((error and answer_to(error)) or _INTERNAL).response()
 
 
 def _is_api(request: HttpRequest) -> bool:
