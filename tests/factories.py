@@ -71,6 +71,11 @@ class Caller(APIClient):
 
     default_format = "json"
 
+    @property
+    def token(self) -> str:
+        """The value of its Authorization header."""
+        return str(self.defaults["HTTP_AUTHORIZATION"])
+
     def generic(self, method: str, path: str, *args: Any, **extra: Any) -> Any:
         return super().generic(method, path, *args, **{"RAW_URI": path, **extra})
 

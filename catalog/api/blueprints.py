@@ -148,7 +148,7 @@ class BlueprintEntities(ApiView):
         path=["blueprint"],
         params=[flag("delete_blueprint", "Then delete the blueprint, too."), RUN_ID],
         answers={200: envelope(migrationId={"type": "string"})},
-        errors=[400, 403, 404, 409],
+        errors=[400, 403, 404, 409, 422],
         description="Entities of other kinds that need these by a required relation go with "
         "them. It is done when the answer comes.",
     )

@@ -183,7 +183,7 @@ class EntityDetail(ApiView):
         path=["blueprint", "entity"],
         params=[DELETE_DEPENDENTS, RUN_ID],
         answers={200: envelope()},
-        errors=[400, 403, 404, 409],
+        errors=[400, 403, 404, 409, 422],
         description="Refused while others need it by a required relation, unless they go with it.",
     )
     def delete(self, request: Request, blueprint: str, entity: str) -> Response:

@@ -137,6 +137,23 @@ _REFERENCE: Schema = {
     "description": "An identifier, or a search that finds it.",
 }
 _REFERENCES: Schema = {"anyOf": [*_REFERENCE["anyOf"], list_of(_TEXT)]}
+_TIME_RANGE: Schema = {
+    "type": "object",
+    "description": "A `preset`, or the moments `from` and `to`.",
+    "properties": {
+        "preset": _TEXT,
+        "from": _MOMENT,
+        "to": _MOMENT,
+        "timeZone": {**_TEXT, "description": "Like `Europe/Berlin`; UTC if not given."},
+    },
+    "example": {"preset": "lastMonth", "timeZone": "UTC"},
+}
+_TIME_INTERVAL: Schema = {
+    "type": "string",
+    "enum": ["hour", "day", "isoWeek", "month", "quarter"],
+}
+_MEASURE_TIME_BY = {**_TEXT, "description": "A property that is a date; `$createdAt` if not given."}
+_AVERAGE_OF: Schema = {"type": "string", "enum": ["hour", "day", "week", "month", "total"]}
 _AUTHORSHIP = {
     "createdAt": _MOMENT,
     "createdBy": _TEXT,
@@ -376,6 +393,70 @@ COMPONENTS: dict[str, Schema] = {
             ),
         },
         "required": ["id", "at", "action", "actor", "actorKind", "changes"],
+    },
+    "Aggregation": {
+        "type": "object",
+        "properties": {
+            "func": {
+                "type": "string",
+                "enum": ["count", "countValues", "sum", "average", "min", "max", "median"],
+            },
+            "property": _TEXT,
+            "relation": _TEXT,
+            "averageOf": _AVERAGE_OF,
+            "measureTimeBy": _MEASURE_TIME_BY,
+            "query": ref("Query"),
+        },
+        "required": ["func"],
+        "example": {"func": "countValues", "property": "language"},
+    },
+    "AggregationOverTime": {
+        "type": "object",
+        "properties": {
+            "blueprint": _TEXT,
+            "query": ref("Query"),
+            "timeRange": _TIME_RANGE,
+            "timeInterval": _TIME_INTERVAL,
+            "measureTimeBy": _MEASURE_TIME_BY,
+            "aggregationType": {
+                "type": "string",
+                "enum": ["countEntities", "aggregatePropertiesValues"],
+            },
+            "func": {
+                "type": "string",
+                "enum": ["count", "sum", "average", "min", "max", "median", "last"],
+            },
+            "averageOf": _AVERAGE_OF,
+            "breakdownProperty": _TEXT,
+            "properties": list_of(_TEXT),
+        },
+        "required": ["blueprint", "timeRange", "timeInterval", "aggregationType"],
+    },
+    "PropertiesHistory": {
+        "type": "object",
+        "properties": {
+            "blueprintIdentifier": _TEXT,
+            "entityIdentifier": _TEXT,
+            "propertyNames": list_of(_TEXT, minItems=1, maxItems=20),
+            "timeInterval": _TIME_INTERVAL,
+            "timeRange": _TIME_RANGE,
+        },
+        "required": [
+            "blueprintIdentifier",
+            "entityIdentifier",
+            "propertyNames",
+            "timeInterval",
+            "timeRange",
+        ],
+    },
+    "Series": {
+        "type": "object",
+        "properties": {
+            "minDate": {"type": "integer", "description": "Milliseconds since 1970."},
+            "maxDate": {"type": "integer"},
+            "data": list_of({**_OBJECT, "description": "`date`, and a value for each name."}),
+        },
+        "required": ["minDate", "maxDate", "data"],
     },
     "Migration": {
         "type": "object",

@@ -6,7 +6,7 @@ Fixed words come before identifiers: `blueprints/entities/…` is no blueprint c
 from django.urls import path
 
 import catalog.kernel.segments  # noqa: F401 - registers <segment:…>
-from catalog.api import blueprints, bulk, entities, search
+from catalog.api import aggregates, blueprints, bulk, entities, search
 
 _ONE = "blueprints/<segment:blueprint>"
 
@@ -28,5 +28,8 @@ urlpatterns = [
     path(f"{_ONE}/entities-count", entities.EntityCount.as_view()),
     path(f"{_ONE}/bulk/entities/delete", bulk.BulkDelete.as_view()),
     path("entities/search", search.Search.as_view()),
+    path("entities/aggregate", aggregates.Aggregate.as_view()),
+    path("entities/aggregate-over-time", aggregates.AggregateOverTime.as_view()),
+    path("entities/properties-history", aggregates.PropertiesHistory.as_view()),
     path("migrations/<segment:migration>", blueprints.MigrationDetail.as_view()),
 ]

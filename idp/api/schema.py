@@ -96,7 +96,7 @@ class Schema(ApiView):
     def get(self, request: Request) -> HttpResponse:
         """YAML with `?format=yaml`, else JSON."""
         if request.query_params.get("format") == "yaml":
-            return HttpResponse(_yaml(), content_type="application/yaml")
+            return HttpResponse(document_yaml(), content_type="application/yaml")
         return HttpResponse(_json(), content_type="application/json")
 
 
@@ -112,17 +112,19 @@ docs = login_required(Docs.as_view())
 
 
 @cache
-def _document() -> dict[str, Any]:
-    document: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
-    return document
+def document() -> dict[str, Any]:
+    """The OpenAPI document. It never changes while a process lives."""
+    made: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
+    return made
 
 
 @cache
 def _json() -> bytes:
-    return orjson.dumps(_document())
+    return orjson.dumps(document())
 
 
 @cache
-def _yaml() -> bytes:
-    rendered: bytes = OpenApiYamlRenderer().render(_document(), renderer_context={})
+def document_yaml() -> bytes:
+    """As it is kept in docs/openapi.yaml."""
+    rendered: bytes = OpenApiYamlRenderer().render(document(), renderer_context={})
     return rendered

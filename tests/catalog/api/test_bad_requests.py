@@ -28,6 +28,10 @@ def state():
     )
 
 
+def one_property(**schema):
+    return {"identifier": "x", "schema": {"properties": {"a": schema}}}
+
+
 def check(answer, status, *words):
     body = answer.json()
     assert answer.headers["Content-Type"] == JSON
@@ -148,33 +152,25 @@ def test_values_that_break_a_rule(api, body, word):
         ({"identifier": "x", "schema": {"required": "a"}}, "required"),
         ({"identifier": "x", "schema": {"required": ["a"]}}, "required"),
         ({"identifier": "x", "schema": {"properties": {"a": 5}}}, "schema.properties.a"),
-        ({"identifier": "x", "schema": {"properties": {"a": {"type": "date"}}}}, "type"),
-        ({"identifier": "x", "schema": {"properties": {"a": {"type": ["string"]}}}}, "type"),
+        (one_property(type="date"), "type"),
+        (one_property(type=["string"]), "type"),
+        (one_property(type="string", pattern="("), "regex"),
+        (one_property(type="string", pattern="(?=a)b"), ""),
+        (one_property(**{"type": "object", "$ref": "http://x.io/y"}), "$ref"),
+        (one_property(type="string", enum=5), "enum"),
         ({"identifier": "x", "schema": {"properties": {"a b": {"type": "string"}}}}, "a b"),
-        (
-            {"identifier": "x", "schema": {"properties": {"a": {"type": "string", "pattern": "("}}}},
-            "regex",
-        ),
-        (
-            {
-                "identifier": "x",
-                "schema": {"properties": {"a": {"type": "string", "pattern": "(?=a)b"}}},
-            },
-            "",
-        ),
-        (
-            {
-                "identifier": "x",
-                "schema": {"properties": {"a": {"type": "object", "$ref": "http://x.io/y"}}},
-            },
-            "$ref",
-        ),
-        ({"identifier": "x", "schema": {"properties": {"a": {"type": "string", "enum": 5}}}}, "enum"),
         ({"identifier": "x", "relations": []}, "relations"),
         ({"identifier": "x", "relations": {"r": "service"}}, "relations.r"),
         ({"identifier": "x", "relations": {"r": {"target": 5}}}, "target"),
         (
-            {"identifier": "x", "relations": {"r": {"target": "x", "many": True, "required": True}}},
+            {"identifier": "x", "relations": {"r": {"target": "x", "many": 1, "required": True}}},
+            "many",
+        ),
+        (
+            {
+                "identifier": "x",
+                "relations": {"r": {"target": "x", "many": True, "required": True}},
+            },
             "required",
         ),
         ({"identifier": "x", "mirrorProperties": {"m": {"path": "nope.x"}}}, "mirrorProperties"),
@@ -184,7 +180,7 @@ def test_values_that_break_a_rule(api, body, word):
         ({"identifier": "x", "ownership": {"type": "Other"}}, "ownership"),
         ({"identifier": "x", "more": "\x00"}, "NUL"),
     ],
-)  # fmt: skip
+)
 def test_blueprints_that_break_a_rule(api, body, word):
     check(api.post("/v1/blueprints", body), 422, word)
     if "identifier" in body:

@@ -187,3 +187,45 @@ def test_before_spares_what_changed_since(api):
 )
 def test_datasource_requests_that_cannot_be_read(api, body, status):
     assert api.post(WRITTEN, body).status_code == status
+
+
+def test_aggregates(api):
+    for n, language in enumerate(("go", "go", "python")):
+        make_entity("service", f"s{n}", properties={"stars": n, "language": language})
+    answers = [
+        api.post("/v1/entities/aggregate", body).json()["result"]
+        for body in (
+            {"func": "count", "query": rule("stars", ">", 0)},
+            {"func": "sum", "property": "stars"},
+            {"func": "countValues", "property": "language"},
+        )
+    ]
+    assert answers == [2, 3, {"go": 2, "python": 1}]
+    over_time = api.post(
+        "/v1/entities/aggregate-over-time",
+        {
+            "blueprint": "service",
+            "timeRange": {"preset": "lastWeek"},
+            "timeInterval": "day",
+            "aggregationType": "countEntities",
+            "func": "count",
+        },
+    ).json()["result"]
+    assert sum(row["count"] for row in over_time["data"]) == 3
+    past = api.post(
+        "/v1/entities/properties-history",
+        {
+            "blueprintIdentifier": "service",
+            "entityIdentifier": "s2",
+            "propertyNames": ["stars"],
+            "timeInterval": "day",
+            "timeRange": {"preset": "lastWeek"},
+        },
+    ).json()["result"]
+    assert [row["stars"] for row in past["data"]][-1] == 2
+
+
+@pytest.mark.parametrize("route", ["aggregate", "aggregate-over-time", "properties-history"])
+def test_aggregates_that_cannot_be_read(api, route):
+    for body in ({}, {"func": "guess"}, {"query": 7, "func": "count"}, {"func": ["count"]}):
+        assert api.post(f"/v1/entities/{route}", body).status_code == 422
