@@ -19,6 +19,8 @@ preload_app = True  # processes share the memory of the loaded program
 timeout = 120
 graceful_timeout = 20
 keepalive = 15
+# An identifier of a thousand letters is six times as long when it is percent-encoded.
+limit_request_line = 8190
 control_socket_disable = True  # it would live outside the home
 
 
