@@ -55,7 +55,7 @@ def make_shop() -> Shop:
         relations={"team": ["core"]},
     )
     make_entity("_user", "bob", properties={"email": "bob@example.com"})
-    make_entity("domain", "money", properties={"tier": 1})
+    make_entity("domain", "money", properties={"tier": 1, "grade": "A"})
     make_entity("domain", "goods")
     make_entity("system", "billing", relations={"domain": "money"})
     make_entity("system", "stock", relations={"domain": "goods"})

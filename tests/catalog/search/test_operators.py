@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +11,8 @@ import time_machine
 from django.contrib.auth.models import AnonymousUser
 
 from catalog.selectors.search import search
+from catalog.selectors.search.moments import PRESETS
+from catalog.selectors.search.rules import OPERATORS, parse
 from tests.catalog.search.shop import Shop
 from tests.factories import make_client, make_entity
 
@@ -366,3 +371,20 @@ def test_presets_count_from_now_in_utc(shop, preset, expected):
         make_entity("service", name, properties={"since": since})
     with time_machine.travel(datetime(2026, 3, 10, 12, tzinfo=UTC), tick=False):
         assert _found(shop, _and(_rule("since", "between", {"preset": preset}))) == expected
+
+
+def test_the_documentation_shows_every_operator():
+    text = (Path(__file__).parents[3] / "docs" / "search.md").read_text()
+    examples = [json.loads(one) for one in re.findall(r"\| `(\{.*\})` \|$", text, re.MULTILINE)]
+    shown = set()
+    for example in examples:
+        parse({"combinator": "and", "rules": [example]})
+        shown.add(example["operator"])
+    # these four share a line
+    assert shown | {">=", "<", "<="} == {*OPERATORS, "relatedTo", "matchAny"}
+    assert {*re.findall(r"\w+", text)} >= {*PRESETS}
+
+
+def test_a_property_that_one_blueprint_computes_is_another_ones_own(shop):
+    assert _found(shop, _and(_rule("grade", "=", "A")), own=False) == "money pay"
+    assert _found(shop, _and(_rule("grade", "in", ["A", "B"])), own=False) == "cart money pay"
