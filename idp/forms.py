@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
@@ -28,10 +28,11 @@ class AccessForm(forms.Form):
     use_required_attribute = False
 
     def refuse(self, error: IdpError | ValidationError) -> None:
+        told: Mapping[str | None, list[str]]
         if isinstance(error, IdpError):
             told = {error.details.get("field"): [str(error)]}
         elif hasattr(error, "error_dict"):
-            told = error.message_dict
+            told = dict(error.message_dict.items())
         else:
             told = {None: error.messages}
         for field, messages in told.items():
@@ -74,7 +75,7 @@ class _PersonForm(_RoleForm):
         widget=widgets.UnfoldAdminTextInputWidget,
     )
 
-    field_order = ("username", "email", "first_name", "last_name", "role")
+    field_order: Sequence[str] = ("username", "email", "first_name", "last_name", "role")
 
 
 class PasswordForm(AccessForm):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
@@ -14,6 +14,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from unfold.sites import UnfoldAdminSite
 
+from catalog.kernel.actors import Principal
 from catalog.models import Change, Entity, Relation
 from catalog.selectors.catalogue import KIND_COUNT_CAP, kind_counts
 from idp.models import ApiClient, User
@@ -53,7 +54,8 @@ class IdpAdminSite(UnfoldAdminSite):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:
         """The catalogue in figures, what needs a hand, and what has just happened."""
-        kinds = kind_counts(request.user)
+        principal = cast(Principal, request.user)
+        kinds = kind_counts(principal)
         facts = {
             "kinds": [kind for kind in kinds if not kind.is_system],
             "kind_cap": KIND_COUNT_CAP,
@@ -61,7 +63,7 @@ class IdpAdminSite(UnfoldAdminSite):
             "is_entity_count_capped": any(kind.count > KIND_COUNT_CAP for kind in kinds),
             "dangling": _capped(Relation.objects.filter(target__isnull=True)),
             "ownerless": _capped(
-                Entity.objects.visible_to(request.user).filter(team=[], blueprint__is_system=False)
+                Entity.objects.visible_to(principal).filter(team=[], blueprint__is_system=False)
             ),
             "cap": COUNT_CAP,
             "user_count": User.objects.filter(is_active=True).count(),

@@ -14,7 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
-from catalog.admin.actors import actor_for
+from catalog.admin.actors import actor_for, principal_of
 from catalog.admin.property_types import COLOURS, LIMITS, builder_types
 from catalog.forms import BlueprintForm, entity_form_class
 from catalog.forms.widgets import EntityPicker
@@ -105,7 +105,7 @@ class BlueprintAdmin(IdpModelAdmin):
         context: dict[str, Any] = {}
         try:
             spec = parse(read_json(request.POST.get("document", "")))
-            context["form"] = entity_form_class(spec, request.user)()
+            context["form"] = entity_form_class(spec, principal_of(request))()
         except IdpError as error:
             context["error"] = error
         return TemplateResponse(request, "admin/catalog/blueprint/preview.html", context)

@@ -260,7 +260,7 @@ def _as_created(change: Change) -> list[FieldChange]:
     """What an entity was made with, worked out from its history while it exists."""
     if change.model != Change.ENTITY:
         return []
-    entity = Entity.objects.select_related("blueprint").filter(pk=change.object_id).first()
+    entity = Entity.objects.select_related("blueprint").filter(pk=change.object_id or 0).first()
     if entity is None:
         return []
     content = entity_as_of(entity.blueprint.identifier, entity.identifier, change.at)
@@ -288,6 +288,9 @@ def _can_restore(change: Change) -> bool:
 def _subject_url(change: Change) -> str:
     """The admin page of what was changed, if that is still there."""
     for name, model in ((Change.ENTITY, Entity), (Change.BLUEPRINT, Blueprint)):
-        if change.model == name and model._default_manager.filter(pk=change.object_id).exists():
+        if (
+            change.model == name
+            and model._default_manager.filter(pk=change.object_id or 0).exists()
+        ):
             return reverse(f"admin:catalog_{name}_change", args=[change.object_id])
     return ""

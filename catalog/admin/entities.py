@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.db.models import BigIntegerField, Count, QuerySet, TextField
@@ -14,7 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.http import urlencode
 from unfold.decorators import display
 
-from catalog.admin.actors import actor_for
+from catalog.admin.actors import actor_for, principal_of
 from catalog.admin.filters import (
     PROPERTY_PARAMETER,
     KindFilter,
@@ -26,7 +26,7 @@ from catalog.forms import EntityForm, entity_form_class
 from catalog.kernel.admin import IdpModelAdmin, KeysetChangeList
 from catalog.kernel.errors import HasDependents, IdpError
 from catalog.kernel.keyset import Key, Keyset
-from catalog.models import Blueprint, Entity, Relation
+from catalog.models import Blueprint, Entity, EntityQuerySet, Relation
 from catalog.selectors.dependents import dependents_of
 from catalog.selectors.pick import matching
 from catalog.services import entities
@@ -88,7 +88,7 @@ class EntityAdmin(IdpModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        return matching(queryset, search_term), False
+        return matching(cast(EntityQuerySet, queryset), search_term), False
 
     @display(description="Entity")
     def name(self, entity: Entity) -> str:
@@ -124,7 +124,7 @@ class EntityAdmin(IdpModelAdmin):
         if not kind:
             return self._choose_kind(request)
         blueprint = get_object_or_404(Blueprint, identifier=kind)
-        form_class = entity_form_class(blueprint, request.user)
+        form_class = entity_form_class(blueprint, principal_of(request))
         initial = {key: value for key, value in request.GET.items() if key != "kind"}
         form = form_class(request.POST or None, initial=initial)
         if request.method == "POST" and form.is_valid():
@@ -141,7 +141,9 @@ class EntityAdmin(IdpModelAdmin):
     ) -> HttpResponse:
         entity = self.load(request, object_id)
         blueprint = entity.blueprint
-        form = entity_form_class(blueprint, request.user)(request.POST or None, entity=entity)
+        form = entity_form_class(blueprint, principal_of(request))(
+            request.POST or None, entity=entity
+        )
         if request.method == "POST" and form.is_valid():
             item = form.save(actor=actor_for(request))
             if item:

@@ -65,7 +65,7 @@ class TeamFilter(SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> tuple[()]:
         return ()
 
-    def choices(self, changelist: Any) -> Iterator[dict[str, Any]]:
+    def choices(self, changelist: Any) -> Iterator[Any]:
         url = f"{reverse('pick-entities')}?kind={TEAM}"
         data = {self.parameter_name: self.value()}
         yield {"form": _PickerForm(name=self.parameter_name, label="By team", url=url, data=data)}
@@ -128,13 +128,14 @@ class RangeFilter(SimpleListFilter):
     """Between two values; what cannot be read is not filtered by, and says so."""
 
     template = "admin/filters/range.html"
+    parameter_name = ""
     moments = False
 
     def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
-        self.problems: dict[str, str] = {}
+        self.problems: dict[str | None, str] = {}
         for name in self.expected_parameters():
-            if name in params:
+            if name and name in params:
                 self.used_parameters[name] = params.pop(name)[-1]
 
     def has_output(self) -> bool:
@@ -143,10 +144,10 @@ class RangeFilter(SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> tuple[()]:
         return ()
 
-    def expected_parameters(self) -> list[str]:
+    def expected_parameters(self) -> list[str | None]:
         return [f"{self.parameter_name}_from", f"{self.parameter_name}_to"]
 
-    def choices(self, changelist: Any) -> Iterator[dict[str, Any]]:
+    def choices(self, changelist: Any) -> Iterator[Any]:
         form = _RangeForm(
             name=self.parameter_name,
             label=str(self.title).capitalize(),
@@ -162,7 +163,7 @@ class RangeFilter(SimpleListFilter):
         for name, compare in zip(
             self.expected_parameters(), (GreaterThanOrEqual, LessThanOrEqual), strict=True
         ):
-            text = (self.used_parameters.get(name) or "").strip()
+            text = (self.used_parameters.get(name or "") or "").strip()
             if text:
                 try:
                     queryset = queryset.filter(compare(self.column(), self.read(text)))

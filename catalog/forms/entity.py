@@ -31,7 +31,7 @@ PROPERTY, RELATION = "p-", "r-"  # property and relation names may collide with 
 
 _TEXT_TYPES = {"url": "url", "email": "email", "idn-email": "email"}
 _CODE_FORMATS = {"yaml", "proto"}
-_HINTS = {fields.MomentField: "In UTC.", fields.JsonField: "JSON."}
+_HINTS: dict[Any, str] = {fields.MomentField: "In UTC.", fields.JsonField: "JSON."}
 _PERSON_FORMATS = {"user": USER, "team": TEAM}
 
 
@@ -375,8 +375,7 @@ class EntityForm(forms.Form):
         if field_name.startswith(RELATION):
             return self.spec.relations[field_name.removeprefix(RELATION)].target
         schema = self.spec.schema["properties"][field_name.removeprefix(PROPERTY)]
-        form = schema.get("format") or (schema.get("items") or {}).get("format")
-        return _PERSON_FORMATS[form]
+        return _PERSON_FORMATS[schema.get("format") or schema["items"]["format"]]
 
     def clean_team(self) -> list[str] | None:
         """New owners must be in the catalogue: a misspelt team would own things unseen."""

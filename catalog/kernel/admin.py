@@ -22,7 +22,7 @@ from catalog.kernel.errors import IdpError
 from catalog.kernel.keyset import AFTER, BEFORE, Keyset
 
 
-class IdpModelAdmin(ModelAdmin):
+class IdpModelAdmin(ModelAdmin):  # type: ignore[misc] # Unfold has no types
     """Lists start with `visible_to`, never count, and show fifty rows a page.
 
     `keyset`: for long lists, the order in which they are paged (then columns cannot be sorted).
@@ -45,7 +45,7 @@ class IdpModelAdmin(ModelAdmin):
     warn_unsaved_form = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        queryset = self.model._default_manager.all()
+        queryset: QuerySet[Any] = self.model._default_manager.all()
         visible_to = getattr(queryset, "visible_to", None)
         if visible_to is not None:
             queryset = visible_to(request.user)
@@ -66,18 +66,20 @@ class IdpModelAdmin(ModelAdmin):
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> TemplateResponse:
+    ) -> HttpResponse:
         title = str(self.opts.verbose_name_plural)
         context = {"title": title[:1].upper() + title[1:], **(extra_context or {})}
         # The cursor is no filter: a new search or filter starts at the first page.
         query = request.GET.copy()
-        request.list_cursor = {name: query.pop(name, [""])[-1] for name in (AFTER, BEFORE)}
-        request.GET = query
+        cursor = {name: query.pop(name, [""])[-1] for name in (AFTER, BEFORE)}
+        request.list_cursor = cursor  # type: ignore[attr-defined] # as middleware does
+        request.GET = query  # type: ignore[assignment]
         try:
-            return super().changelist_view(request, context)
+            answer: HttpResponse = super().changelist_view(request, context)
         except IdpError as error:  # a cursor of another list
             messages.error(request, error.message)
             return HttpResponseRedirect(request.path)
+        return answer
 
     def load(self, request: HttpRequest, object_id: str) -> Any:
         """The object of a page, or 404."""
@@ -161,7 +163,7 @@ class _KeysetPaginator:
         self.first = query() if before else None
 
 
-class IdpChangeList(ChangeList):
+class IdpChangeList(ChangeList):  # type: ignore[misc]
     """A change list that tells which filters are on, and how to take each off."""
 
     @property

@@ -30,4 +30,5 @@ def dependents_of(pks: Iterable[int]) -> list[tuple[int, str, str]]:
     """
     with connection.cursor() as cursor:
         cursor.execute(_NEEDING, {"pks": list(pks)})
-        return cursor.fetchall()
+        rows: list[tuple[int, str, str]] = cursor.fetchall()
+    return rows
