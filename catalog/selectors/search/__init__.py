@@ -14,7 +14,7 @@ from typing import Any
 
 from catalog.kernel.actors import Principal
 from catalog.models import Blueprint, EntityQuerySet
-from catalog.selectors.search.compiler import Compiler
+from catalog.selectors.search.compiler import Compiler, named_blueprint
 from catalog.selectors.search.rules import parse
 from catalog.selectors.search.scope import Scope
 
@@ -30,13 +30,15 @@ def search(
 ) -> EntityQuerySet:
     """The entities that satisfy `query` and that `principal` may see; all of them without rules.
 
-    blueprint: look only among its entities; rules may then speak of its relations. scope: share
-    one among the searches of a request. Unordered. Reads the list of blueprints (one statement)
-    when a rule needs it; rules about the calling user read that too.
+    blueprint: look only among its entities; a query that insists on `$blueprint = x` says as much.
+    Rules about relations must then be about those it has. scope: share one among the searches of a
+    request. Unordered. Reads the list of blueprints (one statement) when a rule needs it; rules
+    about the calling user read that too.
 
     Raises InvalidQuery naming the rule, LimitExceeded for a query that is too big.
     """
     scope = scope or Scope(principal)
-    condition = Compiler(scope, blueprint.pk if blueprint else None).group(parse(query))
-    entities = scope.entities.filter(condition)
+    rules = parse(query)
+    only = blueprint.pk if blueprint else named_blueprint(rules, scope)
+    entities = scope.entities.filter(Compiler(scope, only).group(rules))
     return entities.filter(blueprint=blueprint) if blueprint else entities

@@ -22,6 +22,7 @@ from catalog.selectors.search.operands import (
     Property,
     RelationValue,
     Team,
+    Title,
     Unfit,
     is_of,
 )
@@ -326,13 +327,27 @@ class Compiler:
 
 _COLUMNS: Final[Mapping[str, tuple[str, type[Column] | type[Moment]]]] = {
     "$identifier": ("identifier", Name),
-    "$title": ("title", Name),
+    "$title": ("title", Title),
     "$icon": ("icon", Column),
     "$createdBy": ("created_by", Column),
     "$updatedBy": ("updated_by", Column),
     "$createdAt": ("created_at", Moment),
     "$updatedAt": ("updated_at", Moment),
 }
+
+
+def named_blueprint(group: Group, scope: Scope) -> int | None:
+    """The blueprint (pk) that a query insists on: knowing its schema makes better conditions."""
+    if group.combinator == "and":
+        for rule in group.rules:
+            if (
+                isinstance(rule, Comparison)
+                and rule.operand == Named("$blueprint")
+                and rule.operator.name == "="
+                and isinstance(rule.value, str)
+            ):
+                return scope.kinds.pk_of(rule.value)
+    return None
 
 
 def _says(group: Group) -> bool:

@@ -364,6 +364,14 @@ class Name(Column):
         return all_of([Sql("{} LIKE {}", F("label"), pattern), condition])
 
 
+class Title(Name):
+    """`$title`: for the whole of it there is no other index."""
+
+    def equals(self, value: Scalar | tuple[Scalar, ...]) -> Any:
+        condition = super().equals(value)
+        return self._with(value, condition) if isinstance(value, str) else condition
+
+
 class Datasource(Column):
     """`$datasource`: the User-Agent of the program that wrote last.
 
