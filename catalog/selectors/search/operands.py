@@ -316,6 +316,16 @@ class Given(Members):
     def has_any(self, names: Sequence[str]) -> Any:
         return EVERYTHING if set(names) & set(self.values) else NOTHING
 
+    def equals(self, value: Scalar | tuple[Scalar, ...]) -> Any:
+        if value is None or isinstance(value, tuple):
+            return super().equals(value)
+        is_flag = isinstance(value, bool)
+        same = (one == value and isinstance(one, bool) is is_flag for one in self.values)
+        return EVERYTHING if any(same) else NOTHING
+
+    def is_in(self, values: Values) -> Any:
+        return any_of(self.equals(value) for value in values)
+
 
 class Column(Operand):
     """A column of text."""

@@ -51,7 +51,12 @@ def make_shop() -> Shop:
     make_entity(
         "_user",
         "ann@example.com",
-        properties={"email": "ann@example.com", "displayName": "Ann", "status": "Active"},
+        properties={
+            "email": "ann@example.com",
+            "displayName": "Ann",
+            "status": "Active",
+            "level": 3,
+        },
         relations={"team": ["core"]},
     )
     make_entity("_user", "bob", properties={"email": "bob@example.com"})

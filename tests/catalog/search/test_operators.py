@@ -307,6 +307,8 @@ MY_TEAMS = {"context": "userTeams", "property": "$identifier"}
         (_rule("$team", "containsAny", MY_TEAMS), "cart pay"),
         (_rule({"context": "user", "property": "status"}, "=", "Active"), SERVICES),
         (_rule({"context": "user", "property": "status"}, "!=", "Active"), ""),
+        (_rule({"context": "user", "property": "level"}, "=", 3), SERVICES),
+        (_rule({"context": "user", "property": "level"}, "in", ["3", True]), ""),
         (_rule(MY_TEAMS, "contains", "core"), SERVICES),
         (_rule(MY_TEAMS, "contains", "web"), ""),
     ],
