@@ -175,18 +175,13 @@ def draw(
         arrows=format_html_join(
             "",
             "{}",
-            (
-                (_arrow(a, places, sizes, middle=middle, has_label=has_labels),)
-                for a in arrows
-            ),
+            ((_arrow(a, places, sizes, middle=middle, has_label=has_labels),) for a in arrows),
         ),
         boxes=format_html_join("", "{}", ((_box(b, *places[b.key], sizes),) for b in boxes)),
     )
 
 
-def _merged(
-    graphs: Mapping[str, Graph], *, has_missing: bool
-) -> tuple[list[Box], list[Arrow]]:
+def _merged(graphs: Mapping[str, Graph], *, has_missing: bool) -> tuple[list[Box], list[Arrow]]:
     """What is needed goes to the right, what needs it to the left; each thing only once."""
     boxes: dict[str, Box] = {}
     words: dict[tuple[str, str], list[str]] = {}
@@ -255,9 +250,7 @@ def _middle(keys: Sequence[str], at: Mapping[str, int]) -> float:
     return sum(found) / len(found) if found else len(at)
 
 
-def _places(
-    columns: Sequence[Sequence[Box]], sizes: Sizes
-) -> dict[str, tuple[int, int]]:
+def _places(columns: Sequence[Sequence[Box]], sizes: Sizes) -> dict[str, tuple[int, int]]:
     """The top left corner of each box; columns are centred on each other."""
     tallest = max(len(column) for column in columns)
     step_x, step_y = sizes.width + sizes.gap_x, sizes.height + sizes.gap_y

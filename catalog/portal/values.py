@@ -308,7 +308,11 @@ def _items(spec: Spec) -> Spec:
 def _chips(values: Sequence[Any], cells: Sequence[SafeString]) -> SafeString:
     """Words and numbers in chips; what has a look of its own (links, badges) as it is."""
     parts = (
-        (format_html('<span class="ui-chip">{}</span>', shown) if _is_plain(value, shown) else shown,)
+        (
+            format_html('<span class="ui-chip">{}</span>', shown)
+            if _is_plain(value, shown)
+            else shown,
+        )
         for value, shown in zip(values, cells, strict=True)
     )
     return format_html_join(" ", "{}", parts)

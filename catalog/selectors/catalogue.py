@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from django.db import connection
 from django.db.models import Count, Func, IntegerField, OuterRef, Q, Subquery
 from django.db.models.functions import Lower
 
@@ -14,6 +15,14 @@ from catalog.models import Blueprint, Change, Entity, Relation
 from catalog.selectors.history import TimelineEntry, as_entry
 
 KIND_COUNT_CAP: Final = 10_000
+
+_FIRST_OWNED = """
+SELECT first.id FROM unnest(%(kinds)s::bigint[]) AS kind(id) CROSS JOIN LATERAL (
+    SELECT e.id FROM catalog_entity e
+    WHERE e.blueprint_id = kind.id AND e.team && %(teams)s::varchar[]
+    ORDER BY coalesce(e.title, e.identifier), e.id LIMIT %(limit)s
+) AS first
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +100,31 @@ def owned_counts(principal: Principal, teams: Sequence[str]) -> list[tuple[Bluep
 def owned_by_kind(
     principal: Principal, teams: Sequence[str], *, limit: int
 ) -> list[tuple[Blueprint, int, list[Entity]]]:
-    """For each kind that the teams own something of: how much, and the first `limit` of it."""
+    """For each kind that the teams own something of: how much, and the first `limit` by name.
+
+    Four statements, however many kinds there are.
+    """
     counts = owned_counts(principal, teams)
-    owned = Entity.objects.visible_to(principal).owned_by(list(teams))
-    groups = []
-    for blueprint, count in counts:
-        first = owned.filter(blueprint=blueprint).order_by("title", "identifier")[:limit]
-        groups.append((blueprint, count, list(first)))
-    return groups
+    if not counts:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _FIRST_OWNED,
+            {"kinds": [b.pk for b, _ in counts], "teams": list(teams), "limit": limit},
+        )
+        pks = [pk for (pk,) in cursor.fetchall()]
+    entities = Entity.objects.visible_to(principal).defer("search", "label", "descriptor")
+    by_kind: dict[int, list[Entity]] = {}
+    for entity in sorted(entities.filter(pk__in=pks), key=str):
+        by_kind.setdefault(entity.blueprint_id, []).append(entity)
+    return [(blueprint, count, by_kind.get(blueprint.pk, [])) for blueprint, count in counts]
 
 
 def lately_updated(principal: Principal, teams: Sequence[str], *, limit: int) -> list[Entity]:
     """What the teams own, the newest update first."""
     owned = Entity.objects.visible_to(principal).owned_by(list(teams))
-    return list(owned.select_related("blueprint").order_by("-updated_at", "-pk")[:limit])
+    newest = owned.select_related("blueprint").defer("search", "label", "descriptor")
+    return list(newest.order_by("-updated_at", "-pk")[:limit])
 
 
 def recent_changes(principal: Principal, *, limit: int) -> list[ChangedThing]:

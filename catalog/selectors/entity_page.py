@@ -8,13 +8,12 @@ from datetime import datetime
 from itertools import groupby
 from typing import Final
 
-from django.db.models import Count, F, Window
-from django.db.models.functions import RowNumber
+from django.db.models import F
 
 from catalog.kernel import feed
 from catalog.kernel.actors import Principal
 from catalog.models import Change, Entity, Relation
-from catalog.selectors.kinds import Kind
+from catalog.selectors.kinds import Kind, load_kinds
 from catalog.selectors.tables import Target, owner_titles
 
 OUTGOING_CAP: Final = 500
@@ -72,6 +71,7 @@ def find_entity(principal: Principal, blueprint: str, identifier: str) -> Entity
     return (
         Entity.objects.visible_to(principal)
         .select_related("blueprint")
+        .defer("search", "label")
         .filter(blueprint__identifier=blueprint, identifier=identifier)
         .first()
     )
@@ -87,6 +87,7 @@ def outgoing(entity: Entity, kind: Kind) -> list[RelatedGroup]:
     edges = (
         Relation.objects.filter(source=entity)
         .select_related("target__blueprint")
+        .defer("target__search", "target__label", "target__descriptor")
         .order_by("definition__position", "definition_id", "position", "pk")
         .annotate(name=F("definition__identifier"))
     )[: OUTGOING_CAP + 1]
@@ -118,48 +119,36 @@ def outgoing(entity: Entity, kind: Kind) -> list[RelatedGroup]:
 def incoming(principal: Principal, entity: Entity, *, rows: int = GROUP_ROWS) -> list[RelatedGroup]:
     """What points to the entity, by relation and kind, the first `rows` of each; two statements."""
     visible = Entity.objects.visible_to(principal)
-    capped = Relation.objects.filter(target=entity, source__in=visible).values("pk")
-    counted = (
-        Relation.objects.filter(pk__in=capped[: INCOMING_CAP + 1])
-        .values(
-            "definition_id",
-            "definition__identifier",
-            "definition__title",
-            "definition__target_id",
-            "source__blueprint__identifier",
-            "source__blueprint__title",
-        )
-        .annotate(count=Count("pk"))
-        .order_by("source__blueprint__title", "definition__position", "definition_id")
-    )
-    first = (
-        Relation.objects.filter(pk__in=capped[: INCOMING_CAP + 1])
-        .annotate(
-            number=Window(RowNumber(), partition_by=[F("definition_id")], order_by=F("pk").asc())
-        )
-        .filter(number__lte=rows)
-        .select_related("source__blueprint")
-        .order_by("pk")
-    )
-    members: dict[int, list[RelatedRow]] = {}
-    for edge in first if rows else ():
-        source = edge.source
-        members.setdefault(edge.definition_id, []).append(
-            _row(source.blueprint.identifier, source.identifier, source)
-        )
-    return [
-        RelatedGroup(
-            relation=one["definition__identifier"],
-            title=one["definition__title"] or one["definition__identifier"],
-            blueprint=one["source__blueprint__identifier"],
-            blueprint_title=one["source__blueprint__title"],
-            is_incoming=True,
-            is_direct=one["definition__target_id"] is not None,
-            count=one["count"],
-            rows=members.get(one["definition_id"], []),
-        )
-        for one in counted
-    ]
+    edges = Relation.objects.filter(target=entity, source__in=visible).values_list(
+        "definition_id", "source_id"
+    )[: INCOMING_CAP + 1]
+    sources: dict[int, list[int]] = {}
+    for definition, source in sorted(edges):
+        sources.setdefault(definition, []).append(source)
+    first = [pk for pks in sources.values() for pk in pks[:rows]]
+    entities = visible.select_related("blueprint").defer("search", "label", "descriptor")
+    shown = entities.in_bulk(first) if first else {}
+    groups = []
+    for kind in load_kinds():
+        for link in kind.links.values():
+            if pks := sources.get(link.pk):
+                groups.append(
+                    RelatedGroup(
+                        relation=link.identifier,
+                        title=link.title,
+                        blueprint=kind.identifier,
+                        blueprint_title=kind.title,
+                        is_incoming=True,
+                        is_direct=link.target is not None,
+                        count=len(pks),
+                        rows=[
+                            _row(kind.identifier, shown[pk].identifier, shown[pk])
+                            for pk in pks[:rows]
+                            if pk in shown
+                        ],
+                    )
+                )
+    return sorted(groups, key=lambda group: group.blueprint_title.lower())
 
 
 def fate_of(principal: Principal, blueprint: str, identifier: str) -> Fate | None:

@@ -30,6 +30,7 @@ from catalog.selectors.sql import Sql
 
 COUNT_CAP: Final = 1000
 MAX_VALUES: Final = 50
+_HIGHEST: Final = "\U0010ffff"  # the last character there is
 DEFAULT_COLUMNS: Final = 7
 
 TITLE, IDENTIFIER, OWNER = "$title", "$identifier", "$team"
@@ -37,6 +38,21 @@ UPDATED, CREATED = "$updatedAt", "$createdAt"
 
 # What says little in a narrow column is not shown until somebody asks for it.
 _WIDE_FORMATS = {"markdown", "yaml", "proto", "multi-line"}
+
+
+# What a row shows; the search vector and the foreign document are heavy and stay where they are.
+_READ: Final = (
+    "identifier",
+    "title",
+    "icon",
+    "team",
+    "properties",
+    "computed",
+    "relations",
+    "created_at",
+    "updated_at",
+    "blueprint",
+)
 
 
 class Source(StrEnum):
@@ -159,7 +175,7 @@ def rows_matching(
     teams: Sequence[str] | None = None,
 ) -> EntityQuerySet:
     """The rows that fit `query` (rule language), every word of `text`, and an owner in `teams`."""
-    rows = search(query, principal=principal, blueprint=blueprint)
+    rows = search(query, principal=principal, blueprint=blueprint).only(*_READ)
     for word in text.lower().split():
         rows = rows.filter(label__contains=word)
     return rows if teams is None else rows.owned_by(list(teams))
@@ -251,26 +267,26 @@ def plain_rows(
 
 
 def _value_keys(column: Column, descending: bool) -> list[Key]:
-    place = _json(column)
-    if column.key == OWNER:
-        text: Any = Sql("coalesce({}[1], '')", F("team"), output_field=TextField())
-        absent = Sql("({} = '{{}}')::int", F("team"), output_field=IntegerField())
-    elif column.type in ("string", "date"):
-        text = Sql("lower(coalesce({} ->> {}, ''))", *place, output_field=TextField())
-        absent = Sql("({} ->> {} IS NULL)::int", *place, output_field=IntegerField())
-    else:
-        # jsonb compares by type first, then numbers as numbers
-        text = Sql("coalesce({} -> {}, 'null')", *place, output_field=JSONField())
-        absent = Sql(
-            "({} -> {} IS NULL OR {} -> {} IN ('[]', '{{}}', 'null'))::int",
-            *place,
-            *place,
-            output_field=IntegerField(),
+    """One expression, evaluated for every row: what is absent gets a value that sorts last."""
+    if column.key == OWNER or column.type in ("string", "date"):
+        last = Value("" if descending else _HIGHEST)
+        text = (
+            Sql("coalesce({}[1], {})", F("team"), last, output_field=TextField())
+            if column.key == OWNER
+            else Sql(
+                "coalesce(lower({} ->> {}), {})", *_json(column), last, output_field=TextField()
+            )
         )
-    if descending:
-        absent = Sql("1 - {}", absent, output_field=IntegerField())
-    field = JSONField() if isinstance(text.output_field, JSONField) else TextField()
-    return [Key("absent", absent, IntegerField()), Key("value", text, field)]
+        return [Key("value", text, TextField())]
+    # jsonb compares by type first (null, text, number, boolean, array, object), then by value
+    last = Value("null" if descending else "{}")
+    value = Sql(
+        "coalesce(nullif({} -> {}, '[]'), {}::jsonb)",
+        *_json(column),
+        last,
+        output_field=JSONField(),
+    )
+    return [Key("value", value, JSONField())]
 
 
 def _json(column: Column) -> tuple[F, Value]:

@@ -62,6 +62,7 @@ def table(request: HttpRequest, blueprint: str) -> HttpResponseBase:
     found = tables.keyset_of(state.sort_column, descending=state.descending).page(
         rows, state.place, size=state.size
     )
+    is_whole = not found.after and not found.before
     labels = titles_of(request.user, state.named_entities())
     context = {
         "kind": kind,
@@ -69,7 +70,7 @@ def table(request: HttpRequest, blueprint: str) -> HttpResponseBase:
         "state": state,
         "heads": state.heads(),
         "rows": _shown(found.rows, state),
-        "count": tables.count_capped(rows),
+        "count": len(found.rows) if is_whole else tables.count_capped(rows),
         "count_cap": tables.COUNT_CAP,
         "chips": state.chips({identifier: title for (_, identifier), title in labels.items()}),
         "facets": state.facets(),

@@ -93,6 +93,7 @@
     function onKey(event) {
         if (event.key === "ArrowDown") choose(chosen() + 1);
         else if (event.key === "ArrowUp") choose(chosen() - 1);
+        else if (event.key === "Escape") dialog.close(); // a search field would only clear itself
         else if (event.key === "Enter") {
             clearTimeout(timer);
             if (!go(event.ctrlKey || event.metaKey)) return; // the form leads to the search page
