@@ -53,7 +53,7 @@ class _Dumper(yaml.CSafeDumper):
     """Long texts as blocks, the way people write them."""
 
 
-def _text(dumper: yaml.Dumper, value: str) -> yaml.ScalarNode:
+def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
     style = "|" if "\n" in value else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
@@ -64,7 +64,7 @@ _Dumper.add_representer(str, _text)
 def _marked(pattern: regex.Pattern[str], text: str) -> SafeString:
     if len(text) > MAX_MARKED_CHARS:
         return escape(text)
-    parts = []
+    parts: list[str] = []
     end = 0
     for match in pattern.finditer(text):
         parts.append(escape(text[end : match.start()]))

@@ -81,7 +81,8 @@ def arrange(
     computed = computed or {}
     described = stored.get("description")
     description = None
-    listed, blocks = [], []
+    listed: list[Property] = []
+    blocks: list[Property] = []
     for name, value, spec, origin in _all(kind, stored, computed):
         if name == "description" and isinstance(described, str) and described.strip():
             description = values.full(described, {**spec, "format": "markdown"})

@@ -19,7 +19,16 @@ from unfold.sites import UnfoldAdminSite
 from catalog.kernel.errors import IdpError, NotFound, PermissionDenied
 
 P = ParamSpec("P")
-View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+
+
+class PortalRequest(HttpRequest):
+    """A request of somebody who is logged in. The class of users belongs to the app above."""
+
+    user: Any
+
+
+View = Callable[Concatenate[PortalRequest, P], HttpResponseBase]
+Wrapped = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +39,7 @@ class Crumb:
     url: str = ""
 
 
-def portal_view(view: View[P]) -> View[P]:
+def portal_view(view: View[P]) -> Wrapped[P]:
     """Asks for a log-in, keeps the page out of shared caches, and answers our errors as pages."""
 
     @wraps(view)
@@ -39,7 +48,7 @@ def portal_view(view: View[P]) -> View[P]:
         if not request.user.is_authenticated:
             return _to_login(request)
         try:
-            return view(request, *args, **kwargs)
+            return view(cast(PortalRequest, request), *args, **kwargs)
         except NotFound as error:
             raise Http404(error.message) from error
         except PermissionDenied as error:

@@ -156,7 +156,7 @@ class TableState:
         """
         columns = columns_of(kind)
         asked = [key for key in params.get("columns", "").split(",") if key]
-        shown = [key for key in asked or remembered if key in columns]
+        shown = [key for key in dict.fromkeys(asked or remembered) if key in columns]
         sort = params.get("sort", "")
         sort_key = sort.removeprefix("-")
         filters, unknown = _filters(columns, params.getlist("f")[:MAX_FILTERS])
@@ -172,7 +172,7 @@ class TableState:
             size=_size(params.get("size", "")),
             unknown=unknown,
             has_own_columns=bool(asked),
-            place={key: params[key] for key in ("after", "before") if params.get(key)},
+            place={key: str(params[key]) for key in ("after", "before") if params.get(key)},
         )
 
     @property

@@ -158,7 +158,8 @@ def link(url: str, text: str = "") -> SafeString:
         return escape(text or url)
     shown = text or url.partition("://")[2].removesuffix("/")
     return format_html(
-        '<a class="ui-link" href="{}" title="{}" rel="noopener noreferrer" target="_blank">{}{}</a>',
+        '<a class="ui-link" href="{}" title="{}" rel="noopener noreferrer" target="_blank">'
+        "{}{}</a>",
         url,
         url,
         _shortened(shown),

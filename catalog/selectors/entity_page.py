@@ -178,7 +178,7 @@ def fate_of(principal: Principal, blueprint: str, identifier: str) -> Fate | Non
         now = (
             Entity.objects.visible_to(principal)
             .select_related("blueprint")
-            .filter(pk=change.object_id)
+            .filter(pk=change.object_id or 0)
             .first()
         )
     return Fate(change.action, change.at, change.actor, change.actor_kind, change.pk, now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import regex
 from django import template
@@ -19,6 +19,8 @@ from catalog.selectors.entity_page import RelatedGroup
 from catalog.selectors.history import TimelineEntry
 
 register = template.Library()
+
+MAX_DIFF_CHARS: Final = 20_000
 
 register.filter("cell", values.cell)
 register.filter("full", values.full)
@@ -127,7 +129,9 @@ def diff_value(value: Any) -> SafeString:
     if value is None:
         return format_html('<span class="ui-muted">–</span>')
     text = value if isinstance(value, str) else code.as_json(value)
-    return format_html("<pre>{}</pre>", text[:20_000])
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        text = ", ".join(value) or "[]"
+    return format_html("<pre>{}</pre>", text[:MAX_DIFF_CHARS])
 
 
 @register.filter

@@ -65,7 +65,7 @@ def _bare(status: int, heading: str, message: str, **context: Any) -> HttpRespon
             "portal/bare.html",
             {"status": status, "heading": heading, "message": message, **context},
         )
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever it is, somebody waits for an answer
         # an error page that fails would hide the error: plain words are enough
         _log.exception("error_page_failed", status=status)
         return HttpResponse(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpResponseBase
 from django.views.decorators.http import require_GET
 
 from catalog.kernel.keyset import Keyset
 from catalog.models import Entity
 from catalog.portal import saved, teamwork
-from catalog.portal.shell import Crumb, fragment, page, portal_view
+from catalog.portal.shell import Crumb, PortalRequest, fragment, page, portal_view
 from catalog.selectors import catalogue, team_lists
 from catalog.selectors.find import find_by_kind
 from catalog.selectors.kinds import USER
@@ -31,7 +31,7 @@ _BY_NAME = Keyset(team_lists.NAME_KEYS)
 
 @portal_view
 @require_GET
-def home(request: HttpRequest) -> HttpResponseBase:
+def home(request: PortalRequest) -> HttpResponseBase:
     """My work first: what my teams own, what changed, what needs a hand; then the catalogue."""
     teams = teams_of(request.user.email)
     kinds = catalogue.kind_counts(request.user)
@@ -59,7 +59,7 @@ def home(request: HttpRequest) -> HttpResponseBase:
 
 @portal_view
 @require_GET
-def search(request: HttpRequest) -> HttpResponseBase:
+def search(request: PortalRequest) -> HttpResponseBase:
     """Everything that matches `q`, by kind."""
     text = _text(request)
     groups = find_by_kind(text, principal=request.user, per_kind=SEARCH_ROWS, limit=SEARCH_LIMIT)
@@ -77,7 +77,7 @@ def search(request: HttpRequest) -> HttpResponseBase:
 
 @portal_view
 @require_GET
-def palette(request: HttpRequest) -> HttpResponseBase:
+def palette(request: PortalRequest) -> HttpResponseBase:
     """The first hits and the pages whose name fits, for the command palette."""
     text = _text(request)
     return fragment(
@@ -93,7 +93,7 @@ def palette(request: HttpRequest) -> HttpResponseBase:
 
 @portal_view
 @require_GET
-def teams(request: HttpRequest) -> HttpResponseBase:
+def teams(request: PortalRequest) -> HttpResponseBase:
     """The teams as a tree."""
     tree = team_lists.team_tree(request.user)
     return page(
@@ -111,7 +111,7 @@ def teams(request: HttpRequest) -> HttpResponseBase:
 
 @portal_view
 @require_GET
-def people(request: HttpRequest) -> HttpResponseBase:
+def people(request: PortalRequest) -> HttpResponseBase:
     """The people, by name."""
     text = _text(request)
     everybody = Entity.objects.visible_to(request.user).filter(blueprint__identifier=USER)
@@ -130,7 +130,7 @@ def people(request: HttpRequest) -> HttpResponseBase:
 
 @portal_view
 @require_GET
-def me(request: HttpRequest) -> HttpResponseBase:
+def me(request: PortalRequest) -> HttpResponseBase:
     """Who I am here: account, person in the catalogue, teams, views, stars."""
     user = request.user
     names = teams_of(user.email)
@@ -147,11 +147,11 @@ def me(request: HttpRequest) -> HttpResponseBase:
     )
 
 
-def _text(request: HttpRequest) -> str:
+def _text(request: PortalRequest) -> str:
     return request.GET.get("q", "").replace("\x00", "")[:MAX_TEXT].strip()
 
 
-def _pages(request: HttpRequest, text: str) -> list[dict[str, Any]]:
+def _pages(request: PortalRequest, text: str) -> list[dict[str, Any]]:
     """Entries of the sidebar whose title has all the words."""
     words = text.lower().split()
     items = [item for group in sidebar(request) for item in group["items"]]

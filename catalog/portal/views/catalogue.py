@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponseBase, QueryDict
+from django.http import HttpResponseBase, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
@@ -18,7 +18,7 @@ from catalog.kernel.errors import NotFound
 from catalog.models import Blueprint, Entity, EntityQuerySet
 from catalog.portal import export, saved
 from catalog.portal.links import table_url
-from catalog.portal.shell import Crumb, fragment, page, portal_view
+from catalog.portal.shell import Crumb, PortalRequest, fragment, page, portal_view
 from catalog.portal.tables import SIZES, TableState, all_operators, operators_of
 from catalog.portal.values import column_cell, is_empty
 from catalog.selectors import tables
@@ -34,7 +34,7 @@ MAX_QUERY = 4000
 
 @portal_view
 @require_GET
-def index(request: HttpRequest) -> HttpResponseBase:
+def index(request: PortalRequest) -> HttpResponseBase:
     """Every kind as a card."""
     return page(
         request,
@@ -51,7 +51,7 @@ def index(request: HttpRequest) -> HttpResponseBase:
 @portal_view
 @require_GET
 @vary_on_headers("HX-Request")
-def table(request: HttpRequest, blueprint: str) -> HttpResponseBase:
+def table(request: PortalRequest, blueprint: str) -> HttpResponseBase:
     """The entities of a kind. `format=csv` downloads all that the filters keep."""
     described, kind = _kind(blueprint)
     views = saved.views_of(request.user, described)
@@ -101,7 +101,7 @@ def table(request: HttpRequest, blueprint: str) -> HttpResponseBase:
 
 @portal_view
 @require_GET
-def values(request: HttpRequest, blueprint: str) -> HttpResponseBase:
+def values(request: PortalRequest, blueprint: str) -> HttpResponseBase:
     """The operators of a column, and the values it has under the other filters: for the panel."""
     described, kind = _kind(blueprint)
     state = TableState.read(kind, _query(request.GET))
@@ -124,7 +124,7 @@ def values(request: HttpRequest, blueprint: str) -> HttpResponseBase:
 
 @portal_view
 @require_GET
-def add_filter(request: HttpRequest, blueprint: str) -> HttpResponseBase:
+def add_filter(request: PortalRequest, blueprint: str) -> HttpResponseBase:
     """Turn what the filter panel sends into the table's own address."""
     _, kind = _kind(blueprint)
     state = TableState.read(kind, _query(request.GET))
@@ -140,7 +140,7 @@ def add_filter(request: HttpRequest, blueprint: str) -> HttpResponseBase:
 
 @portal_view
 @require_POST
-def choose_columns(request: HttpRequest, blueprint: str) -> HttpResponseBase:
+def choose_columns(request: PortalRequest, blueprint: str) -> HttpResponseBase:
     """Show these columns, in this order, now and from now on."""
     described, kind = _kind(blueprint)
     known = tables.columns_of(kind)
@@ -154,7 +154,7 @@ def choose_columns(request: HttpRequest, blueprint: str) -> HttpResponseBase:
 
 @portal_view
 @require_POST
-def save_view(request: HttpRequest, blueprint: str) -> HttpResponseBase:
+def save_view(request: PortalRequest, blueprint: str) -> HttpResponseBase:
     """Keep the table as it is now under a name."""
     described, kind = _kind(blueprint)
     name = request.POST.get("name", "").strip()[:MAX_NAME]
@@ -174,7 +174,7 @@ def save_view(request: HttpRequest, blueprint: str) -> HttpResponseBase:
 
 @portal_view
 @require_POST
-def delete_view(request: HttpRequest, blueprint: str, pk: int) -> HttpResponseBase:
+def delete_view(request: PortalRequest, blueprint: str, pk: int) -> HttpResponseBase:
     if not saved.delete_view(request.user, pk):
         raise NotFound.of("View", str(pk), field="id")
     messages.success(request, "The view is deleted.")
@@ -190,7 +190,7 @@ def _kind(identifier: str) -> tuple[Blueprint, Kind]:
 
 
 def _rows(
-    request: HttpRequest, blueprint: Blueprint, state: TableState, *, without: str = ""
+    request: PortalRequest, blueprint: Blueprint, state: TableState, *, without: str = ""
 ) -> EntityQuerySet:
     return tables.rows_matching(
         request.user,

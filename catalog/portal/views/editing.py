@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http import Http404, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
@@ -16,7 +16,7 @@ from catalog.kernel.errors import HasDependents, IdpError, NotFound
 from catalog.models import Blueprint, Change, Entity
 from catalog.portal.acting import actor_for
 from catalog.portal.links import entity_url, table_url
-from catalog.portal.shell import Crumb, page, portal_view
+from catalog.portal.shell import Crumb, PortalRequest, page, portal_view
 from catalog.selectors import entity_page
 from catalog.services import entities
 from catalog.services.permissions import require_entity_write
@@ -26,7 +26,7 @@ MAX_PREFILL = 50
 
 @portal_view
 @require_http_methods(["GET", "POST"])
-def create(request: HttpRequest, blueprint: str) -> HttpResponseBase:
+def create(request: PortalRequest, blueprint: str) -> HttpResponseBase:
     """A new entity. The query string may fill fields in beforehand (`?r-system=shop`)."""
     described = _writable(request, blueprint)
     form_class = entity_form_class(described, request.user)
@@ -42,7 +42,7 @@ def create(request: HttpRequest, blueprint: str) -> HttpResponseBase:
 
 @portal_view
 @require_http_methods(["GET", "POST"])
-def edit(request: HttpRequest, blueprint: str, identifier: str) -> HttpResponseBase:
+def edit(request: PortalRequest, blueprint: str, identifier: str) -> HttpResponseBase:
     """An entity changed. A form that is older than what is stored is refused, not merged."""
     described = _writable(request, blueprint)
     found = _found(request, blueprint, identifier)
@@ -67,7 +67,7 @@ def edit(request: HttpRequest, blueprint: str, identifier: str) -> HttpResponseB
 
 @portal_view
 @require_http_methods(["GET", "POST"])
-def delete(request: HttpRequest, blueprint: str, identifier: str) -> HttpResponseBase:
+def delete(request: PortalRequest, blueprint: str, identifier: str) -> HttpResponseBase:
     """First what would go, and what would dangle; then, on POST, the deletion."""
     described = _writable(request, blueprint)
     found = _found(request, blueprint, identifier)
@@ -101,7 +101,7 @@ def delete(request: HttpRequest, blueprint: str, identifier: str) -> HttpRespons
 
 @portal_view
 @require_POST
-def restore(request: HttpRequest, blueprint: str, identifier: str) -> HttpResponseBase:
+def restore(request: PortalRequest, blueprint: str, identifier: str) -> HttpResponseBase:
     """Bring back what a deletion took, as it was."""
     _writable(request, blueprint)
     pk = request.POST.get("change", "")
@@ -126,7 +126,7 @@ def restore(request: HttpRequest, blueprint: str, identifier: str) -> HttpRespon
 
 
 def _form_page(
-    request: HttpRequest,
+    request: PortalRequest,
     blueprint: Blueprint,
     form: Any,
     *,
@@ -144,7 +144,7 @@ def _form_page(
     )
 
 
-def _writable(request: HttpRequest, identifier: str) -> Blueprint:
+def _writable(request: PortalRequest, identifier: str) -> Blueprint:
     blueprint = Blueprint.objects.filter(identifier=identifier).first()
     if blueprint is None:
         raise NotFound.of("Kind", identifier)
@@ -152,7 +152,7 @@ def _writable(request: HttpRequest, identifier: str) -> Blueprint:
     return blueprint
 
 
-def _found(request: HttpRequest, blueprint: str, identifier: str) -> Entity:
+def _found(request: PortalRequest, blueprint: str, identifier: str) -> Entity:
     found = entity_page.find_entity(request.user, blueprint, identifier)
     if found is None:
         raise Http404(f"There is no {blueprint} called “{identifier}”.")

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import orjson
 from django.conf import settings
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http import Http404, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
@@ -20,7 +20,7 @@ from catalog.models import Blueprint, Entity
 from catalog.portal import code, graph_svg, icons, saved, teamwork
 from catalog.portal.entity_page import arrange, outgoing_lines, related_tables, relation_facts
 from catalog.portal.links import entity_url, table_url
-from catalog.portal.shell import Crumb, fragment, page, portal_view
+from catalog.portal.shell import Crumb, PortalRequest, fragment, page, portal_view
 from catalog.selectors import entity_page
 from catalog.selectors.documents import document
 from catalog.selectors.graph import BOTH
@@ -39,7 +39,7 @@ _DEPTHS = tuple(str(depth) for depth in range(1, graph_svg.MAX_DEPTH + 1))
 
 @portal_view
 @require_GET
-def entity(request: HttpRequest, blueprint: str, identifier: str) -> HttpResponseBase:
+def entity(request: PortalRequest, blueprint: str, identifier: str) -> HttpResponseBase:
     """The page of an entity; `tab` says which part of it."""
     found = entity_page.find_entity(request.user, blueprint, identifier)
     kind = load_kinds().get(blueprint)
@@ -88,7 +88,7 @@ def entity(request: HttpRequest, blueprint: str, identifier: str) -> HttpRespons
 
 @portal_view
 @require_POST
-def star(request: HttpRequest, blueprint: str, identifier: str) -> HttpResponseBase:
+def star(request: PortalRequest, blueprint: str, identifier: str) -> HttpResponseBase:
     """Star an entity or take the star away."""
     found = entity_page.find_entity(request.user, blueprint, identifier)
     if found is None:
@@ -102,7 +102,7 @@ def star(request: HttpRequest, blueprint: str, identifier: str) -> HttpResponseB
 
 @portal_view
 @require_GET
-def person(request: HttpRequest) -> HttpResponseBase:
+def person(request: PortalRequest) -> HttpResponseBase:
     """From an e-mail address to the person's page."""
     email = request.GET.get("email", "").replace("\x00", "")
     found = people(email).visible_to(request.user).first() if email else None
@@ -113,7 +113,7 @@ def person(request: HttpRequest) -> HttpResponseBase:
 
 
 def _overview(
-    request: HttpRequest, found: Entity, kind: Kind, context: dict[str, Any]
+    request: PortalRequest, found: Entity, kind: Kind, context: dict[str, Any]
 ) -> dict[str, Any]:
     extra: dict[str, Any] = {
         "show_empty": request.GET.get("empty") == "1",
@@ -135,7 +135,7 @@ def _overview(
 
 
 def _related(
-    request: HttpRequest, found: Entity, kind: Kind, context: dict[str, Any]
+    request: PortalRequest, found: Entity, kind: Kind, context: dict[str, Any]
 ) -> dict[str, Any]:
     groups = [*context["outgoing"], *context["incoming"]]
     teams = [row.entity.team for group in groups for row in group.rows if row.entity]
@@ -144,7 +144,7 @@ def _related(
 
 
 def _graph(
-    request: HttpRequest, found: Entity, kind: Kind, context: dict[str, Any]
+    request: PortalRequest, found: Entity, kind: Kind, context: dict[str, Any]
 ) -> dict[str, Any]:
     depth = request.GET.get("depth", "1")
     direction = request.GET.get("direction", "")
@@ -164,7 +164,7 @@ def _graph(
 
 
 def _history(
-    request: HttpRequest, found: Entity, kind: Kind, context: dict[str, Any]
+    request: PortalRequest, found: Entity, kind: Kind, context: dict[str, Any]
 ) -> dict[str, Any]:
     extra: dict[str, Any] = {
         "changes": timeline(found, limit=HISTORY_LIMIT),
@@ -190,13 +190,13 @@ def _history(
 
 
 def _source(
-    request: HttpRequest, found: Entity, kind: Kind, context: dict[str, Any]
+    request: PortalRequest, found: Entity, kind: Kind, context: dict[str, Any]
 ) -> dict[str, Any]:
     return {"descriptor": code.descriptor_block(found.descriptor or {})}
 
 
 def _api(
-    request: HttpRequest, found: Entity, kind: Kind, context: dict[str, Any]
+    request: PortalRequest, found: Entity, kind: Kind, context: dict[str, Any]
 ) -> dict[str, Any]:
     raw = document(Entity.objects.visible_to(request.user).filter(pk=found.pk))
     path = f"{quote(kind.identifier, safe='')}/entities/{quote(found.identifier, safe='')}"
@@ -217,7 +217,7 @@ _TAB_CONTEXTS = {
 }
 
 
-def _absent(request: HttpRequest, blueprint: str, identifier: str) -> HttpResponseBase:
+def _absent(request: PortalRequest, blueprint: str, identifier: str) -> HttpResponseBase:
     """Where nothing of this name is: what became of it, if it ever was here."""
     fate = entity_page.fate_of(request.user, blueprint, identifier)
     described = Blueprint.objects.filter(identifier=blueprint).first()
