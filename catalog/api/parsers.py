@@ -13,6 +13,7 @@ from rest_framework.parsers import BaseParser
 
 from catalog.kernel.errors import InvalidRequest, PayloadTooLarge
 
+_DRAINED = 9  # times the limit
 # orjson reads an integer beyond 64 bits as a float, which would be another number.
 _LONG_NUMBER = re.compile(rb"\d{19}")
 
@@ -32,12 +33,19 @@ class JSONParser(BaseParser):
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         data = stream.read() if limit is None else stream.read(limit + 1)
         if limit is not None and len(data) > limit:
+            _drain(stream, _DRAINED * limit)
             raise PayloadTooLarge(
                 f"The body has more than {limit} bytes",
                 hint="Send it in smaller parts.",
                 details={"expected": f"<= {limit} bytes"},
             )
         return parse_json(data)
+
+
+def _drain(stream: IO[bytes], size: int) -> None:
+    """Read the rest, or the server closes the connection that the next request is sent on."""
+    while size > 0 and (part := stream.read(min(size, 65536))):
+        size -= len(part)
 
 
 def parse_json(data: bytes) -> Any:

@@ -70,10 +70,15 @@ class JoinedRoute(View):
                 match = resolve(path)
             except Resolver404:
                 continue
-            if getattr(match.func, "view_class", None) is not JoinedRoute:
-                request.path_info = path
-                request.resolver_match = match
-                return match.func(request, *match.args, **match.kwargs)
+            if getattr(match.func, "view_class", None) is JoinedRoute:
+                continue
+            request.path_info = path
+            request.resolver_match = match
+            response = match.func(request, *match.args, **match.kwargs)
+            is_blueprint_alone = "/" not in path.removeprefix("/v1/blueprints/")
+            if is_blueprint_alone and response.status_code in (404, 405):
+                break  # there is no such blueprint, so it was another address
+            return response
         return ROUTE_NOT_FOUND.response()
 
 

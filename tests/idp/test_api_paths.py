@@ -94,6 +94,13 @@ def test_a_prefix_of_the_server_is_taken_off():
     assert encoded_path(request) == "/v1/a%2Fb"
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_route_that_is_not_there_is_no_blueprint(db, method):
+    make_blueprint("service")
+    answer = make_api().generic(method, "/v1/blueprints/service/nothing")
+    assert (answer.status_code, answer.json()["error"]) == (404, "route_not_found")
+
+
 def test_a_path_of_many_parts_is_answered_soon(db):
     target = "/v1/blueprints/" + "/".join(["entities"] * 400)
     assert status_of(target, make_api().token)[0] == 404
