@@ -11,8 +11,8 @@ from catalog.api import params
 from catalog.api.base import ApiView, ok
 from catalog.api.entities import TAG, EntityDetail, write_mode
 from catalog.api.openapi import (
-    CREATE_MISSING,
     DELETE_DEPENDENTS,
+    MISSING_TARGETS,
     RUN_ID,
     documented,
     envelope,
@@ -42,7 +42,7 @@ class BulkWrite(EntityDetail):
             flag("upsert", "Change entities that exist, instead of refusing."),
             flag("merge", "With `upsert`: change only what the body says; null clears a key."),
             flag("validation_only", "Check everything and store nothing."),
-            CREATE_MISSING,
+            *MISSING_TARGETS,
             RUN_ID,
         ],
         body={
@@ -66,7 +66,7 @@ class BulkWrite(EntityDetail):
             principal=self.principal,
             actor=self.actor,
             mode=write_mode(request),
-            create_missing=params.flag(request, "create_missing_related_entities"),
+            missing_targets=params.missing_targets(request),
             dry_run=params.flag(request, "validation_only"),
             run=params.text(request, "run_id"),
         )

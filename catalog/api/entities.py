@@ -15,8 +15,8 @@ from rest_framework.response import Response
 from catalog.api import params
 from catalog.api.base import ApiView, get_blueprint, ok, ok_list
 from catalog.api.openapi import (
-    CREATE_MISSING,
     DELETE_DEPENDENTS,
+    MISSING_TARGETS,
     RUN_ID,
     SELECTION,
     documented,
@@ -85,7 +85,7 @@ class EntityList(ApiView):
             flag("upsert", "Change the entity if it exists, instead of refusing."),
             flag("merge", "With `upsert`: change only what the body says; null clears a key."),
             flag("validation_only", "Check everything and store nothing."),
-            CREATE_MISSING,
+            *MISSING_TARGETS,
             RUN_ID,
         ],
         body=ref("EntityBody"),
@@ -103,7 +103,7 @@ class EntityList(ApiView):
                 principal=self.principal,
                 actor=self.actor,
                 mode=write_mode(request),
-                create_missing=params.flag(request, "create_missing_related_entities"),
+                missing_targets=params.missing_targets(request),
                 run=run,
             )
             if item.error:
@@ -150,7 +150,7 @@ class EntityDetail(ApiView):
         "Replace an entity",
         tag=TAG,
         path=["blueprint", "entity"],
-        params=[CREATE_MISSING, RUN_ID],
+        params=[*MISSING_TARGETS, RUN_ID],
         body=ref("EntityBody"),
         answers=_ONE,
         errors=_WRITE_ERRORS,
@@ -165,7 +165,7 @@ class EntityDetail(ApiView):
         "Change parts of an entity",
         tag=TAG,
         path=["blueprint", "entity"],
-        params=[CREATE_MISSING, RUN_ID],
+        params=[*MISSING_TARGETS, RUN_ID],
         body=ref("EntityBody"),
         body_is_optional=True,
         answers=_ONE,
@@ -205,7 +205,7 @@ class EntityDetail(ApiView):
             principal=self.principal,
             actor=self.actor,
             mode=mode,
-            create_missing=params.flag(request, "create_missing_related_entities"),
+            missing_targets=params.missing_targets(request),
             run=params.text(request, "run_id"),
         )
         return ok(entity=_shown(item))

@@ -120,8 +120,15 @@ SELECTION = (
     flag("attach_title_to_relation", "Relations as objects with `identifier` and `title`."),
 )
 RUN_ID = query("run_id", "The action run that causes the change.")
-CREATE_MISSING = flag(
-    "create_missing_related_entities", "Create entities that relations name and nobody made yet."
+MISSING_TARGETS = (
+    flag(
+        "create_missing_related_entities",
+        "Create entities that relations name and nobody made yet.",
+    ),
+    flag(
+        "keep_missing_related_entities",
+        "Keep relations to entities that nobody made yet; they are mended when these appear.",
+    ),
 )
 DELETE_DEPENDENTS = flag(
     "delete_dependents", "Delete entities, too, that need these by a required relation."

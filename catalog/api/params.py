@@ -11,6 +11,7 @@ from rest_framework.request import Request
 
 from catalog.kernel.errors import InvalidInput, InvalidRequest, shorten
 from catalog.kernel.pagination import decode_cursor
+from catalog.services.entities import MissingTargets
 
 _T = TypeVar("_T", int, str)
 
@@ -20,6 +21,15 @@ _FALSE = ("", "false", "0")
 def flag(request: Request, name: str) -> bool:
     """Whether `?name=true`. A real client sends the address of its flag, so garbage is true."""
     return request.query_params.get(name, "").strip().lower() not in _FALSE
+
+
+def missing_targets(request: Request) -> MissingTargets:
+    """What to do with relations to entities that nobody made yet; creating them wins."""
+    if flag(request, "create_missing_related_entities"):
+        return MissingTargets.CREATE
+    if flag(request, "keep_missing_related_entities"):
+        return MissingTargets.DANGLE
+    return MissingTargets.REJECT
 
 
 def listed(request: Request, name: str) -> list[str]:

@@ -31,7 +31,7 @@ def write_bodies(
     principal: Principal,
     actor: Actor,
     mode: Mode,
-    create_missing: bool = False,
+    missing_targets: MissingTargets = MissingTargets.REJECT,
     dry_run: bool = False,
     run: str = "",
 ) -> list[ItemResult]:
@@ -51,7 +51,7 @@ def write_bodies(
             list(drafts.values()),
             mode=mode,
             actor=actor,
-            missing_targets=_missing(create_missing),
+            missing_targets=missing_targets,
             dry_run=dry_run,
             run=run,
         )
@@ -68,7 +68,7 @@ def change_entity(
     principal: Principal,
     actor: Actor,
     mode: Mode,
-    create_missing: bool = False,
+    missing_targets: MissingTargets = MissingTargets.REJECT,
     run: str = "",
 ) -> ItemResult:
     """Change the entity `identifier`, which must exist; another one in the body renames it.
@@ -89,7 +89,7 @@ def change_entity(
             [_draft(blueprint, new, resolved)],
             mode=mode,
             actor=actor,
-            missing_targets=_missing(create_missing),
+            missing_targets=missing_targets,
             must_exist=True,
             run=run,
         ).items
@@ -181,7 +181,3 @@ def _no_object(body: Any) -> InvalidEntity:
         f"An entity must be an object, not {shorten(body)}",
         details={"field": "entities", "value": shorten(body), "expected": "an object"},
     )
-
-
-def _missing(create: bool) -> MissingTargets:
-    return MissingTargets.CREATE if create else MissingTargets.REJECT
