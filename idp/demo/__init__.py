@@ -7,6 +7,7 @@ change something, so that there is history to look at.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from catalog.dialects.imports import ImportResult, import_files
 from catalog.kernel.actors import Actor
@@ -18,7 +19,7 @@ DOMAIN = "brightwater.example"
 ADMIN_IS = f"ada.marsh@{DOMAIN}"
 
 # who, which component, what it says afterwards
-_EDITS = [
+_EDITS: list[tuple[str, str, dict[str, Any]]] = [
     ("emil.strand", "feature-store", {"lifecycle": "production"}),
     (
         "grace.mbeki",
