@@ -176,9 +176,12 @@ def test_a_killed_consumer_loses_nothing_and_doubles_nothing(empty_feed):
         record(*(f"x{i}" for i in range(400)))
         for at_least in (20, 120):
             consumer = processes.start(consume_into_sink)
-            until(lambda: count_sink() >= at_least)  # noqa: B023 - called within the loop
-            consumer.send_signal(signal.SIGKILL)
-            consumer.communicate()
+            try:
+                until(lambda: count_sink() >= at_least or consumer.poll() is not None)  # noqa: B023
+            finally:
+                consumer.send_signal(signal.SIGKILL)
+                _, errors = consumer.communicate()
+            assert consumer.returncode == -signal.SIGKILL, errors
         assert count_sink() < 400
         until(lambda: count_sink() >= 400, lambda: feed.consume("sink", _into_sink))
         with connection.cursor() as cursor:
