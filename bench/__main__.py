@@ -1,6 +1,6 @@
 """All measurements, one after the other, each in a process of its own.
 
-    make bench [ARGS="--count 10000"]
+make bench [ARGS="--count 10000"]
 """
 
 import subprocess

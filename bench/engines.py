@@ -30,5 +30,6 @@ def engines() -> Iterator[None]:
 
             django.setup()
             call_command("migrate", verbosity=0)
+            call_command("collectstatic", interactive=False, verbosity=0)
             yield
             connection.close()

@@ -62,16 +62,11 @@ def run(count: int, batch: int) -> None:
     for size in (100, batch):
         with CaptureQueriesContext(connection) as captured:
             changed = [
-                d.__class__(**{**_fields(d), "title": f"changed {size}"})
-                for d in drafts[-size:]
+                d.__class__(**{**_fields(d), "title": f"changed {size}"}) for d in drafts[-size:]
             ]
             apply(changed, mode="replace", actor=actor, missing_targets="dangle")
-        print(
-            f"{'statements, batch of ' + format(size, ',') + ' changed':34} {len(captured):7}"
-        )
-    print(
-        f"{'peak memory of this process':34} {_peak_mb():7.0f} MB ({before:.0f} MB of it input)"
-    )
+        print(f"{'statements, batch of ' + format(size, ',') + ' changed':34} {len(captured):7}")
+    print(f"{'peak memory of this process':34} {_peak_mb():7.0f} MB ({before:.0f} MB of it input)")
     copied = bare_copy()
     print(f"{'door / COPY':34} {first / copied:7.2f} x")
 
@@ -104,9 +99,7 @@ def bare_copy() -> float:
             total += seconds
             cursor.execute(f"SELECT count(*) FROM copied_{table}")
             rows = cursor.fetchone()[0]
-            print(
-                f"{'COPY ' + table:34} {seconds:7.2f} s  {rows / seconds:9,.0f} rows/s"
-            )
+            print(f"{'COPY ' + table:34} {seconds:7.2f} s  {rows / seconds:9,.0f} rows/s")
     print(f"{'COPY, all three':34} {total:7.2f} s")
     return total
 

@@ -65,9 +65,7 @@ def organisation(count: int, seed: int = 1) -> Iterator[EntityDraft]:
     teams, systems, apis = max(2, count // 50), max(2, count // 20), max(2, count // 5)
     services = count - teams - systems - apis
     for i in range(teams):
-        yield EntityDraft(
-            "_team", _name("team", i, seed), title=f"Team {i}", properties={}
-        )
+        yield EntityDraft("_team", _name("team", i, seed), title=f"Team {i}", properties={})
     for i in range(systems):
         r = random.Random(f"{seed}/system/{i}")
         yield EntityDraft(

@@ -102,7 +102,7 @@ def run(count: int, repeat: int) -> None:
          sql(f"""{rows} AND properties @> '{{"tags": ["rust"]}}' ORDER BY id LIMIT 20""")),
         ("part of the title, 20", ask(search, rules(part)),
          sql(f"{rows} AND title LIKE '%%Ledger%%' ORDER BY id LIMIT 20")),
-        ("related to a team, 20", ask(search, rules(related)), None),
+        ("related by any chain, 20", ask(search, rules(related)), None),
         ("full text, 20", lambda: find("ledger payments", principal=user, limit=20),
          sql("SELECT * FROM catalog_entity WHERE search @@ plainto_tsquery('simple', 'ledger payments') LIMIT 20")),
         ("full text, a typo, 20", lambda: find("paymnets ledgr", principal=user, limit=20), None),
