@@ -35,8 +35,8 @@ def main() -> None:
 def run(count: int, batch: int) -> None:
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
-
     from organisation import BLUEPRINTS, organisation
+
     from catalog.kernel.actors import Actor
     from catalog.services.blueprints import ensure_blueprints
     from catalog.services.entities import apply

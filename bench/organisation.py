@@ -7,13 +7,71 @@ from collections.abc import Iterator
 
 from catalog.services.entities import EntityDraft
 
-DOMAINS = "payments orders search identity billing shipping stock pricing support data".split()
-NOUNS = "gateway ledger worker indexer router scheduler importer portal resolver broker".split()
-WORDS = (
-    "keeps moves checks sends reads counts events orders files prices customers reports "
-    "nightly slowly safely again before after every team region shelf parcel invoice"
-).split()
-TAGS = "java python go kotlin rust typescript spring kafka grpc rest batch pci public".split()
+DOMAINS = [
+    "payments",
+    "orders",
+    "search",
+    "identity",
+    "billing",
+    "shipping",
+    "stock",
+    "pricing",
+    "support",
+    "data",
+]
+NOUNS = [
+    "gateway",
+    "ledger",
+    "worker",
+    "indexer",
+    "router",
+    "scheduler",
+    "importer",
+    "portal",
+    "resolver",
+    "broker",
+]
+WORDS = [
+    "keeps",
+    "moves",
+    "checks",
+    "sends",
+    "reads",
+    "counts",
+    "events",
+    "orders",
+    "files",
+    "prices",
+    "customers",
+    "reports",
+    "nightly",
+    "slowly",
+    "safely",
+    "again",
+    "before",
+    "after",
+    "every",
+    "team",
+    "region",
+    "shelf",
+    "parcel",
+    "invoice",
+]
+TAGS = [
+    "java",
+    "python",
+    "go",
+    "kotlin",
+    "rust",
+    "typescript",
+    "spring",
+    "kafka",
+    "grpc",
+    "rest",
+    "batch",
+    "pci",
+    "public",
+]
 LIFECYCLES = ["production", "production", "production", "experimental", "deprecated"]
 
 BLUEPRINTS = {
@@ -105,7 +163,7 @@ def organisation(count: int, seed: int = 1) -> Iterator[EntityDraft]:
                 "tags": sorted(r.sample(TAGS, 3)),
                 "stars": r.randrange(5000),
                 "repository": f"https://git.example/{team}/{name}",
-                "createdOn": f"20{r.randrange(15, 26)}-0{r.randrange(1, 9)}-1{r.randrange(9)}T08:00:00Z",
+                "createdOn": f"20{r.randrange(15, 26)}-0{r.randrange(1, 9)}-10T08:00:00Z",
             },
             relations={
                 "owner": team,

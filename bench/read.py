@@ -87,7 +87,14 @@ def run(count: int, repeat: int) -> None:
         return {"query": {"combinator": "and", "rules": list(given)}, "limit": limit}
 
     search = "/v1/blueprints/service/entities/search"
-    rows = "SELECT * FROM catalog_entity WHERE blueprint_id = (SELECT id FROM catalog_blueprint WHERE identifier = 'service')"
+    rows = (
+        "SELECT * FROM catalog_entity WHERE blueprint_id = "
+        "(SELECT id FROM catalog_blueprint WHERE identifier = 'service')"
+    )
+    text = (
+        "SELECT * FROM catalog_entity "
+        "WHERE search @@ plainto_tsquery('simple', 'ledger payments') LIMIT 20"
+    )
     equal = {"property": "lifecycle", "operator": "=", "value": "deprecated"}
     tag = {"property": "tags", "operator": "contains", "value": "rust"}
     part = {"property": "$title", "operator": "contains", "value": "Ledger"}
@@ -104,7 +111,7 @@ def run(count: int, repeat: int) -> None:
          sql(f"{rows} AND title LIKE '%%Ledger%%' ORDER BY id LIMIT 20")),
         ("related by any chain, 20", ask(search, rules(related)), None),
         ("full text, 20", lambda: find("ledger payments", principal=user, limit=20),
-         sql("SELECT * FROM catalog_entity WHERE search @@ plainto_tsquery('simple', 'ledger payments') LIMIT 20")),
+         sql(text)),
         ("full text, a typo, 20", lambda: find("paymnets ledgr", principal=user, limit=20), None),
         ("page: table", page("/catalog/service"), None),
         ("page: table, filtered", page("/catalog/service?q=ledger"), None),
