@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
+from django.test import Client
 from rest_framework.test import APIClient
 
 from catalog.kernel.actors import Actor, Role
@@ -85,3 +86,11 @@ def make_api(role: Role = Role.ADMIN, *, agent: str = "tests/1.0") -> Caller:
     client, secret = make_client(role=role)
     token = issue_token(client_id=client.client_id, client_secret=secret)
     return Caller(HTTP_AUTHORIZATION=f"Bearer {token.access_token}", HTTP_USER_AGENT=agent)
+
+
+def make_browser(username: str | None = None, *, role: Role = Role.MEMBER) -> Client:
+    """A browser in which somebody is logged in; `user` is who."""
+    browser = Client()
+    browser.user = make_user(username, role=role)  # type: ignore[attr-defined]
+    browser.force_login(browser.user)  # type: ignore[attr-defined]
+    return browser

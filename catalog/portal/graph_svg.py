@@ -17,7 +17,6 @@ from catalog.kernel.actors import Principal
 from catalog.models import Entity
 from catalog.portal import icons, links
 from catalog.selectors.graph import BOTH, DOWNSTREAM, UPSTREAM, Graph, Node, neighbours
-from catalog.selectors.kinds import load_kinds
 
 DIRECTIONS: Final = {
     BOTH: "Both ways",
@@ -79,14 +78,6 @@ class Arrow:
 
 
 @dataclass(frozen=True, slots=True)
-class KindChoice:
-    identifier: str
-    title: str
-    icon: str | None
-    is_chosen: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Drawing:
     """more: direct neighbours that are left out. is_cut: others, further away, are too."""
 
@@ -96,15 +87,10 @@ class Drawing:
     is_cut: bool
     depth: int
     direction: str
-    kinds: Sequence[KindChoice]
 
     @property
     def is_alone(self) -> bool:
         return self.node_count <= 1
-
-    @property
-    def chosen_kinds(self) -> list[KindChoice]:
-        return [kind for kind in self.kinds if kind.is_chosen]
 
 
 def draw_neighbours(
@@ -140,10 +126,6 @@ def draw_neighbours(
         is_cut=any(graph.has_more_nodes or graph.has_more_edges for graph in graphs.values()),
         depth=depth,
         direction=direction,
-        kinds=[
-            KindChoice(kind.identifier, kind.title, kind.icon, kind.identifier in kinds)
-            for kind in sorted(load_kinds(), key=lambda kind: kind.title.lower())
-        ],
     )
 
 

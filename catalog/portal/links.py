@@ -15,7 +15,7 @@ from django.urls import register_converter, reverse
 class IdentifierConverter:
     """One path segment with the identifier of a blueprint or an entity."""
 
-    regex = r"[^/]+"
+    regex = r"[^/\x00]+"
 
     def to_python(self, value: str) -> str:
         return value.replace("~", "/")

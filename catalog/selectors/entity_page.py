@@ -13,7 +13,7 @@ from django.db.models import F
 from catalog.kernel import feed
 from catalog.kernel.actors import Principal
 from catalog.models import Change, Entity, Relation
-from catalog.selectors.kinds import Kind, load_kinds
+from catalog.selectors.kinds import Kind, Kinds
 from catalog.selectors.tables import Target, owner_titles
 
 OUTGOING_CAP: Final = 500
@@ -116,7 +116,9 @@ def outgoing(entity: Entity, kind: Kind) -> list[RelatedGroup]:
     return groups
 
 
-def incoming(principal: Principal, entity: Entity, *, rows: int = GROUP_ROWS) -> list[RelatedGroup]:
+def incoming(
+    principal: Principal, entity: Entity, kinds: Kinds, *, rows: int = GROUP_ROWS
+) -> list[RelatedGroup]:
     """What points to the entity, by relation and kind, the first `rows` of each; two statements."""
     visible = Entity.objects.visible_to(principal)
     edges = Relation.objects.filter(target=entity, source__in=visible).values_list(
@@ -129,7 +131,7 @@ def incoming(principal: Principal, entity: Entity, *, rows: int = GROUP_ROWS) ->
     entities = visible.select_related("blueprint").defer("search", "label", "descriptor")
     shown = entities.in_bulk(first) if first else {}
     groups = []
-    for kind in load_kinds():
+    for kind in kinds:
         for link in kind.links.values():
             if pks := sources.get(link.pk):
                 groups.append(

@@ -36,6 +36,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _item(request, "Catalogue", "category", reverse("catalog:index"), exact=True),
                 _item(request, "Teams", "groups", reverse("portal:teams")),
                 _item(request, "People", "person", reverse("portal:people")),
+                _item(request, "API", "api", reverse("docs")),
             ]
         },
         {"title": "Catalogue", "items": _kinds(request)},
@@ -78,7 +79,6 @@ def _admin(request: HttpRequest) -> list[dict[str, Any]]:
         if admin.site.is_registered(model):
             url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
             items.append(_item(request, title, icon, url))
-    items.append(_item(request, "API", "api", reverse("swagger-ui")))
     return items
 
 

@@ -18,6 +18,7 @@ from catalog.portal.acting import actor_for
 from catalog.portal.links import entity_url, table_url
 from catalog.portal.shell import Crumb, PortalRequest, page, portal_view
 from catalog.selectors import entity_page
+from catalog.selectors.kinds import load_kinds
 from catalog.services import entities
 from catalog.services.permissions import require_entity_write
 
@@ -86,7 +87,7 @@ def delete(request: PortalRequest, blueprint: str, identifier: str) -> HttpRespo
         {
             "entity": found,
             "blueprint": described,
-            "incoming": entity_page.incoming(request.user, found),
+            "incoming": entity_page.incoming(request.user, found, load_kinds()),
             "problem": problem,
         },
         title=f"Delete {found}",

@@ -42,7 +42,8 @@ _DEPTHS = tuple(str(depth) for depth in range(1, graph_svg.MAX_DEPTH + 1))
 def entity(request: PortalRequest, blueprint: str, identifier: str) -> HttpResponseBase:
     """The page of an entity; `tab` says which part of it."""
     found = entity_page.find_entity(request.user, blueprint, identifier)
-    kind = load_kinds().get(blueprint)
+    kinds = load_kinds()
+    kind = kinds.get(blueprint)
     if found is None or kind is None:
         return _absent(request, blueprint, identifier)
     tab = request.GET.get("tab", "overview")
@@ -50,12 +51,16 @@ def entity(request: PortalRequest, blueprint: str, identifier: str) -> HttpRespo
         tab = "overview"
     outgoing = entity_page.outgoing(found, kind)
     incoming = entity_page.incoming(
-        request.user, found, rows=entity_page.GROUP_ROWS if tab in ("related", "overview") else 0
+        request.user,
+        found,
+        kinds,
+        rows=entity_page.GROUP_ROWS if tab in ("related", "overview") else 0,
     )
     arranged = arrange(kind, found.properties, found.computed)
     context: dict[str, Any] = {
         "entity": found,
         "kind": kind,
+        "kinds": kinds,
         "tab": tab,
         "owners": entity_page.owners_of(found),
         "values": arranged,
@@ -139,7 +144,7 @@ def _related(
 ) -> dict[str, Any]:
     groups = [*context["outgoing"], *context["incoming"]]
     teams = [row.entity.team for group in groups for row in group.rows if row.entity]
-    tables = related_tables(groups, load_kinds(), owner_titles(teams))
+    tables = related_tables(groups, context["kinds"], owner_titles(teams))
     return {"tables": tables, "out_count": len(context["outgoing"])}
 
 
@@ -157,6 +162,11 @@ def _graph(
         kinds=only,
     )
     return {
+        "kind_choices": [
+            {"kind": one, "is_chosen": one.identifier in only}
+            for one in sorted(context["kinds"], key=lambda one: one.title.lower())
+        ],
+        "chosen_kinds": len(only),
         "graph": graph,
         "depths": range(1, graph_svg.MAX_DEPTH + 1),
         "directions": graph_svg.DIRECTIONS.items(),

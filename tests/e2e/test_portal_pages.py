@@ -1,0 +1,199 @@
+"""What only a browser can show: scripts, keyboard, screen sizes."""
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from catalog.services.system_blueprints import TEAM, USER
+from tests.e2e.conftest import Visit
+from tests.factories import make_blueprint, make_entity
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+DESK = {"viewport": {"width": 1440, "height": 900}}
+DARK = {**DESK, "color_scheme": "dark"}
+
+PAGES = [
+    "/",
+    "/catalog",
+    "/catalog/service",
+    "/catalog/service?f=tier:is:gold&q=pay",
+    "/catalog/service/-/new",
+    "/catalog/service/pay",
+    "/catalog/service/pay?tab=related",
+    "/catalog/service/pay?tab=graph&depth=3",
+    "/catalog/service/pay?tab=history",
+    "/catalog/service/pay?tab=source",
+    "/catalog/service/pay?tab=api",
+    "/catalog/service/pay/edit",
+    "/catalog/_team/core",
+    "/teams",
+    "/people",
+    "/me",
+    "/search?q=pay",
+    "/accounts/password/change/",
+    "/accounts/2fa/",
+]
+
+
+@pytest.fixture(autouse=True)
+def organisation(transactional_db: None) -> None:
+    from catalog.services.blueprints import ensure_system_blueprints
+
+    ensure_system_blueprints()
+    make_entity(TEAM, "core", title="Core team")
+    make_entity(
+        USER, "ines", properties={"email": "ines@example.com"}, relations={"team": ["core"]}
+    )
+    make_blueprint(
+        "service",
+        title="Service",
+        properties={
+            "tier": {"type": "string", "title": "Tier", "enum": ["gold", "silver"]},
+            "readme": {"type": "string", "title": "README", "format": "markdown"},
+            "config": {"type": "object", "title": "Config"},
+        },
+        relations={"needs": {"title": "Needs", "target": "service", "many": True}},
+    )
+    make_entity(
+        "service",
+        "pay",
+        title="Payments",
+        team=["core"],
+        properties={"tier": "gold", "readme": "# Hi\n\n" + "word " * 200, "config": {"a": [1, 2]}},
+        relations={"needs": ["ledger", "gone"]},
+        descriptor={"kind": "Component"},
+    )
+    make_entity("service", "ledger", title="Ledger", properties={"tier": "silver"})
+
+
+@pytest.mark.parametrize("visit", [DESK, PHONE, DARK], indirect=True, ids=["desk", "phone", "dark"])
+def test_no_page_complains_or_scrolls_sideways(visit: Visit) -> None:
+    for path in PAGES:
+        visit.goto(path)
+        assert visit.complaints == [], path
+        wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth + 1"
+        assert not visit.page.evaluate(wide), path
+
+
+@pytest.mark.parametrize("opener", ["Control+k", "/"])
+def test_everything_is_found_by_keyboard_alone(opener: str, visit: Visit) -> None:
+    visit.goto("/catalog")
+    visit.page.keyboard.press(opener)
+    visit.page.keyboard.type("ledg")
+    visit.page.wait_for_selector("#palette [role=option] mark")
+    visit.page.keyboard.press("ArrowDown")
+    visit.page.keyboard.press("ArrowUp")
+    with visit.page.expect_navigation():
+        visit.page.keyboard.press("Enter")
+    assert visit.page.url == f"{visit.base}/catalog/service/ledger"
+    assert visit.complaints == []
+
+
+def test_the_palette_closes_and_knows_what_was_seen(visit: Visit) -> None:
+    visit.goto("/catalog/service/pay")
+    visit.goto("/")
+    visit.page.keyboard.press("Control+k")
+    assert "Payments" in visit.page.locator("#palette [role=option]").first.inner_text()
+    visit.page.keyboard.type("zzzz")
+    visit.page.wait_for_selector("#palette p:has-text('Nothing was found')")
+    visit.page.keyboard.press("Escape")
+    assert not visit.page.locator("#palette").is_visible()
+    assert "Payments" in visit.page.locator("[data-recent-card]").inner_text()
+
+
+def test_a_slash_in_a_field_is_a_slash(visit: Visit) -> None:
+    visit.goto("/catalog/service")
+    visit.page.focus("#quick-search")
+    visit.page.keyboard.type("a/b")
+    assert visit.page.input_value("#quick-search") == "a/b"
+    assert not visit.page.locator("#palette").is_visible()
+
+
+def test_quick_search_narrows_the_table_in_place(visit: Visit) -> None:
+    visit.goto("/catalog/service")
+    visit.page.focus("#quick-search")
+    visit.page.keyboard.type("paym")
+    visit.page.wait_for_url("**/catalog/service?q=paym")
+    _wait_for_rows(visit.page, ["Payments"])
+    assert visit.page.evaluate("document.activeElement.id") == "quick-search"
+    visit.page.click("summary:has-text('Tier')")
+    visit.page.click("#table-region .ui-menu a:has-text('silver')")
+    visit.page.wait_for_selector("text=Nothing here fits")
+    assert "q=paym" in visit.page.url
+    assert "f=tier:is:silver" in visit.page.url
+    visit.page.go_back()
+    _wait_for_rows(visit.page, ["Payments"])
+
+
+def test_a_filter_is_built_from_the_values_there_are(visit: Visit) -> None:
+    visit.goto("/catalog/service")
+    visit.page.click("summary:has-text('Filter')")
+    visit.page.select_option("select[name=column]", "relations.needs")
+    visit.page.check("#filter-values input[value=ledger]")
+    with visit.page.expect_navigation():
+        visit.page.click("text=Add filter")
+    _wait_for_rows(visit.page, ["Payments"])
+    chip = visit.page.locator(".ui-filter")
+    assert re.sub(r"\s+", " ", chip.inner_text()).startswith("Needs is Ledger")
+    chip.locator("a").click()
+    _wait_for_rows(visit.page, ["Ledger", "Payments"])
+
+
+def test_columns_are_moved_by_keyboard_and_stay(visit: Visit) -> None:
+    visit.goto("/catalog/service")
+    visit.page.click("summary:has-text('Columns')")
+    visit.page.focus("[aria-label='Move Tier up']")
+    visit.page.keyboard.press("Enter")
+    visit.page.keyboard.press("Enter")
+    with visit.page.expect_navigation():
+        visit.page.click("text=Apply")
+    visit.goto("/catalog/service")
+    assert visit.page.locator("thead th").first.inner_text().startswith("Tier")
+
+
+def test_a_star_is_set_without_leaving_the_page(visit: Visit) -> None:
+    visit.goto("/catalog/service/pay")
+    visit.page.click(".ui-star")
+    visit.page.wait_for_selector(".ui-star[aria-pressed=true]")
+    visit.goto("/")
+    assert "Payments" in visit.page.locator("section:has(h2:text('Starred'))").inner_text()
+
+
+@pytest.mark.parametrize("visit", [{"java_script_enabled": False}], indirect=True)
+def test_tables_work_without_scripts(visit: Visit) -> None:
+    visit.goto("/catalog/service")
+    assert visit.page.locator("h1").is_visible()
+    visit.page.fill("#quick-search", "ledg")
+    visit.page.press("#quick-search", "Enter")
+    assert visit.page.locator("tbody tr").count() == 1
+    visit.goto("/catalog/service")
+    visit.page.click("summary:has-text('Filter')")
+    visit.page.select_option("select[name=column]", "tier")
+    visit.page.select_option("select[name=operator]", "is")
+    visit.page.fill("#filter-values input[name=value]", "gold")
+    visit.page.click("text=Add filter")
+    assert "f=tier:is:gold" in visit.page.url
+    assert visit.page.locator("tbody tr").count() == 1
+
+
+@pytest.mark.parametrize("visit", [PHONE], indirect=True)
+def test_the_menu_opens_on_a_phone(visit: Visit) -> None:
+    visit.goto("/")
+    assert not visit.page.locator("#nav-sidebar").is_visible()
+    visit.page.click("[aria-label='Open the menu']")
+    visit.page.locator("#nav-sidebar a:has-text('Service')").click()
+    visit.page.wait_for_url("**/catalog/service")
+    assert visit.complaints == []
+
+
+def _wait_for_rows(page: "Page", titles: list[str]) -> None:
+    """Until the table shows exactly these."""
+    page.wait_for_function(
+        "titles => JSON.stringify([...document.querySelectorAll('tbody a.ui-strong')]"
+        ".map(link => link.textContent)) === JSON.stringify(titles)",
+        arg=titles,
+    )
