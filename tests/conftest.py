@@ -9,7 +9,6 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -17,13 +16,6 @@ from idp import embedded
 
 _ENGINES = pytest.StashKey[embedded.Attachment]()
 _ROOT = Path(__file__).resolve().parent.parent
-
-
-def _numbered(redis_url: str, number: int) -> str:
-    """Return the URL of another database of the same Redis server."""
-    if redis_url.startswith("unix://"):
-        return f"{redis_url.partition('?')[0]}?db={number}"
-    return urlsplit(redis_url)._replace(path=f"/{number}").geturl()
 
 
 def _load_settings() -> None:
@@ -37,10 +29,7 @@ def _load_settings() -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # Whatever the developer's own shell names must not be touched by tests.
     os.environ["DJANGO_SETTINGS_MODULE"] = "idp.settings.test"
-    worker = os.environ.get("PYTEST_XDIST_WORKER")
-    if worker is not None:
-        number = 1 + int(worker.removeprefix("gw"))
-        os.environ["REDIS_URL"] = _numbered(os.environ["REDIS_URL"], number)
+    if "PYTEST_XDIST_WORKER" in os.environ:
         _load_settings()
         return
     for variable in [name for name in os.environ if name.startswith("IDP_")]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Count, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Func, IntegerField, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
@@ -22,6 +21,7 @@ from catalog.kernel.admin import IdpModelAdmin
 from catalog.kernel.errors import IdpError, InvalidRequest
 from catalog.kernel.json_text import read_json
 from catalog.models import Blueprint, Entity
+from catalog.selectors.catalogue import KIND_COUNT_CAP
 from catalog.services import blueprints
 from catalog.services.blueprint_spec import parse
 
@@ -40,17 +40,16 @@ class BlueprintAdmin(IdpModelAdmin):
     feed_model = "blueprint"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        entities = (
-            Entity.objects.filter(blueprint=OuterRef("pk"))
-            .order_by()
-            .values("blueprint")
-            .annotate(count=Count("pk"))
-            .values("count")
+        entities = Entity.objects.filter(blueprint=OuterRef("pk")).order_by().values("pk")
+        count = Func(
+            Subquery(entities[: KIND_COUNT_CAP + 1]),
+            template="(SELECT count(*) FROM %(expressions)s AS capped)",
+            output_field=IntegerField(),
         )
         return (
             super()
             .get_queryset(request)
-            .annotate(entity_total=Coalesce(Subquery(entities), 0))
+            .annotate(entity_total=count)
             .prefetch_related("relation_definitions__target")
         )
 
@@ -60,7 +59,9 @@ class BlueprintAdmin(IdpModelAdmin):
 
     @display(description="Entities", ordering="entity_total")
     def entity_count(self, blueprint: Any) -> str:
-        return render_to_string("admin/cells/entity_count.html", {"blueprint": blueprint})
+        return render_to_string(
+            "admin/cells/entity_count.html", {"blueprint": blueprint, "cap": KIND_COUNT_CAP}
+        )
 
     @display(description="Shape")
     def shape(self, blueprint: Blueprint) -> str:
@@ -134,11 +135,11 @@ class BlueprintAdmin(IdpModelAdmin):
                 "title": f"Rename {old or blueprint.title}",
                 "what": f'{part or "blueprint"} "{old or blueprint.identifier}"',
                 "explanation": (
-                    f"{blueprint.entity_total} entities follow, and so do the relations that lead "
-                    "to them. Programs that write it under the old name have to be told."
+                    "Its entities follow, and so do the relations that lead to them. Programs that "
+                    "write it under the old name have to be told."
                     if is_whole
-                    else f"The values of all {blueprint.entity_total} entities move with it. "
-                    "Programs that write it under the old name have to be told."
+                    else "The values of all entities move with it. Programs that write it under "
+                    "the old name have to be told."
                 ),
                 "new": new,
                 "error": error,
@@ -168,6 +169,7 @@ class BlueprintAdmin(IdpModelAdmin):
             {
                 "title": f"Delete {blueprint}",
                 "blueprint": blueprint,
+                "cap": KIND_COUNT_CAP,
                 "pointing": pointing.select_related("blueprint"),
                 "error": error,
             },

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.contrib import admin, messages
-from django.db.models import BigIntegerField, Count, QuerySet, TextField
+from django.db.models import BigIntegerField, QuerySet, TextField
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -222,7 +222,7 @@ class EntityAdmin(IdpModelAdmin):
         )
 
     def _choose_kind(self, request: HttpRequest) -> HttpResponse:
-        kinds = Blueprint.objects.annotate(entity_count=Count("entities")).order_by("title")
+        kinds = Blueprint.objects.order_by("title")
         return self.page(
             request,
             "admin/catalog/entity/choose_kind.html",

@@ -14,9 +14,7 @@ from tests.factories import ACTOR, make_blueprint, make_entity, make_user
 pytestmark = pytest.mark.django_db
 
 
-def bound(
-    blueprint: Blueprint, data: dict[str, Any], entity: Entity | None = None
-) -> EntityForm:
+def bound(blueprint: Blueprint, data: dict[str, Any], entity: Entity | None = None) -> EntityForm:
     form_class = entity_form_class(blueprint, make_user(role=Role.ADMIN))
     return form_class(data, entity=entity)
 
@@ -36,19 +34,24 @@ def resent(blueprint: Blueprint, entity: Entity, **changes: Any) -> EntityForm:
     return bound(blueprint, {**as_shown(blank), **changes}, entity)
 
 
+TEXT, MOMENT = {"type": "string"}, {"type": "string", "format": "date-time"}
+TIMER = {"type": "string", "format": "timer"}
+TICKS = {"type": "array", "items": {"type": "string", "enum": ["a", "b", "c"]}}
+PEOPLE = {"type": "array", "items": {"type": "string", "format": "user"}}
+
 TYPES: list[tuple[str, dict[str, Any], Any, Any]] = [
     # property, what is typed, what is stored
-    ("text", {"type": "string"}, " plain ", "plain"),
-    ("text like a number", {"type": "string"}, "007", "007"),
-    ("url", {"type": "string", "format": "url"}, "https://a.example/b?c", "https://a.example/b?c"),
-    ("e-mail", {"type": "string", "format": "email"}, "a@b.example", "a@b.example"),
-    ("markdown", {"type": "string", "format": "markdown"}, "# A\r\n\r\n- b ", "# A\n\n- b "),
-    ("yaml", {"type": "string", "format": "yaml"}, "a:\r\n  b: 1\r\n", "a:\n  b: 1\n"),
-    ("person", {"type": "string", "format": "user"}, "a@b.example", "a@b.example"),
-    ("team", {"type": "string", "format": "team"}, "core", "core"),
-    ("moment", {"type": "string", "format": "date-time"}, "2026-03-01T09:30", "2026-03-01T09:30:00Z"),
-    ("timer", {"type": "string", "format": "timer"}, "2026-03-01T09:30:05", "2026-03-01T09:30:05Z"),
-    ("enum", {"type": "string", "enum": ["a", "b"]}, '"b"', "b"),
+    ("text", TEXT, " plain ", "plain"),
+    ("text like a number", TEXT, "007", "007"),
+    ("url", {**TEXT, "format": "url"}, "https://a.example/b?c", "https://a.example/b?c"),
+    ("e-mail", {**TEXT, "format": "email"}, "a@b.example", "a@b.example"),
+    ("markdown", {**TEXT, "format": "markdown"}, "# A\r\n\r\n- b ", "# A\n\n- b "),
+    ("yaml", {**TEXT, "format": "yaml"}, "a:\r\n  b: 1\r\n", "a:\n  b: 1\n"),
+    ("person", {**TEXT, "format": "user"}, "a@b.example", "a@b.example"),
+    ("team", {**TEXT, "format": "team"}, "core", "core"),
+    ("moment", MOMENT, "2026-03-01T09:30", "2026-03-01T09:30:00Z"),
+    ("timer", TIMER, "2026-03-01T09:30:05", "2026-03-01T09:30:05Z"),
+    ("enum", {**TEXT, "enum": ["a", "b"]}, '"b"', "b"),
     ("enum of numbers", {"type": "number", "enum": [1, 2.5]}, "2.5", 2.5),
     ("integer", {"type": "number"}, "42", 42),
     ("large integer", {"type": "number"}, "9007199254740993", 9007199254740993),
@@ -57,16 +60,16 @@ TYPES: list[tuple[str, dict[str, Any], Any, Any]] = [
     ("exponent", {"type": "number"}, "1e3", 1000.0),
     ("yes", {"type": "boolean"}, "true", True),
     ("no", {"type": "boolean"}, "false", False),
-    ("lines", {"type": "array", "items": {"type": "string"}}, "b\r\n\r\n a ", ["b", "a"]),
+    ("lines", {"type": "array", "items": TEXT}, "b\r\n\r\n a ", ["b", "a"]),
     ("lines without a type", {"type": "array"}, "1", ["1"]),
     ("numbers", {"type": "array", "items": {"type": "number"}}, "1\n2.0", [1, 2.0]),
     ("flags", {"type": "array", "items": {"type": "boolean"}}, "true\nfalse", [True, False]),
-    ("ticks", {"type": "array", "items": {"type": "string", "enum": ["a", "b", "c"]}}, ['"c"', '"a"'], ["a", "c"]),
-    ("people", {"type": "array", "items": {"type": "string", "format": "user"}}, ["b", "a", "b"], ["b", "a"]),
+    ("ticks", TICKS, ['"c"', '"a"'], ["a", "c"]),
+    ("people", PEOPLE, ["b", "a", "b"], ["b", "a"]),
     ("objects", {"type": "array", "items": {"type": "object"}}, '[{"n": 1}]', [{"n": 1}]),
     ("object", {"type": "object"}, '{"a": [1.0, null], "b": 1}', {"a": [1.0, None], "b": 1}),
     ("empty object", {"type": "object"}, "{}", {}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +156,9 @@ def test_unknown_values_are_kept_and_shown() -> None:
     blueprint = make_blueprint(properties={"p": {"type": "string"}})
     entity = make_entity(blueprint, properties={"p": "a", "unknown": {"deep": [1, 2.0]}})
     form = resent(blueprint, entity, **{"p-p": "b"})
-    assert form.other_values == '{\n  "unknown": {\n    "deep": [\n      1,\n      2.0\n    ]\n  }\n}'
+    assert (
+        form.other_values == '{\n  "unknown": {\n    "deep": [\n      1,\n      2.0\n    ]\n  }\n}'
+    )
     form.is_valid()
     form.save(actor=ACTOR)
     entity.refresh_from_db()
@@ -186,9 +191,9 @@ def test_only_what_differs_is_written() -> None:
         ("JSON of another type", {"type": "object"}, "[]", '[] is not of type "object"'),
         ("NUL", {"type": "object"}, '{"a": "\\u0000"}', "NUL character"),
         ("pattern", {"type": "string", "pattern": "^a"}, "b", '"b" does not match "^a"'),
-        ("inside", {"type": "object", "properties": {"n": {"type": "number"}}}, '{"n": "x"}', "n: "),
+        ("inside", {"type": "object", "properties": {"n": TEXT}}, '{"n": 1}', "n: 1 is not"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_value_is_told_at_its_field(
     _case: str, schema: dict[str, Any], typed: str, message: str
 ) -> None:

@@ -98,9 +98,7 @@ def test_a_user_without_a_password_has_none(browser: Client) -> None:
         ("__all__", {"email": "ADA@example.com"}),
     ],
 )
-def test_a_bad_user_is_told_at_the_field(
-    field: str, data: dict[str, str], browser: Client
-) -> None:
+def test_a_bad_user_is_told_at_the_field(field: str, data: dict[str, str], browser: Client) -> None:
     page = browser.post(f"{USERS}add/", {**PERSON, "role": "Member", **data})
     assert list(page.context["form"].errors) == [field]
     assert User.objects.count() == 1
@@ -126,9 +124,7 @@ def test_a_user_is_changed_and_switched_off(browser: Client) -> None:
 @pytest.mark.parametrize("data", [{"role": "Member", "is_active": "on"}, {"role": "Admin"}])
 def test_the_last_admin_stays(data: dict[str, str], browser: Client, ada: User) -> None:
     make_user("idle", role=Role.ADMIN, is_active=False)
-    page = browser.post(
-        f"{USERS}{ada.pk}/change/", {"username": "ada", "email": ada.email, **data}
-    )
+    page = browser.post(f"{USERS}{ada.pk}/change/", {"username": "ada", "email": ada.email, **data})
     assert "is the last admin" in page.content.decode()
     ada.refresh_from_db()
     assert ada.is_staff

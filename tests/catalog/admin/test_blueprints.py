@@ -114,7 +114,10 @@ def test_a_bad_document_is_refused_with_the_reason(
 
 
 def test_the_refusal_names_the_property(admin_client: Client) -> None:
-    document = {"identifier": "x", "schema": {"properties": {"tier": {"type": "string", "enum": []}}}}
+    document = {
+        "identifier": "x",
+        "schema": {"properties": {"tier": {"type": "string", "enum": []}}},
+    }
     page = admin_client.post(ADD, sent(document))
     [problem] = page.context["builder"]["problems"]
     assert problem["field"] == "schema.properties.tier.enum"
@@ -130,7 +133,11 @@ def test_a_breaking_change_asks_first_and_is_saved_once_confirmed(admin_client: 
 
     page = admin_client.post(url, sent(document, version=version))
     [effect] = page.context["form"].effects
-    assert (effect.path, effect.count, effect.examples) == ("tier", 7, ("s0", "s1", "s2", "s3", "s4"))
+    assert (effect.path, effect.count, effect.examples) == (
+        "tier",
+        7,
+        ("s0", "s1", "s2", "s3", "s4"),
+    )
     assert "Not saved yet" in page.content.decode()
     assert "enum" not in Blueprint.objects.get(pk=blueprint.pk).properties["tier"]
 
@@ -181,9 +188,10 @@ def test_the_preview_is_the_form_of_the_unsaved_blueprint(admin_client: Client) 
     document = {**DOCUMENT, "relations": {}, "mirrorProperties": {}}
     html = admin_client.post(url, sent(document)).content.decode()
     assert re.findall(r'name="(p-[^"]+)"', html) == ["p-tier", "p-stars", "p-languages"]
-    assert "expected an object" in admin_client.post(
-        url, sent({"identifier": "x", "schema": 3})
-    ).content.decode()
+    assert (
+        "expected an object"
+        in admin_client.post(url, sent({"identifier": "x", "schema": 3})).content.decode()
+    )
     assert admin_client.get(url).status_code == 405
     assert Blueprint.objects.count() == before
 
@@ -192,7 +200,7 @@ def test_rename_of_a_property_moves_the_values(admin_client: Client) -> None:
     blueprint = make_blueprint("service", properties={"tier": {"type": "string"}})
     make_entity(blueprint, "a", properties={"tier": "gold"})
     url = f"{change_url(blueprint, 'rename')}?part=property&name=tier"
-    assert "The values of all 1 entities move" in admin_client.get(url).content.decode()
+    assert "The values of all entities move" in admin_client.get(url).content.decode()
     refused = admin_client.post(url, {"identifier": "a b"})
     assert (refused.status_code, "not allowed" in refused.content.decode()) == (422, True)
     admin_client.post(url, {"identifier": "level"})

@@ -362,7 +362,9 @@
       if (to < 0 || to >= rows.length) return;
       rows.splice(to, 0, ...rows.splice(at, 1));
       const button = event.currentTarget;
-      this.$nextTick(() => button.focus()); // it moved along; so does the focus
+      const other = step < 0 ? button.nextElementSibling : button.previousElementSibling;
+      // It moved along, and so does the focus; at the end of its way, to the other direction.
+      this.$nextTick(() => (button.disabled ? other : button).focus());
     },
 
     dropped(group, key, position) {
