@@ -50,6 +50,12 @@ class IdpAdminSite(UnfoldAdminSite):
         """Where people log out is one page too."""
         return HttpResponseRedirect(reverse("account_logout"))
 
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The own password is changed where everybody changes it."""
+        return HttpResponseRedirect(reverse("account_change_password"))
+
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:

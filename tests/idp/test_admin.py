@@ -47,6 +47,12 @@ def test_strangers_log_in_on_the_one_page_and_others_are_refused(db: None) -> No
             assert client.get(address, follow=True).status_code == 403
 
 
+def test_log_out_and_password_have_one_page_each(browser: Client) -> None:
+    assert browser.get("/admin/logout/")["Location"] == "/accounts/logout/"
+    assert browser.post("/admin/password_change/")["Location"] == "/accounts/password/change/"
+    assert browser.get("/admin/login/")["Location"] == "/admin/"
+
+
 def test_the_index_tells_the_figures(browser: Client, django_assert_num_queries: Any) -> None:
     from tests.factories import make_blueprint, make_entity
 

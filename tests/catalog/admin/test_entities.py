@@ -36,6 +36,10 @@ def test_adding_starts_with_the_kind_and_ends_in_the_catalogue(admin_client: Cli
     assert (entity.title, entity.properties) == ("Pay", {"stars": 3})
     assert (entity.created_by, entity.datasource) == ("ada@example.com", "idp/admin")
     assert admin_client.get(f"{LIST}add/?kind=nothing").status_code == 404
+    assert (
+        f'href="{LIST}add/?kind=service"'
+        in admin_client.get(f"{LIST}?kind=service").content.decode()
+    )
 
 
 def test_a_refused_form_comes_back_with_what_was_typed(admin_client: Client) -> None:
