@@ -26,7 +26,7 @@ LONG_TEXT: Final = 280
 RELATED_COLUMNS: Final = 3
 
 # What people look for first, in this order; enumerations follow.
-_FIRST_FACTS = ("lifecycle", "tier", "type", "status", "language")
+_FIRST_FACTS = (*values.LABEL_NAMES, "language")
 _OPEN_FORMATS = ("markdown", "yaml", "proto")
 
 

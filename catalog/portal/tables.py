@@ -21,6 +21,7 @@ from typing import Any, Final
 from django.http import QueryDict
 from django.utils import timezone
 
+from catalog.portal.values import LABEL_NAMES
 from catalog.selectors.kinds import Kind
 from catalog.selectors.tables import (
     OWNER,
@@ -34,7 +35,7 @@ from catalog.selectors.tables import (
 SIZES: Final = (25, 50, 100)
 MAX_FILTERS: Final = 30
 MAX_TEXT: Final = 200
-MAX_FACETS: Final = 5
+MAX_FACETS: Final = 6
 MAX_FACET_VALUES: Final = 15
 
 # By type of column: the name in the URL, and how a chip reads.
@@ -120,15 +121,22 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """A value of a column in a menu: its address turns the filter for it on, or off again."""
+
+    label: str
+    href: str
+    is_on: bool
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Facet:
-    """A column with few possible values, as a menu. choices: (value, address, whether it is on)."""
+    """A column as a menu. choices: None where they have to be looked up when it is opened."""
 
     column: Column
-    choices: Sequence[tuple[str, str, bool]]
-
-    @property
-    def is_on(self) -> bool:
-        return any(on for _, _, on in self.choices)
+    is_on: bool
+    choices: Sequence[Choice] | None = None
 
 
 @dataclass(frozen=True)
@@ -238,31 +246,23 @@ class TableState:
         return self.params(f=list(dict.fromkeys([*(one.param for one in self.filters), *new])))
 
     def facets(self) -> list[Facet]:
-        """Columns whose values the schema lists; choosing one turns its filter on or off."""
+        """Menus for the owner, for what the schema lists values of, and for well-known words."""
         facets = []
         for column in self.columns.values():
-            items = column.spec.get("items")
-            listed = column.spec.get("enum") or (
-                items.get("enum") if isinstance(items, dict) else None
-            )
-            if column.type == "boolean":
-                listed = [True, False]
-            if not listed or len(listed) > MAX_FACET_VALUES:
-                continue
-            operator = next(iter(operators_of(column)))
-            texts = [
-                str(value).lower() if value in (True, False) else str(value) for value in listed
-            ]
-            facets.append(
-                Facet(column, [self._choice(Filter(column, operator, text)) for text in texts])
-            )
+            listed = _listed(column)
+            if listed or column.key == OWNER or column.name in LABEL_NAMES:
+                is_on = any(one.column == column for one in self.filters)
+                choices = [self.choice(column, text, text) for text in listed] or None
+                facets.append(Facet(column, is_on, choices))
         return facets[:MAX_FACETS]
 
-    def _choice(self, one: Filter) -> tuple[str, str, bool]:
+    def choice(self, column: Column, value: str, label: str, count: int | None = None) -> Choice:
+        one = Filter(column, next(iter(operators_of(column))), value)
         others = [f.param for f in self.filters if f.param != one.param]
         is_on = len(others) < len(self.filters)
-        label = {"true": "Yes", "false": "No"}.get(one.value, one.value)
-        return label, self.href(f=others if is_on else [*others, one.param]), is_on
+        if column.type == "boolean":
+            label = "Yes" if value == "true" else "No"
+        return Choice(label, self.href(f=others if is_on else [*others, one.param]), is_on, count)
 
     def chips(self, labels: Mapping[str, str]) -> list[Chip]:
         """The filters as labels; `labels`: titles of the teams and entities that they name."""
@@ -300,6 +300,15 @@ class TableState:
                 groups.setdefault((one.column.key, one.operator), []).append(one.value)
         for (key, operator), values in groups.items():
             yield self.columns[key], operator, values
+
+
+def _listed(column: Column) -> list[str]:
+    """The possible values, as a filter writes them, where the schema lists few."""
+    items = column.spec.get("items")
+    listed = column.spec.get("enum") or (items.get("enum") if isinstance(items, dict) else None)
+    if column.type == "boolean":
+        listed = ["true", "false"]
+    return [str(value) for value in listed or ()] if len(listed or ()) <= MAX_FACET_VALUES else []
 
 
 def _filters(columns: Mapping[str, Column], texts: Sequence[str]) -> tuple[list[Filter], list[str]]:

@@ -14,6 +14,7 @@ urlpatterns = [
     path("catalog/<identifier:blueprint>", catalogue.table, name="table"),
     path("catalog/<identifier:blueprint>/-/new", editing.create, name="create"),
     path("catalog/<identifier:blueprint>/-/values", catalogue.values, name="values"),
+    path("catalog/<identifier:blueprint>/-/facet", catalogue.facet, name="facet"),
     path("catalog/<identifier:blueprint>/-/filter", catalogue.add_filter, name="add-filter"),
     path("catalog/<identifier:blueprint>/-/columns", catalogue.choose_columns, name="columns"),
     path("catalog/<identifier:blueprint>/-/views", catalogue.save_view, name="save-view"),

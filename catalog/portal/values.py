@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from django.utils import timezone
 from django.utils.html import escape, format_html, format_html_join
@@ -25,6 +25,9 @@ MAX_ROWS = 100
 MAX_DEPTH = 4
 
 Spec = Mapping[str, Any]
+
+# Properties whose words read as labels even where no schema lists them.
+LABEL_NAMES: Final = ("type", "lifecycle", "tier", "status")
 
 # Words that mean the same everywhere, for values whose schema names no colour.
 _TONES = {
@@ -122,6 +125,13 @@ def column_cell(column: Column, value: Any) -> SafeString:
         return targets(value)
     if isinstance(value, datetime):
         return moment(value)
+    if (
+        column.name in LABEL_NAMES
+        and isinstance(value, str)
+        and value
+        and "enum" not in column.spec
+    ):
+        return badge(_shortened(value))
     return cell(value, column.spec)
 
 

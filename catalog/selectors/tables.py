@@ -36,6 +36,8 @@ DEFAULT_COLUMNS: Final = 7
 TITLE, IDENTIFIER, OWNER = "$title", "$identifier", "$team"
 UPDATED, CREATED = "$updatedAt", "$createdAt"
 
+_TELLING = {"type", "tier", "lifecycle", "status"}
+
 # What says little in a narrow column is not shown until somebody asks for it.
 _WIDE_FORMATS = {"markdown", "yaml", "proto", "multi-line"}
 
@@ -160,7 +162,7 @@ def default_columns(kind: Kind) -> list[str]:
     shown = [TITLE] if kind.identifier.startswith("_") else [TITLE, OWNER]
     ranked = sorted(
         (c for c in columns.values() if c.source is not Source.META and _is_narrow(c)),
-        key=_rank,
+        key=lambda column: _rank(column, kind),
     )
     chosen = {c.key for c in ranked[: DEFAULT_COLUMNS - len(shown) - 1]}
     return [*shown, *(key for key in columns if key in chosen), UPDATED]
@@ -402,13 +404,17 @@ def _is_narrow(column: Column) -> bool:
     return column.type != "object" and column.spec.get("format") not in _WIDE_FORMATS
 
 
-def _rank(column: Column) -> int:
+def _rank(column: Column, kind: Kind) -> int:
+    """How much a column tells rows apart, the most first."""
+    link = column.link
     if column.spec.get("enum"):
         return 0
-    if column.type in ("number", "boolean", "date") or column.name in ("type", "tier", "lifecycle"):
+    if column.type in ("number", "boolean", "date") or column.name in _TELLING:
         return 1
-    if column.link is not None and not column.link.many and column.name != "owner":
-        return 2
-    if column.type == "string" and column.spec.get("format") != "url":
+    if link is not None:
+        # a relation to its own kind is empty for most
+        is_place = not link.many and link.target not in (None, kind.identifier)
+        return 2 if is_place else 5
+    if column.name == "tags" or (column.type == "string" and column.spec.get("format") != "url"):
         return 3
     return 4

@@ -36,7 +36,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _item(request, "Catalogue", "category", reverse("catalog:index"), exact=True),
                 _item(request, "Teams", "groups", reverse("portal:teams")),
                 _item(request, "People", "person", reverse("portal:people")),
-                _item(request, "API", "api", reverse("docs")),
+                _item(request, "API docs", "terminal", reverse("docs")),
             ]
         },
         {"title": "Catalogue", "items": _kinds(request)},

@@ -124,6 +124,20 @@ def values(request: PortalRequest, blueprint: str) -> HttpResponseBase:
 
 @portal_view
 @require_GET
+def facet(request: PortalRequest, blueprint: str) -> HttpResponseBase:
+    """The values of a column as a menu: what is inside a facet that was just opened."""
+    described, kind = _kind(blueprint)
+    state = TableState.read(kind, _query(request.GET))
+    column = state.columns.get(request.GET.get("column", ""))
+    if column is None:
+        raise NotFound.of("Column", request.GET.get("column", ""))
+    found = tables.values_of(_rows(request, described, state, without=column.key), column)
+    choices = [state.choice(column, one.value, one.label, one.count) for one in found]
+    return fragment(request, "catalog/facet.html", {"choices": choices})
+
+
+@portal_view
+@require_GET
 def add_filter(request: PortalRequest, blueprint: str) -> HttpResponseBase:
     """Turn what the filter panel sends into the table's own address."""
     _, kind = _kind(blueprint)

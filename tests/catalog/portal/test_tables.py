@@ -339,3 +339,43 @@ def test_an_empty_table_says_how_to_fill_it(member: Client) -> None:
     assert "New Service" in html
     viewer = make_browser(role=Role.VIEWER).get(URL).content.decode()
     assert "New Service" not in viewer
+
+
+def test_a_facet_lists_what_the_other_filters_leave(services: Blueprint, member: Client) -> None:
+    html = member.get(f"{URL}/-/facet?column=$team&query=f%3Dtier:is:gold").content.decode()
+    assert 'href="?f=tier:is:gold&amp;f=$team:has:core"' in html
+    assert "Core team" in html
+    on = member.get(f"{URL}/-/facet?column=$team&query=f%3D$team:has:core").content.decode()
+    assert 'href="?"' in on
+    assert 'aria-checked="true"' in on
+    assert member.get(f"{URL}/-/facet?column=nothing").status_code == 404
+
+
+def test_columns_that_tell_rows_apart_are_shown_first(member: Client) -> None:
+    make_blueprint("system")
+    make_blueprint(
+        "component",
+        properties={
+            "description": {"type": "string", "format": "markdown"},
+            "config": {"type": "object"},
+            "notes": {"type": "string"},
+            "tags": {"type": "array"},
+            "size": {"type": "number"},
+            "lifecycle": {"type": "string"},
+            "tier": {"type": "string", "enum": ["a"]},
+        },
+        relations={
+            "part": {"title": "Part of", "target": "component"},
+            "system": {"title": "System", "target": "system"},
+        },
+    )
+    heads = member.get("/catalog/component").context["heads"]
+    assert [head.column.key for head in heads] == [
+        "$title",
+        "$team",
+        "size",
+        "lifecycle",
+        "tier",
+        "relations.system",
+        "$updatedAt",
+    ]
