@@ -13,7 +13,7 @@ from django.db.models import BigIntegerField, F, QuerySet
 from catalog.kernel import feed
 from catalog.kernel.actors import Principal
 from catalog.models import Change, Entity, Relation
-from catalog.selectors.kinds import Kind, Kinds
+from catalog.selectors.kinds import Kinds
 from catalog.selectors.sql import Sql
 from catalog.selectors.tables import Target, owner_titles
 
@@ -78,36 +78,33 @@ def find_entity(principal: Principal, blueprint: str, identifier: str) -> Entity
     )
 
 
-def owners_of(entity: Entity) -> list[Target]:
-    titles = owner_titles([entity.team])
+def owners_of(principal: Principal, entity: Entity) -> list[Target]:
+    titles = owner_titles(principal, [entity.team])
     return [titles[team] for team in entity.team]
 
 
-def outgoing(entity: Entity, kind: Kind) -> list[RelatedGroup]:
-    """What the entity points to, by relation in the order of its blueprint; one statement."""
-    edges = (
+def outgoing(principal: Principal, entity: Entity, kinds: Kinds) -> list[RelatedGroup]:
+    """What the entity points to, by relation in the order of its blueprint; two statements."""
+    edges = list(
         Relation.objects.filter(source=entity)
-        .select_related("target__blueprint")
-        .defer("target__search", "target__label", "target__descriptor")
         .order_by("definition__position", "definition_id", "position", "pk")
-        .annotate(name=F("definition__identifier"))
-    )[: OUTGOING_CAP + 1]
+        .values_list(
+            "definition__identifier", "target_blueprint", "target_identifier", "target_id"
+        )[: OUTGOING_CAP + 1]
+    )
+    shown = _shown(principal, [pk for *_, pk in edges if pk])
+    links = kind.links if (kind := kinds.get(entity.blueprint.identifier)) else {}
     groups = []
-    for (name, blueprint), members in groupby(
-        edges, key=lambda edge: (edge.name, edge.target_blueprint)
-    ):
-        rows = [
-            _row(edge.target_blueprint, edge.target_identifier, edge.target) for edge in members
-        ]
-        link = kind.links.get(name)
+    for (name, blueprint), members in groupby(edges, key=lambda edge: edge[:2]):
+        rows = [_row(blueprint, identifier, shown.get(pk)) for *_, identifier, pk in members]
+        link = links.get(name)
+        target = kinds.get(blueprint)
         groups.append(
             RelatedGroup(
                 relation=name,
                 title=link.title if link else name,
                 blueprint=blueprint,
-                blueprint_title=next(
-                    (r.entity.blueprint.title for r in rows if r.entity), blueprint
-                ),
+                blueprint_title=target.title if target else blueprint,
                 is_incoming=False,
                 is_direct=link is not None and link.target is not None,
                 count=len(rows),
@@ -128,9 +125,7 @@ def incoming(
     sources: dict[int, list[int]] = {}
     for definition, source in sorted(edges):
         sources.setdefault(definition, []).append(source)
-    first = [pk for pks in sources.values() for pk in pks[:rows]]
-    entities = visible.select_related("blueprint").defer("search", "label", "descriptor")
-    shown = entities.in_bulk(first) if first else {}
+    shown = _shown(principal, [pk for pks in sources.values() for pk in pks[:rows]])
     groups = []
     for kind in kinds:
         for link in kind.links.values():
@@ -171,6 +166,11 @@ def fate_of(principal: Principal, blueprint: str, identifier: str) -> Fate | Non
             .first()
         )
     return Fate(change.action, change.at, change.actor, change.actor_kind, change.pk, now)
+
+
+def _shown(principal: Principal, pks: Sequence[int]) -> dict[int, Entity]:
+    entities = Entity.objects.visible_to(principal).select_related("blueprint")
+    return entities.defer("search", "label", "descriptor").in_bulk(pks) if pks else {}
 
 
 def _newest(changes: QuerySet[Change]) -> Change | None:

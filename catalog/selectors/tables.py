@@ -198,27 +198,31 @@ def keyset_of(column: Column, *, descending: bool) -> Keyset:
     return Keyset([*keys, Key("pk", "pk", IntegerField())], descending)
 
 
-def with_targets(entities: Sequence[Entity], columns: Sequence[Column]) -> list[Row]:
-    """Rows with the titles of owners and related entities; at most two statements."""
+def with_targets(
+    principal: Principal, entities: Sequence[Entity], columns: Sequence[Column]
+) -> list[Row]:
+    """Rows with the titles of owners and related entities; at most three statements."""
     links = [c for c in columns if c.link is not None]
-    related = _related(entities, links)
-    owners = owner_titles(e.team for e in entities) if any(c.key == OWNER for c in columns) else {}
+    related = _related(principal, entities, links)
+    owners = {}
+    if any(c.key == OWNER for c in columns):
+        owners = owner_titles(principal, (e.team for e in entities))
     return [
         Row(entity, {c.key: _value(entity, c, related, owners) for c in columns})
         for entity in entities
     ]
 
 
-def owner_titles(teams: Iterable[Sequence[str]]) -> dict[str, Target]:
-    """The teams of these identifiers, those that are not in the catalogue included."""
+def owner_titles(principal: Principal, teams: Iterable[Sequence[str]]) -> dict[str, Target]:
+    """The teams of these identifiers; without a title those that are not in the catalogue."""
     wanted = {identifier for several in teams for identifier in several}
     if not wanted:
         return {}
     known = {
         identifier: (title or identifier, icon)
-        for identifier, title, icon in Entity.objects.filter(
-            blueprint__identifier=TEAM, identifier__in=wanted
-        ).values_list("identifier", "title", "icon")
+        for identifier, title, icon in Entity.objects.visible_to(principal)
+        .filter(blueprint__identifier=TEAM, identifier__in=wanted)
+        .values_list("identifier", "title", "icon")
     }
     return {
         identifier: Target(TEAM, identifier, *known.get(identifier, (None, None)))
@@ -231,10 +235,10 @@ def count_capped(rows: QuerySet[Any], cap: int = COUNT_CAP) -> int:
     return rows.order_by()[: cap + 1].count()
 
 
-def values_of(rows: EntityQuerySet, column: Column) -> list[ValueCount]:
-    """The most frequent values of a column among `rows`."""
+def values_of(principal: Principal, rows: EntityQuerySet, column: Column) -> list[ValueCount]:
+    """The most frequent values of a column among `rows`; at most two statements."""
     if column.link is not None:
-        return _target_counts(rows, column.link)
+        return _target_counts(principal, rows, column.link)
     expression = _facet(column)
     if expression is None:
         return []
@@ -246,7 +250,7 @@ def values_of(rows: EntityQuerySet, column: Column) -> list[ValueCount]:
         .order_by("-count", "facet")
     )[: MAX_VALUES + 1]
     found = [(one["facet"], one["count"]) for one in counted if one["facet"] not in (None, "")]
-    labels = owner_titles([[value for value, _ in found]]) if column.key == OWNER else {}
+    labels = owner_titles(principal, [[value for value, _ in found]]) if column.key == OWNER else {}
     return [
         ValueCount(value, labels[value].label if value in labels else value, count)
         for value, count in found[:MAX_VALUES]
@@ -317,19 +321,20 @@ def _facet(column: Column) -> Any:
     return Sql("{} ->> {}", *place, output_field=text)
 
 
-def _target_counts(rows: EntityQuerySet, link: Link) -> list[ValueCount]:
-    counted = (
+def _target_counts(principal: Principal, rows: EntityQuerySet, link: Link) -> list[ValueCount]:
+    counted = list(
         Relation.objects.filter(definition=link.pk, source__in=rows.order_by())
-        .values("target_blueprint", "target_identifier", "target__title")
+        .values("target_blueprint", "target_identifier", "target_id")
         .annotate(count=Count("pk"))
-        .order_by("-count", "target_identifier")
-    )[:MAX_VALUES]
+        .order_by("-count", "target_identifier")[:MAX_VALUES]
+    )
+    titles = _titles(principal, (one["target_id"] for one in counted))
     return [
         ValueCount(
             one["target_identifier"]
             if link.target
             else f"{one['target_blueprint']}:{one['target_identifier']}",
-            one["target__title"] or one["target_identifier"],
+            titles.get(one["target_id"], (one["target_identifier"],))[0],
             one["count"],
         )
         for one in counted
@@ -337,33 +342,43 @@ def _target_counts(rows: EntityQuerySet, link: Link) -> list[ValueCount]:
 
 
 def _related(
-    entities: Sequence[Entity], links: Sequence[Column]
+    principal: Principal, entities: Sequence[Entity], links: Sequence[Column]
 ) -> dict[tuple[int, str], list[Target]]:
+    """The targets by pk of the entity and key of the column, in their order; two statements."""
     if not links or not entities:
         return {}
-    edges = (
+    edges = list(
         Relation.objects.filter(
             source__in=[e.pk for e in entities],
             definition__in=[c.link.pk for c in links if c.link],
         )
         .order_by("source_id", "definition_id", "position", "pk")
         .values_list(
-            "source_id",
-            "definition_id",
-            "target_blueprint",
-            "target_identifier",
-            "target_id",
-            "target__title",
-            "target__icon",
+            "source_id", "definition_id", "target_blueprint", "target_identifier", "target_id"
         )
     )
+    titles = _titles(principal, (edge[4] for edge in edges))
     names = {c.link.pk: c.key for c in links if c.link}
     return {
         (source, names[definition]): [
-            Target(blueprint, identifier, (title or identifier) if pk else None, icon)
-            for _, _, blueprint, identifier, pk, title, icon in group
+            Target(blueprint, identifier, *titles.get(pk, (None, None)))
+            for _, _, blueprint, identifier, pk in group
         ]
         for (source, definition), group in groupby(edges, key=lambda edge: edge[:2])
+    }
+
+
+def _titles(
+    principal: Principal, pks: Iterable[int | None]
+) -> dict[int | None, tuple[str, str | None]]:
+    """Title (or identifier) and icon of those entities that may be read."""
+    wanted = {pk for pk in pks if pk is not None}
+    if not wanted:
+        return {}
+    rows = Entity.objects.visible_to(principal).filter(pk__in=wanted)
+    return {
+        pk: (title or identifier, icon)
+        for pk, identifier, title, icon in rows.values_list("pk", "identifier", "title", "icon")
     }
 
 

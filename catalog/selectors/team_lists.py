@@ -113,9 +113,9 @@ def team_tree(principal: Principal) -> list[TeamNode]:
     return [node for root in roots for node in _read(root, 0)]
 
 
-def named(teams: Sequence[str]) -> list[Target]:
+def named(principal: Principal, teams: Sequence[str]) -> list[Target]:
     """Teams with their titles, by name."""
-    return sorted(owner_titles([teams]).values(), key=lambda team: team.label.lower())
+    return sorted(owner_titles(principal, [teams]).values(), key=lambda team: team.label.lower())
 
 
 def teams_by_person(people: Sequence[Entity]) -> Mapping[int, list[Target]]:

@@ -40,7 +40,7 @@ def home(request: PortalRequest) -> HttpResponseBase:
         "portal/home.html",
         {
             "person": people_with(request.user.email).first() if request.user.email else None,
-            "teams": team_lists.named(teams),
+            "teams": team_lists.named(request.user, teams),
             "owned": [
                 (blueprint, count, teamwork.owned_url(blueprint.identifier, teams))
                 for blueprint, count in catalogue.owned_counts(request.user, teams)
@@ -139,7 +139,7 @@ def me(request: PortalRequest) -> HttpResponseBase:
         "portal/me.html",
         {
             "person": people_with(user.email).first() if user.email else None,
-            "teams": team_lists.named(names),
+            "teams": team_lists.named(request.user, names),
             "views": user.saved_views.select_related("blueprint").exclude(name=""),
             "starred": saved.starred(user, 50),
         },

@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
+from catalog.kernel.actors import Principal
 from catalog.kernel.errors import NotFound
 from catalog.models import Blueprint, Entity, EntityQuerySet
 from catalog.portal import export, saved
@@ -69,7 +70,7 @@ def table(request: PortalRequest, blueprint: str) -> HttpResponseBase:
         "blueprint": described,
         "state": state,
         "heads": state.heads(),
-        "rows": _shown(found.rows, state),
+        "rows": _shown(request.user, found.rows, state),
         "count": len(found.rows) if is_whole else tables.count_capped(rows),
         "count_cap": tables.COUNT_CAP,
         "chips": state.chips({identifier: title for (_, identifier), title in labels.items()}),
@@ -109,7 +110,7 @@ def values(request: PortalRequest, blueprint: str) -> HttpResponseBase:
     if column is None:
         raise NotFound.of("Column", request.GET.get("column", ""))
     rows = _rows(request, described, state, without=column.key)
-    found = tables.values_of(rows, column)
+    found = tables.values_of(request.user, rows, column)
     return fragment(
         request,
         "catalog/filter_values.html",
@@ -131,7 +132,8 @@ def facet(request: PortalRequest, blueprint: str) -> HttpResponseBase:
     column = state.columns.get(request.GET.get("column", ""))
     if column is None:
         raise NotFound.of("Column", request.GET.get("column", ""))
-    found = tables.values_of(_rows(request, described, state, without=column.key), column)
+    rows = _rows(request, described, state, without=column.key)
+    found = tables.values_of(request.user, rows, column)
     choices = [state.choice(column, one.value, one.label, one.count) for one in found]
     return fragment(request, "catalog/facet.html", {"choices": choices})
 
@@ -215,7 +217,7 @@ def _rows(
     )
 
 
-def _shown(entities: Sequence[Entity], state: TableState) -> list[dict[str, Any]]:
+def _shown(user: Principal, entities: Sequence[Entity], state: TableState) -> list[dict[str, Any]]:
     """Rows as the template wants them: each column with its rendered cell."""
     columns = state.shown_columns
     return [
@@ -226,7 +228,7 @@ def _shown(entities: Sequence[Entity], state: TableState) -> list[dict[str, Any]
                 (c, column_cell(c, row.values[c.key]), is_empty(row.values[c.key])) for c in columns
             ],
         }
-        for row in tables.with_targets(entities, columns)
+        for row in tables.with_targets(user, entities, columns)
     ]
 
 

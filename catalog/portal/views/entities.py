@@ -49,7 +49,7 @@ def entity(request: PortalRequest, blueprint: str, identifier: str) -> HttpRespo
     tab = request.GET.get("tab", "overview")
     if tab not in TABS or (tab == "source" and not found.descriptor):
         tab = "overview"
-    outgoing = entity_page.outgoing(found, kind)
+    outgoing = entity_page.outgoing(request.user, found, kinds)
     incoming = entity_page.incoming(
         request.user,
         found,
@@ -62,7 +62,7 @@ def entity(request: PortalRequest, blueprint: str, identifier: str) -> HttpRespo
         "kind": kind,
         "kinds": kinds,
         "tab": tab,
-        "owners": entity_page.owners_of(found),
+        "owners": entity_page.owners_of(request.user, found),
         "values": arranged,
         "relation_facts": relation_facts(outgoing),
         "outgoing": outgoing,
@@ -144,7 +144,7 @@ def _related(
 ) -> dict[str, Any]:
     groups = [*context["outgoing"], *context["incoming"]]
     teams = [row.entity.team for group in groups for row in group.rows if row.entity]
-    tables = related_tables(groups, context["kinds"], owner_titles(teams))
+    tables = related_tables(groups, context["kinds"], owner_titles(request.user, teams))
     return {"tables": tables, "out_count": len(context["outgoing"])}
 
 

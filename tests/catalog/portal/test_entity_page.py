@@ -268,7 +268,7 @@ def test_a_person_is_found_by_their_e_mail_address(member: Client) -> None:
 
 @pytest.mark.parametrize(
     ("tab", "count"),
-    [("overview", 20), ("related", 10), ("graph", 18), ("history", 9), ("source", 8), ("api", 9)],
+    [("overview", 21), ("related", 11), ("graph", 19), ("history", 10), ("source", 9), ("api", 10)],
 )
 def test_query_counts_do_not_grow_with_the_relations(
     tab: str, count: int, member: Client, django_assert_num_queries: DjangoAssertNumQueries
