@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from django.http import HttpResponseBase
 from django.views.decorators.http import require_GET
+from django.views.decorators.vary import vary_on_headers
 
 from catalog.kernel.keyset import Keyset
 from catalog.models import Entity
@@ -59,6 +60,7 @@ def home(request: PortalRequest) -> HttpResponseBase:
 
 @portal_view
 @require_GET
+@vary_on_headers("HX-Request")
 def search(request: PortalRequest) -> HttpResponseBase:
     """Everything that matches `q`, by kind."""
     text = _text(request)
@@ -111,6 +113,7 @@ def teams(request: PortalRequest) -> HttpResponseBase:
 
 @portal_view
 @require_GET
+@vary_on_headers("HX-Request")
 def people(request: PortalRequest) -> HttpResponseBase:
     """The people, by name."""
     text = _text(request)

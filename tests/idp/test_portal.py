@@ -87,7 +87,7 @@ def test_home_of_somebody_the_catalogue_does_not_know(organisation: None) -> Non
 
 def test_an_empty_catalogue_says_how_to_fill_it(member: Client) -> None:
     html = member.get("/").content.decode()
-    assert "manage.py import_catalog" in html
+    assert "import_catalog path/to/repositories" in html
     assert "/v1/blueprints" in html
     assert "Ask an admin to add a kind" in html
 

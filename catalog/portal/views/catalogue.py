@@ -37,11 +37,13 @@ MAX_QUERY = 4000
 @require_GET
 def index(request: PortalRequest) -> HttpResponseBase:
     """Every kind as a card."""
+    kinds = kind_counts(request.user)
     return page(
         request,
         "catalog/index.html",
         {
-            "kinds": kind_counts(request.user),
+            "kinds": kinds,
+            "is_empty": not any(kind.count for kind in kinds if not kind.is_system),
             "count_cap": KIND_COUNT_CAP,
             "can_administer": can_administer(request.user),
         },

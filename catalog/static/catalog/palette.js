@@ -105,7 +105,8 @@
         if (!dialog) return;
         const isShortcut = event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey);
         const isSlash = event.key === "/" && !isTyping(event.target) && !event.ctrlKey && !event.metaKey && !event.altKey;
-        if (!isShortcut && !isSlash) return;
+        // lists of the admin have a search field of their own behind the slash
+        if (!isShortcut && !(isSlash && !document.getElementById("searchbar"))) return;
         event.preventDefault();
         open();
     });
