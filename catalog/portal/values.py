@@ -152,6 +152,15 @@ def moment(at: datetime) -> SafeString:
     )
 
 
+def read_moment(text: str) -> datetime | None:
+    """An ISO 8601 moment in UTC, which is also taken for what names no zone; None for others."""
+    try:
+        at = datetime.fromisoformat(text)
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
 def relative(at: datetime) -> str:
     seconds = (timezone.now() - at).total_seconds()
     for size, unit in _UNITS:
@@ -222,11 +231,8 @@ def _formatted(value: str, spec: Spec) -> SafeString | None:
             url = links.entity_url("_team", value)
             return format_html('<a class="ui-link" href="{}">{}</a>', url, value)
         case "date-time" | "timer":
-            try:
-                at = datetime.fromisoformat(value)
-            except ValueError:
-                return escape(value)
-            return moment(at if at.tzinfo else at.replace(tzinfo=UTC))
+            at = read_moment(value)
+            return moment(at) if at else escape(value)
         case None if value.startswith(("https://", "http://")) and " " not in value:
             return link(value)
     return None
@@ -266,11 +272,11 @@ def _object(value: dict[str, Any], spec: Spec, depth: int) -> SafeString:
         return link
     if depth >= MAX_DEPTH:
         return format_html('<pre class="ui-code">{}</pre>', code.json_block(value))
-    known = spec.get("properties") or {}
-    rows = [
-        (known.get(key, {}).get("title") or key, full(item, known.get(key), depth + 1))
-        for key, item in list(value.items())[:MAX_ROWS]
-    ]
+    rows = []
+    for key, item in list(value.items())[:MAX_ROWS]:
+        part = _part(spec, key)
+        title = part.get("title")
+        rows.append((title if isinstance(title, str) else key, full(item, part, depth + 1)))
     return format_html(
         '<table class="ui-nested"><tbody>{}</tbody></table>{}',
         format_html_join("", '<tr><th scope="row">{}</th><td>{}</td></tr>', rows),
@@ -314,6 +320,13 @@ def _labelled(value: dict[str, Any]) -> SafeString | None:
 def _items(spec: Spec) -> Spec:
     items = spec.get("items")
     return items if isinstance(items, dict) else {}
+
+
+def _part(spec: Spec, name: str) -> Spec:
+    """The schema of a key of an object; JSON Schema also allows true and false in its place."""
+    known = spec.get("properties")
+    part = known.get(name) if isinstance(known, dict) else None
+    return part if isinstance(part, dict) else {}
 
 
 def _chips(values: Sequence[Any], cells: Sequence[SafeString]) -> SafeString:

@@ -21,6 +21,7 @@ from catalog.portal import code, graph_svg, icons, saved, teamwork
 from catalog.portal.entity_page import arrange, outgoing_lines, related_tables, relation_facts
 from catalog.portal.links import entity_url, table_url
 from catalog.portal.shell import Crumb, PortalRequest, fragment, page, portal_view
+from catalog.portal.values import read_moment
 from catalog.selectors import entity_page
 from catalog.selectors.documents import document
 from catalog.selectors.graph import BOTH
@@ -266,10 +267,7 @@ def _trail(kind: Kind, title: str) -> list[Crumb]:
 
 def _moment(text: str) -> datetime | None:
     """A moment as a date field gives it; a day means its end, and all is UTC."""
-    try:
-        if len(text) == len("2026-03-31"):
-            return datetime.combine(datetime.fromisoformat(text), time.max, UTC)
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+    at = read_moment(text)
+    if at is not None and len(text) == len("2026-03-31"):
+        return datetime.combine(at, time.max, UTC)
+    return at

@@ -155,7 +155,8 @@ def test_as_of_a_moment(pay: Entity, member: Client) -> None:
     assert "Payments" in then
     assert "Different today: legacy" in then
     assert "It was not in the catalogue then" in page(member, "?tab=history&as_of=2001-01-01")
-    assert "is not a date such as" in page(member, "?tab=history&as_of=yesterday")
+    for odd in ("yesterday", "0001-01-01T00:00:00%2B14:00", "%00"):
+        assert "is not a date such as" in page(member, f"?tab=history&as_of={odd}")
 
 
 def test_source_and_api_tabs(pay: Entity, member: Client) -> None:

@@ -36,6 +36,7 @@ ENUM = {"type": "string", "enum": ["a"], "enumColors": {"a": "red"}}
             'title="2020-03-01 10:00:00 UTC"',
         ),
         ("no moment after all", "soon", {"format": "date-time"}, "soon"),
+        ("before all time", "0001-01-01T00:00:00+14:00", {"format": "date-time"}, "+14:00"),
         (
             "a link without a format",
             "https://a.example",
