@@ -14,7 +14,19 @@ def test_a_cursor_comes_back_and_needs_no_quoting(values):
 
 
 @pytest.mark.parametrize(
-    "cursor", ["", "x", "é", "AAAA", "=", "\x00", encode_cursor([1]), "W3sxfV0", "a" * 10_000]
+    "cursor",
+    [
+        "",
+        "x",
+        "é",
+        "AAAA",
+        "=",
+        "\x00",
+        encode_cursor([1]),
+        encode_cursor(["\0", 1]),
+        "W3sxfV0",
+        "a" * 10_000,
+    ],
 )
 def test_what_is_no_cursor_of_the_list_is_refused(cursor):
     with pytest.raises(InvalidRequest, match="is not a cursor of this list") as error:
