@@ -174,5 +174,6 @@
         fillRecent();
         document.querySelectorAll(".ui-columns").forEach(makeDraggable);
         document.querySelectorAll(".ui-graph").forEach(showMiddle);
+        document.querySelector(".ui-tabbar [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     });
 })();
