@@ -14,6 +14,8 @@ import pytest
 
 from idp import embedded
 
+pytest_plugins = ["tests.browser"]
+
 _ENGINES = pytest.StashKey[embedded.Attachment]()
 _ROOT = Path(__file__).resolve().parent.parent
 

@@ -1,7 +1,5 @@
 """A real browser over a real server. Imports of ours stay inside the fixtures."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -10,27 +8,8 @@ import pytest
 from django.conf import settings
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, Page, Request
     from pytest_django.live_server_helper import LiveServer
-
-CHROMIUM = os.environ.get("IDP_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chrome")
-
-# A sandbox needs rights that containers do not give; the pages are our own.
-_FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator["Browser"]:
-    if not CHROMIUM:
-        pytest.skip("no Chromium is installed: apt-get install chromium, or IDP_TEST_CHROMIUM=path")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    # Playwright runs an event loop in this thread, in which Django would refuse the database.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
-        yield chromium
-        chromium.close()
-    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
 @dataclass
@@ -56,9 +35,15 @@ def visit(
     opened = Visit(page, live_server.url)
     page.on("console", lambda m: opened.complaints.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda error: opened.complaints.append(str(error)))
-    page.on("requestfailed", lambda r: opened.complaints.append(f"failed: {r.url}"))
+    page.on("requestfailed", lambda r: _note_failure(opened, r))
     yield opened
     context.close()
+
+
+def _note_failure(visit: Visit, failed: "Request") -> None:
+    # A request that was under way when the next page was asked for is no complaint.
+    if failed.failure != "net::ERR_ABORTED":
+        visit.complaints.append(f"failed: {failed.url}")
 
 
 def _context(

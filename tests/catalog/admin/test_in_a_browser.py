@@ -1,50 +1,35 @@
 """The parts that only a browser runs: the builder's two faces, and the picker by keyboard."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import connections
 from django.test import Client
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from catalog.kernel.actors import Role
 from catalog.models import Blueprint, Entity
 from catalog.services.blueprints import blueprint_document, ensure_system_blueprints
 from tests.factories import make_blueprint, make_entity, make_user
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed")
-
 
 @pytest.fixture
-def page(
-    transactional_db: None, live_server: Any, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Any]:
+def page(transactional_db: None, live_server: Any, browser: Any) -> Iterator[Any]:
     """A page in which an admin is logged in; the test fails if the page logs an error."""
-    # Playwright runs a loop of its own in this thread, which makes Django shy.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
     ensure_system_blueprints()
     client = Client()
     client.force_login(make_user("ada", role=Role.ADMIN))
     session = client.cookies["sessionid"].value
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
-        context = browser.new_context(base_url=live_server.url, reduced_motion="reduce")
-        context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
-        opened = context.new_page()
-        errors: list[str] = []
-        opened.on("pageerror", lambda error: errors.append(str(error)))
-        opened.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
-        yield opened
-        opened.wait_for_load_state("networkidle")
-        browser.close()
-        connections.close_all()  # those that Django opened inside of that loop
+    context = browser.new_context(base_url=live_server.url, reduced_motion="reduce")
+    context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
+    opened = context.new_page()
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    yield opened
+    opened.wait_for_load_state("networkidle")
+    context.close()
     assert errors == []
 
 
