@@ -38,12 +38,6 @@ def entity_url(blueprint: str, identifier: str, tab: str = "") -> str:
     return f"{url}?tab={tab}" if tab else url
 
 
-def ref_url(ref: str) -> str:
-    """The page of what `blueprint:identifier` names. The blueprint ends at the first colon."""
-    blueprint, _, identifier = ref.partition(":")
-    return entity_url(blueprint, identifier)
-
-
 def person_url(email: str) -> str:
     """Leads to the person with this e-mail address, whatever their identifier is."""
     return f"{reverse('catalog:person')}?{urlencode({'email': email})}"

@@ -95,10 +95,6 @@ class Filter:
     def words(self) -> str:
         return operators_of(self.column)[self.operator]
 
-    @property
-    def takes_value(self) -> bool:
-        return self.operator not in _WITHOUT_VALUE
-
 
 @dataclass(frozen=True, slots=True)
 class Chip:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.db import connection
-from django.db.models import Count, Func, IntegerField, OuterRef, Q, Subquery
+from django.db.models import Count, Func, IntegerField, OuterRef, Subquery
 from django.db.models.functions import Lower
 
 from catalog.kernel.actors import Principal
@@ -47,10 +47,6 @@ class ChangedThing:
     title: str | None
     icon: str | None
     entry: TimelineEntry
-
-    @property
-    def is_gone(self) -> bool:
-        return self.title is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +157,6 @@ def dangling_of(principal: Principal, teams: Sequence[str], *, limit: int) -> li
         )
         for edge in edges[:limit]
     ]
-
-
-def is_empty(principal: Principal) -> bool:
-    """Whether there is nothing but users and teams in the catalogue."""
-    return not Entity.objects.visible_to(principal).filter(~Q(blueprint__is_system=True)).exists()
 
 
 def _changed(row: Change, entity: Entity | None) -> ChangedThing:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import regex
 from django import template
 from django.http import QueryDict
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -92,12 +91,6 @@ def ago(moment: datetime | None) -> SafeString | str:
 @register.filter
 def exact(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-@register.filter
-def is_recent(moment: datetime) -> bool:
-    """Within the last day."""
-    return timezone.now() - moment < timedelta(days=1)
 
 
 @register.filter
