@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import Func, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
@@ -186,7 +187,7 @@ class BlueprintAdmin(IdpModelAdmin):
                 if "_continue" in request.POST:
                     return HttpResponseRedirect(self._url(saved))
                 return HttpResponseRedirect(reverse("admin:catalog_blueprint_changelist"))
-        kinds = list(Blueprint.objects.order_by("title").values("identifier", "title"))
+        kinds = list(Blueprint.objects.order_by(Lower("title")).values("identifier", "title"))
         return self.page(
             request,
             "admin/catalog/blueprint/builder.html",

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.db.models import BigIntegerField, QuerySet, TextField
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
@@ -26,7 +26,7 @@ from catalog.forms import EntityForm, entity_form_class
 from catalog.kernel.admin import IdpModelAdmin, KeysetChangeList
 from catalog.kernel.errors import HasDependents, IdpError
 from catalog.kernel.keyset import Key, Keyset
-from catalog.models import Blueprint, Entity, EntityQuerySet, Relation
+from catalog.models import Blueprint, Entity, EntityQuerySet, Relation, name_in_order
 from catalog.selectors.dependents import dependents_of
 from catalog.selectors.pick import matching
 from catalog.services import entities
@@ -59,7 +59,7 @@ class EntityAdmin(IdpModelAdmin):
     keyset = Keyset(
         [
             Key("blueprint", "blueprint_id", BigIntegerField()),
-            Key("name", Coalesce("title", "identifier", output_field=TextField()), TextField()),
+            Key("name", name_in_order(), TextField()),
             Key("pk", "pk", BigIntegerField()),
         ]
     )
@@ -222,7 +222,7 @@ class EntityAdmin(IdpModelAdmin):
         )
 
     def _choose_kind(self, request: HttpRequest) -> HttpResponse:
-        kinds = Blueprint.objects.order_by("title")
+        kinds = Blueprint.objects.order_by(Lower("title"))
         return self.page(
             request,
             "admin/catalog/entity/choose_kind.html",

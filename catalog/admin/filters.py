@@ -12,6 +12,7 @@ from django.contrib.admin import SimpleListFilter
 from django.core.exceptions import ValidationError
 from django.db.models import F, JSONField, QuerySet, Value
 from django.db.models.fields.json import KeyTransform
+from django.db.models.functions import Lower
 from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 from django.http import HttpRequest
 from django.urls import reverse
@@ -33,7 +34,7 @@ class KindFilter(DropdownFilter):
     path = "blueprint__identifier"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return list(Blueprint.objects.order_by("title").values_list("identifier", "title"))
+        return list(Blueprint.objects.order_by(Lower("title")).values_list("identifier", "title"))
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(**{self.path: self.value()}) if self.value() else queryset

@@ -325,8 +325,10 @@ class Migration(migrations.Migration):
             model_name="entity",
             index=models.Index(
                 models.F("blueprint"),
-                django.db.models.functions.comparison.Coalesce(
-                    "title", "identifier", output_field=models.TextField()
+                django.db.models.functions.text.Lower(
+                    django.db.models.functions.comparison.Coalesce(
+                        "title", "identifier", output_field=models.TextField()
+                    )
                 ),
                 models.F("id"),
                 name="entity_title",

@@ -2,7 +2,7 @@
 
 from catalog.models.blueprints import Blueprint, RelationDefinition
 from catalog.models.changes import Change, FeedConsumer
-from catalog.models.entities import Entity, EntityQuerySet, Relation
+from catalog.models.entities import Entity, EntityQuerySet, Relation, name_in_order
 
 __all__ = [
     "Blueprint",
@@ -12,4 +12,5 @@ __all__ = [
     "FeedConsumer",
     "Relation",
     "RelationDefinition",
+    "name_in_order",
 ]

@@ -54,6 +54,14 @@ def _names() -> Concat:
     return Concat(F("identifier"), Value(" "), title, output_field=models.TextField())
 
 
+def name_in_order() -> Lower:
+    """What people sort by: the title, or else the identifier, whatever its capitals.
+
+    With the blueprint before and the pk behind it, this is the index `entity_title`.
+    """
+    return Lower(Coalesce("title", "identifier", output_field=models.TextField()))
+
+
 class Entity(models.Model):
     """One thing in the catalogue: a service, a cluster, a team. Its blueprint gives its shape.
 
@@ -117,7 +125,7 @@ class Entity(models.Model):
             models.Index(fields=["identifier"], name="entity_identifier"),
             models.Index(
                 F("blueprint"),
-                Coalesce("title", "identifier", output_field=models.TextField()),
+                name_in_order(),
                 F("id"),
                 name="entity_title",
             ),

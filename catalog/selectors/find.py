@@ -17,12 +17,11 @@ from typing import Any, Final
 from django.contrib.postgres.search import SearchQuery
 from django.db import connection, transaction
 from django.db.models import F, FloatField, IntegerField, Q, Subquery, TextField, Value
-from django.db.models.functions import Coalesce
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from catalog.kernel.actors import Principal
-from catalog.models import Blueprint, Entity, EntityQuerySet
+from catalog.models import Blueprint, Entity, EntityQuerySet, name_in_order
 from catalog.selectors.kinds import Kinds, load_kinds
 from catalog.selectors.sql import Sql, all_of, any_of, like_pattern
 
@@ -190,14 +189,13 @@ class _Wanted:
     def ways(self, entities: EntityQuerySet, blueprints: Sequence[int]) -> list[Any]:
         """The ways of matching, each as a bounded query for the pks of candidates."""
         whole = self.text.lower()
-        name = Coalesce("title", "identifier", output_field=TextField())
         spellings = {self.text, whole, whole.capitalize(), whole.title(), whole.upper()}
         begins = any_of([_label_is(whole, "", "%"), _label_is(whole, "% ", "%")])
         found = [
             _first(entities, Q(identifier__in=spellings), _FEW),
             # the index of names begins with the blueprint
             _first(
-                entities.alias(name=name), Q(name__in=spellings, blueprint__in=blueprints), _FEW
+                entities.alias(name=name_in_order()), Q(name=whole, blueprint__in=blueprints), _FEW
             ),
             _first(entities, begins, _MANY),
             _first(entities, Sql("{} @@ {}", F("search"), self.query), _MANY),

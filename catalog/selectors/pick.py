@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.db.models import Q, TextField
-from django.db.models.functions import Coalesce
+from django.db.models import Q
 
 from catalog.kernel.actors import Principal
-from catalog.models import Entity, EntityQuerySet
+from catalog.models import Entity, EntityQuerySet, name_in_order
 
 LIMIT = 20
 
@@ -42,8 +41,9 @@ def find_choices(
     visible = Entity.objects.visible_to(principal)
     if blueprint:
         visible = visible.filter(blueprint__identifier=blueprint)
-    name = Coalesce("title", "identifier", output_field=TextField())
-    found = _choices(matching(visible, text).order_by("blueprint_id", name, "pk")[:limit])
+    found = _choices(
+        matching(visible, text).order_by("blueprint_id", name_in_order(), "pk")[:limit]
+    )
     if text.strip():
         exact = _choices(visible.filter(identifier=text.strip()).order_by("pk")[:limit])
         found = [*exact, *(one for one in found if one not in exact)]

@@ -19,11 +19,10 @@ from django.db.models import (
     TextField,
     Value,
 )
-from django.db.models.functions import Coalesce
 
 from catalog.kernel.actors import Principal
 from catalog.kernel.keyset import Key, Keyset
-from catalog.models import Blueprint, Entity, EntityQuerySet, Relation
+from catalog.models import Blueprint, Entity, EntityQuerySet, Relation, name_in_order
 from catalog.selectors.kinds import TEAM, Kind, Link
 from catalog.selectors.search import search
 from catalog.selectors.sql import Sql
@@ -186,8 +185,7 @@ def rows_matching(
 def keyset_of(column: Column, *, descending: bool) -> Keyset:
     """The order of a table by a column; rows without a value come last either way."""
     if column.key == TITLE:
-        title = Coalesce("title", "identifier", output_field=TextField())
-        keys = [Key("title", title, TextField())]
+        keys = [Key("title", name_in_order(), TextField())]
     elif column.key == IDENTIFIER:
         return Keyset([Key("identifier", "identifier", CharField())], descending)
     elif column.key in (UPDATED, CREATED):

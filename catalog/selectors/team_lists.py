@@ -8,11 +8,10 @@ from typing import Final
 
 from django.db import connection
 from django.db.models import IntegerField, TextField
-from django.db.models.functions import Coalesce
 
 from catalog.kernel.actors import Principal
 from catalog.kernel.keyset import Key
-from catalog.models import Entity
+from catalog.models import Entity, name_in_order
 from catalog.selectors.kinds import TEAM, USER
 from catalog.selectors.tables import Target, owner_titles
 
@@ -20,7 +19,7 @@ MAX_TEAMS: Final = 300
 COUNT_CAP: Final = 1000
 
 NAME_KEYS: Final = (
-    Key("title", Coalesce("title", "identifier", output_field=TextField()), TextField()),
+    Key("title", name_in_order(), TextField()),
     Key("pk", "pk", IntegerField()),
 )
 

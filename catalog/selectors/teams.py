@@ -11,7 +11,7 @@ from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce
 
 from catalog.kernel.actors import Principal
-from catalog.models import Entity, EntityQuerySet, Relation
+from catalog.models import Entity, EntityQuerySet, Relation, name_in_order
 from catalog.selectors.kinds import TEAM, USER
 from catalog.selectors.sql import Sql
 
@@ -120,7 +120,7 @@ def members_of(team: str, *, principal: Principal) -> list[Member]:
         Entity.objects.visible_to(principal)
         .filter(everyone)
         .annotate(name=Coalesce("title", "identifier", output_field=TextField()))
-        .order_by("name", "identifier")
+        .order_by(name_in_order(), "identifier")
         .values_list("pk", "identifier", "name", KT("properties__email"))
     )
     return [Member(*row) for row in rows]
