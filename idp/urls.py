@@ -3,11 +3,14 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from idp.accounts import own_addresses
+
 urlpatterns = [
     path("", include("idp.health")),
     path("", include("idp.portal.urls")),
     path("", include("catalog.portal.urls")),
     path("", include("idp.api.urls")),
+    path("accounts/email/", own_addresses),
     path("accounts/", include("allauth.urls")),
     path("pick/", include("catalog.pickers")),
     path("admin/", admin.site.urls),
