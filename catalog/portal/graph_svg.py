@@ -258,11 +258,12 @@ def _arrow(
     # a label stands near the outer end, where arrows have spread
     share = _LABEL_AT if abs(x2 - middle) > abs(x1 - middle) else 1 - _LABEL_AT
     y1, y2 = y1 + sizes.height // 2, y2 + sizes.height // 2
-    if x1 == x2:  # the same column: round the right side
+    if x1 == x2:  # the same column: round the right side, where labels would lie on each other
+        has_label = False
         x1 = x2 = x1 + sizes.width
         bend = min(sizes.gap_x - 4, 24 + abs(y2 - y1) // 8)
         path = f"M{x1} {y1}C{x1 + bend} {y1} {x2 + bend} {y2} {x2} {y2}"
-        label_x, label_y = x1 + bend * 3 // 4, (y1 + y2) // 2
+        label_x, label_y = x1 + bend, (y1 + y2) // 2
     else:
         x1, x2 = (x1 + sizes.width, x2) if x1 < x2 else (x1, x2 + sizes.width)
         half = (x1 + x2) // 2
