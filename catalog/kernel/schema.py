@@ -8,7 +8,7 @@ and mean nothing to the validator.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import islice
@@ -60,7 +60,7 @@ class CompiledSchema:
                 formats={"url": _is_url, "timer": _is_moment},
             )
         except ValidationError as error:
-            raise _schema_error(error) from None
+            raise _schema_error(error, schema) from None
         except ValueError as error:
             raise InvalidInput(f"The schema cannot be used: {error}") from None
 
@@ -129,21 +129,37 @@ def _compile(schema: bytes) -> CompiledSchema:
     return CompiledSchema(orjson.loads(schema))
 
 
-def _schema_error(error: ValidationError) -> InvalidInput:
-    path = ".".join(str(part) for part in error.instance_path)
-    message = error.message
+def _schema_error(error: ValidationError, schema: Mapping[str, Any]) -> InvalidInput:
+    path = [str(part) for part in error.instance_path]
+    value, message = _text(error.instance), error.message
+    expected = "a JSON Schema (2020-12)"
     if "Retrieval is disabled" in message or "not present in a registry" in message:
-        message = "a $ref may only point inside the schema (#/…)"
+        path, value = next(_remote_references(schema), (path, value))
+        message = expected = "a $ref may only point inside the schema (#/…)"
     elif 'is not a "regex"' in message:
-        message = f"{message}: a pattern must be a regular expression without look-around"
+        expected = "a regular expression without look-around"
+        message = f"{message}: a pattern must be {expected}"
+    field = ".".join(["schema", *path])
     return InvalidInput(
-        f"schema{'.' + path if path else ''}: {shorten(message, 400)}",
-        details={
-            "field": f"schema.{path}" if path else "schema",
-            "value": shorten(_text(error.instance)),
-            "expected": "a JSON Schema (2020-12) without remote references",
-        },
+        f"{field}: {shorten(message, 400)}",
+        details={"field": field, "value": shorten(value), "expected": expected},
     )
+
+
+def _remote_references(schema: Mapping[str, Any]) -> Iterator[tuple[list[str], str]]:
+    """Each $ref that leaves the schema, with its path; the validator does not say which it was."""
+    stack: list[tuple[list[str], Any]] = [([], schema)]
+    while stack:
+        path, part = stack.pop()
+        members: Iterable[tuple[Any, Any]] = ()
+        if isinstance(part, Mapping):
+            reference = part.get("$ref")
+            if isinstance(reference, str) and not reference.startswith("#"):
+                yield [*path, "$ref"], reference
+            members = part.items()
+        elif isinstance(part, list):
+            members = enumerate(part)
+        stack.extend(([*path, str(key)], value) for key, value in members)
 
 
 def _expectation(error: ValidationError) -> str:

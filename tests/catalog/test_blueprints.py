@@ -92,8 +92,11 @@ def test_what_went_in_comes_out():
         ({"schema": schema(a={**TEXT, "pattern": "(?=a)b"})}, "schema.properties.a.pattern"),
         ({"schema": schema(a={**TEXT, "pattern": r"(a)\1"})}, "schema.properties.a.pattern"),
         ({"schema": schema(a={**TEXT, "minLength": "x"})}, "schema.properties.a.minLength"),
-        ({"schema": schema(a={**TEXT, "$ref": "https://example.com/s.json"})}, "schema"),
-        ({"schema": schema(a={**TEXT, "$ref": "file:///etc/passwd"})}, "schema"),
+        (
+            {"schema": schema(a={**TEXT, "$ref": "https://example.com/s.json"})},
+            "schema.properties.a.$ref",
+        ),
+        ({"schema": schema(a={**TEXT, "$ref": "file:///etc/passwd"})}, "schema.properties.a.$ref"),
         ({"schema": schema(a={**TEXT, "enum": []})}, "schema.properties.a.enum"),
         ({"schema": schema(a={**NUMBER, "default": "x"})}, "schema.properties.a.default"),
         (
