@@ -187,7 +187,7 @@ def test_only_what_differs_is_written() -> None:
         ("no choice", {"type": "string", "enum": ["a"]}, '"b"', '""b"" is not one of a'),
         ("no moment", {"type": "string", "format": "date-time"}, "soon", '"soon" is not a date'),
         ("bad line", {"type": "array", "items": {"type": "number"}}, "1\nx", 'Line 2: "x" is not'),
-        ("bad JSON", {"type": "object"}, '{"a": 1,\n}', "Line 2, column 1: "),
+        ("bad JSON", {"type": "object"}, '{"a": 1,\n"b": x}', "Line 2, column 6: "),
         ("JSON of another type", {"type": "object"}, "[]", '[] is not of type "object"'),
         ("NUL", {"type": "object"}, '{"a": "\\u0000"}', "NUL character"),
         ("pattern", {"type": "string", "pattern": "^a"}, "b", '"b" does not match "^a"'),
