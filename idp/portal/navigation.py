@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.html import escape
 
 from catalog.models import Blueprint, Entity
 from catalog.portal.icons import symbol
@@ -87,4 +88,5 @@ def _item(
 ) -> dict[str, Any]:
     path = request.path
     active = path == link or (not exact and path.startswith(f"{link.rstrip('/')}/"))
-    return {"title": title, "icon": icon, "link": link, "active": active}
+    # Unfold puts titles into its sidebar unescaped; those of kinds are people's words.
+    return {"title": escape(title), "icon": icon, "link": link, "active": active}
