@@ -22,8 +22,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from catalog.forms.fields import display_text, read_number
 from catalog.forms.widgets import EntityPicker, MomentInput
 from catalog.kernel.errors import shorten
-from catalog.models import Blueprint
-from catalog.services.system_blueprints import TEAM
+from catalog.models import TEAM, Blueprint
 
 
 class KindFilter(DropdownFilter):

@@ -18,8 +18,6 @@ from django.db import transaction
 
 from catalog.dialects.backstage.blueprints import default_blueprints, system_properties
 from catalog.dialects.backstage.mapping import (
-    TEAM,
-    USER,
     RelationShape,
     blueprint_of,
     map_entity,
@@ -39,7 +37,7 @@ from catalog.dialects.backstage.reading import (
 )
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import IdpError
-from catalog.models import Blueprint, Entity
+from catalog.models import TEAM, USER, Blueprint, Entity
 from catalog.services.blueprints import (
     blueprint_document,
     ensure_blueprints,

@@ -19,13 +19,12 @@ from catalog.forms import fields, widgets
 from catalog.kernel.actors import Actor, Principal
 from catalog.kernel.errors import Conflict, IdpError
 from catalog.kernel.json_text import write_json
-from catalog.models import Blueprint, Entity
+from catalog.models import TEAM, USER, Blueprint, Entity
 from catalog.selectors.pick import titles_of
 from catalog.services import entities
 from catalog.services.blueprint_spec import BlueprintSpec, RelationSpec, parse
 from catalog.services.blueprints import blueprint_document
 from catalog.services.entities import EntityDraft, ItemResult, Mode
-from catalog.services.system_blueprints import TEAM, USER
 
 PROPERTY, RELATION = "p-", "r-"  # property and relation names may collide with each other
 

@@ -16,7 +16,6 @@ class IdpError(Exception):
 
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
-    is_retryable: ClassVar[bool] = False
 
     def __init__(
         self, message: str, *, hint: str = "", details: Mapping[str, Any] | None = None

@@ -1,10 +1,12 @@
 """Models hold fields and constraints; `catalog.services` writes them, nobody else does."""
 
-from catalog.models.blueprints import Blueprint, RelationDefinition
+from catalog.models.blueprints import TEAM, USER, Blueprint, RelationDefinition
 from catalog.models.changes import Change, FeedConsumer
 from catalog.models.entities import Entity, EntityQuerySet, Relation, name_in_order
 
 __all__ = [
+    "TEAM",
+    "USER",
     "Blueprint",
     "Change",
     "Entity",

@@ -7,6 +7,9 @@ from django.db.models import Q
 
 from catalog.models.fields import OrderedJSONField
 
+# The blueprints that stand for people and teams. Their identifiers are Port's.
+USER, TEAM = "_user", "_team"
+
 
 class Blueprint(models.Model):
     """A kind of thing the catalogue knows. Its schema gives the shape of its entities.

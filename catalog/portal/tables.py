@@ -21,6 +21,7 @@ from typing import Any, Final
 from django.http import QueryDict
 from django.utils import timezone
 
+from catalog.models import TEAM
 from catalog.portal.values import LABEL_NAMES
 from catalog.selectors.kinds import Kind
 from catalog.selectors.tables import (
@@ -282,7 +283,7 @@ class TableState:
         keys = []
         for one in self.filters:
             if one.column.key == OWNER:
-                keys.append(("_team", one.value))
+                keys.append((TEAM, one.value))
             elif one.column.link is not None:
                 target = one.column.link.target
                 kind, _, name = one.value.partition(":")

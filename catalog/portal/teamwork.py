@@ -8,11 +8,10 @@ from typing import Final
 from urllib.parse import urlencode
 
 from catalog.kernel.actors import Principal
-from catalog.models import Blueprint, Entity
+from catalog.models import TEAM, USER, Blueprint, Entity
 from catalog.portal.links import table_url
 from catalog.selectors.catalogue import owned_by_kind
 from catalog.selectors.entity_page import RelatedGroup, RelatedRow
-from catalog.selectors.kinds import TEAM, USER
 
 OWNED_ROWS: Final = 8
 MAX_TEAMS_IN_URL: Final = 20

@@ -16,6 +16,7 @@ from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from catalog.kernel.html import markdown
+from catalog.models import TEAM
 from catalog.portal import code, links
 from catalog.selectors.tables import OWNER, Column, Target
 
@@ -228,7 +229,7 @@ def _formatted(value: str, spec: Spec) -> SafeString | None:
                 '<a class="ui-link" href="{}">{}</a>', links.person_url(value), value
             )
         case "team":
-            url = links.entity_url("_team", value)
+            url = links.entity_url(TEAM, value)
             return format_html('<a class="ui-link" href="{}">{}</a>', url, value)
         case "date-time" | "timer":
             at = read_moment(value)

@@ -11,8 +11,6 @@ from django.db import connection
 
 from catalog.models import Blueprint
 
-USER, TEAM = "_user", "_team"
-
 
 @dataclass(frozen=True, slots=True)
 class Link:

@@ -22,8 +22,8 @@ from django.db.models import (
 
 from catalog.kernel.actors import Principal
 from catalog.kernel.keyset import Key, Keyset
-from catalog.models import Blueprint, Entity, EntityQuerySet, Relation, name_in_order
-from catalog.selectors.kinds import TEAM, Kind, Link
+from catalog.models import TEAM, Blueprint, Entity, EntityQuerySet, Relation, name_in_order
+from catalog.selectors.kinds import Kind, Link
 from catalog.selectors.search import search
 from catalog.selectors.sql import Sql
 

@@ -11,8 +11,7 @@ from django.db.models import IntegerField, TextField
 
 from catalog.kernel.actors import Principal
 from catalog.kernel.keyset import Key
-from catalog.models import Entity, name_in_order
-from catalog.selectors.kinds import TEAM, USER
+from catalog.models import TEAM, USER, Entity, name_in_order
 from catalog.selectors.tables import Target, owner_titles
 
 MAX_TEAMS: Final = 300

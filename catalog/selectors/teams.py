@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
 from django.db import connection
-from django.db.models import F, Q, Subquery, TextField
-from django.db.models.fields.json import KT
-from django.db.models.functions import Coalesce
+from django.db.models import Q
 
-from catalog.kernel.actors import Principal
-from catalog.models import Entity, EntityQuerySet, Relation, name_in_order
-from catalog.selectors.kinds import TEAM, USER
-from catalog.selectors.sql import Sql
+from catalog.models import TEAM, USER, Entity, EntityQuerySet
 
 _TEAMS = """
 WITH RECURSIVE known AS (
@@ -82,45 +76,3 @@ def teams_of(email: str, *, with_parents: bool = False) -> list[str]:
             },
         )
         return [identifier for (identifier,) in cursor.fetchall()]
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A person of a team; name is the title of the `_user` entity, or its identifier."""
-
-    pk: int
-    identifier: str
-    name: str
-    email: str | None
-
-
-def members_of(team: str, *, principal: Principal) -> list[Member]:
-    """The people of the team with this identifier, by name: those that name it in `team`, and
-    those that it names in `members`. One statement."""
-    edges = Relation.objects.filter(target__isnull=False)
-    joined = edges.filter(
-        definition__blueprint__identifier=USER,
-        definition__identifier="team",
-        target__blueprint__identifier=TEAM,
-        target__identifier=team,
-    )
-    named = edges.filter(
-        definition__blueprint__identifier=TEAM,
-        definition__identifier="members",
-        source__blueprint__identifier=TEAM,
-        source__identifier=team,
-    )
-    everyone = Sql(
-        "{} IN ({} UNION ALL {})",
-        F("pk"),
-        Subquery(joined.values("source")),
-        Subquery(named.values("target")),
-    )
-    rows = (
-        Entity.objects.visible_to(principal)
-        .filter(everyone)
-        .annotate(name=Coalesce("title", "identifier", output_field=TextField()))
-        .order_by(name_in_order(), "identifier")
-        .values_list("pk", "identifier", "name", KT("properties__email"))
-    )
-    return [Member(*row) for row in rows]

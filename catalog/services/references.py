@@ -34,7 +34,8 @@ from django.db.models import IntegerField, Value
 
 from catalog.kernel.actors import Principal
 from catalog.kernel.errors import IdpError, InvalidEntity, InvalidInput, shorten
-from catalog.selectors.kinds import TEAM, Kind
+from catalog.models import TEAM
+from catalog.selectors.kinds import Kind
 from catalog.selectors.search.compiler import Compiler
 from catalog.selectors.search.rules import (
     OPERATORS,

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-USER = "_user"
-TEAM = "_team"
+from catalog.models import TEAM, USER
 
 SYSTEM_BLUEPRINTS: dict[str, dict[str, Any]] = {
     USER: {

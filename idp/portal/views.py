@@ -9,12 +9,11 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from catalog.kernel.keyset import Keyset
-from catalog.models import Entity
+from catalog.models import USER, Entity
 from catalog.portal import saved, teamwork
 from catalog.portal.shell import Crumb, PortalRequest, fragment, page, portal_view
 from catalog.selectors import catalogue, team_lists
 from catalog.selectors.find import find_by_kind
-from catalog.selectors.kinds import USER
 from catalog.selectors.pick import matching
 from catalog.selectors.teams import people as people_with
 from catalog.selectors.teams import teams_of

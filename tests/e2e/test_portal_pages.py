@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from catalog.services.system_blueprints import TEAM, USER
+from catalog.models import TEAM, USER
 from tests.e2e.conftest import Visit
 from tests.factories import make_blueprint, make_entity
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from catalog.services.system_blueprints import TEAM, USER
+from catalog.models import TEAM, USER
 from idp.models import User
 from tests.factories import PASSWORD, make_browser, make_entity
 

@@ -6,8 +6,8 @@ from django.test import Client, RequestFactory
 from pytest_django import DjangoAssertNumQueries
 
 from catalog.kernel.actors import Role
+from catalog.models import TEAM, USER
 from catalog.services.entities import EntityDraft, MissingTargets, Mode, apply
-from catalog.services.system_blueprints import TEAM, USER
 from idp.portal.errors import server_error
 from tests.factories import ACTOR, PASSWORD, make_blueprint, make_browser, make_entity, make_user
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from catalog.dialects.backstage.kinds import KINDS
-from catalog.dialects.backstage.mapping import TEAM, USER, blueprint_of
+from catalog.dialects.backstage.mapping import blueprint_of
 from catalog.kernel.yaml_reader import load_document
+from catalog.models import TEAM, USER
 
 Document = dict[str, Any]
 

@@ -16,8 +16,7 @@ from catalog.dialects.backstage.problems import Path, Problem, describe, dotted
 from catalog.dialects.backstage.refs import DEFAULT_NAMESPACE, EntityRef, RefError, parse_ref
 from catalog.dialects.backstage.validate import ref_values
 from catalog.kernel.schema import compile_schema
-
-TEAM, USER = "_team", "_user"
+from catalog.models import TEAM, USER
 
 _BLUEPRINTS = {"group": TEAM, "user": USER}
 _TITLE_MAX = 500  # characters; the descriptor has all of it

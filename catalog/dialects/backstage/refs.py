@@ -58,11 +58,6 @@ def parse_ref(
     return EntityRef(kind, namespace, name)
 
 
-def format_ref(kind: str, namespace: str | None, name: str) -> str:
-    """The canonical form: all three parts, lower case."""
-    return str(EntityRef(kind, namespace or DEFAULT_NAMESPACE, name))
-
-
 def _split(ref: str) -> tuple[str | None, str | None, str]:
     kind: str | None = None
     namespace: str | None = None

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from catalog.kernel import feed
-from catalog.models import Blueprint, Entity
+from catalog.models import TEAM, USER, Blueprint, Entity
 from catalog.portal import code, graph_svg, icons, saved, teamwork
 from catalog.portal.entity_page import arrange, outgoing_lines, related_tables, relation_facts
 from catalog.portal.links import entity_url, table_url
@@ -26,7 +26,7 @@ from catalog.selectors import entity_page
 from catalog.selectors.documents import document
 from catalog.selectors.graph import BOTH
 from catalog.selectors.history import entity_as_of, timeline
-from catalog.selectors.kinds import TEAM, USER, Kind, load_kinds
+from catalog.selectors.kinds import Kind, load_kinds
 from catalog.selectors.tables import owner_titles
 from catalog.selectors.teams import people
 from catalog.services.permissions import can_administer, can_write_entities

@@ -11,8 +11,8 @@ from django.db import connection
 from django.utils import timezone
 
 from catalog.kernel.actors import Principal
-from catalog.models import Entity, EntityQuerySet
-from catalog.selectors.kinds import TEAM, Kinds, load_kinds
+from catalog.models import TEAM, Entity, EntityQuerySet
+from catalog.selectors.kinds import Kinds, load_kinds
 from catalog.selectors.teams import people, teams_of
 
 MAX_DATASOURCES: Final = 1000

@@ -1,6 +1,5 @@
 """Blueprints: create, change, rename, delete; each change is checked against what is stored."""
 
-from catalog.services.blueprint_spec import ANY_TARGET
 from catalog.services.blueprints.documents import blueprint_document
 from catalog.services.blueprints.impact import Effect, Impact
 from catalog.services.blueprints.lifecycle import (
@@ -16,7 +15,6 @@ from catalog.services.blueprints.lifecycle import (
 from catalog.services.blueprints.renaming import rename_mirror, rename_property, rename_relation
 
 __all__ = [
-    "ANY_TARGET",
     "Effect",
     "Impact",
     "blueprint_document",

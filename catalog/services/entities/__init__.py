@@ -6,18 +6,15 @@ order (see `locking`), so writers never deadlock, never lose an update, and neve
 target of an edge appeared meanwhile.
 """
 
-from catalog.services.entities.content import changed_parts, content_hash
 from catalog.services.entities.door import apply
 from catalog.services.entities.drafts import (
     MAX_BATCH,
-    UNSET,
     ApplyResult,
     EntityDraft,
     ItemResult,
     MissingTargets,
     Mode,
     Status,
-    Unset,
 )
 from catalog.services.entities.locking import lock_everything
 from catalog.services.entities.removal import delete, restore
@@ -25,17 +22,13 @@ from catalog.services.entities.renaming import merge_all, rename, rename_target_
 
 __all__ = [
     "MAX_BATCH",
-    "UNSET",
     "ApplyResult",
     "EntityDraft",
     "ItemResult",
     "MissingTargets",
     "Mode",
     "Status",
-    "Unset",
     "apply",
-    "changed_parts",
-    "content_hash",
     "delete",
     "lock_everything",
     "merge_all",

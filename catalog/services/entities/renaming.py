@@ -14,7 +14,7 @@ from catalog.kernel import feed
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import BreakingChange, NotFound
 from catalog.kernel.identifiers import check_entity_identifier, is_storable
-from catalog.models import Change
+from catalog.models import TEAM, Change
 from catalog.services.entities.door import already_exists, apply, mend
 from catalog.services.entities.drafts import (
     MAX_BATCH,
@@ -23,7 +23,6 @@ from catalog.services.entities.drafts import (
     Mode,
 )
 from catalog.services.entities.locking import lock_everything
-from catalog.services.system_blueprints import TEAM
 
 # Per edge: who has it in which relation, its values, and the one that changes: old and new.
 _POINTING_AT_ENTITY = """

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.dialects.backstage.refs import EntityRef, RefError, format_ref, parse_ref
+from catalog.dialects.backstage.refs import EntityRef, RefError, parse_ref
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,6 @@ def test_parts_and_defaults(ref, parts):
 
 def test_no_namespace_at_all_is_the_default_one():
     assert str(parse_ref("System:A", default_namespace="")) == "system:default/a"
-    assert format_ref("API", None, "Petstore") == "api:default/petstore"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +58,7 @@ PART = st.text(st.characters(codec="utf-8", exclude_characters=":/"), min_size=1
 
 @given(PART, PART, PART)
 def test_a_full_reference_survives_writing_and_reading(kind, namespace, name):
-    written = format_ref(kind, namespace, name)
+    written = str(EntityRef(kind, namespace, name))
     read = parse_ref(written)
     assert str(read) == written
     assert str(parse_ref({"kind": kind, "namespace": namespace, "name": name})) == written

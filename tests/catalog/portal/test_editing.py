@@ -2,9 +2,8 @@ import pytest
 from django.test import Client
 
 from catalog.kernel.actors import Role
-from catalog.models import Blueprint, Change, Entity
+from catalog.models import TEAM, Blueprint, Change, Entity
 from catalog.services.entities import EntityDraft, Mode, apply
-from catalog.services.system_blueprints import TEAM
 from tests.factories import ACTOR, make_blueprint, make_browser, make_entity
 
 pytestmark = pytest.mark.django_db

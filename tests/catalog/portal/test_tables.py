@@ -9,9 +9,8 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from catalog.kernel.actors import Role
-from catalog.models import Blueprint
+from catalog.models import TEAM, USER, Blueprint
 from catalog.services.entities import EntityDraft, MissingTargets, Mode, apply
-from catalog.services.system_blueprints import TEAM, USER
 from tests.factories import ACTOR, make_blueprint, make_browser, make_entity
 
 pytestmark = pytest.mark.django_db

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from catalog.selectors.teams import members_of, teams_of
+from catalog.selectors.teams import teams_of
 from catalog.services.blueprints import ensure_system_blueprints
-from tests.factories import make_entity, make_user
+from tests.factories import make_entity
 
 pytestmark = pytest.mark.django_db
 
@@ -43,12 +43,3 @@ def test_teams_of_a_person(organisation, django_assert_max_num_queries, email, t
     with django_assert_max_num_queries(2):
         assert teams_of(email) == teams
         assert teams_of(email, with_parents=True) == with_parents
-
-
-def test_members_of_a_team(organisation, django_assert_num_queries):
-    user = make_user()
-    with django_assert_num_queries(1):
-        members = members_of("night", principal=user)
-    assert [(m.name, m.email) for m in members] == [("Ann", None), ("bob", "Bob@example.com")]
-    assert [m.identifier for m in members_of("core", principal=user)] == ["ann@example.com", "bob"]
-    assert members_of("gone", principal=user) == []
