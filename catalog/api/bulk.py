@@ -14,6 +14,7 @@ from catalog.api.openapi import (
     DELETE_DEPENDENTS,
     MISSING_TARGETS,
     RUN_ID,
+    WRITING,
     documented,
     envelope,
     flag,
@@ -40,8 +41,7 @@ class BulkWrite(EntityDetail):
         path=["blueprint"],
         params=[
             flag("upsert", "Change entities that exist, instead of refusing."),
-            flag("merge", "With `upsert`: change only what the body says; null clears a key."),
-            flag("validation_only", "Check everything and store nothing."),
+            *WRITING,
             *MISSING_TARGETS,
             RUN_ID,
         ],

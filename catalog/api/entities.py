@@ -19,6 +19,7 @@ from catalog.api.openapi import (
     MISSING_TARGETS,
     RUN_ID,
     SELECTION,
+    WRITING,
     documented,
     envelope,
     flag,
@@ -83,8 +84,7 @@ class EntityList(ApiView):
         path=["blueprint"],
         params=[
             flag("upsert", "Change the entity if it exists, instead of refusing."),
-            flag("merge", "With `upsert`: change only what the body says; null clears a key."),
-            flag("validation_only", "Check everything and store nothing."),
+            *WRITING,
             *MISSING_TARGETS,
             RUN_ID,
         ],

@@ -120,6 +120,10 @@ SELECTION = (
     flag("attach_title_to_relation", "Relations as objects with `identifier` and `title`."),
 )
 RUN_ID = query("run_id", "The action run that causes the change.")
+WRITING = (
+    flag("merge", "With `upsert`: change only what the body says; null clears a key."),
+    flag("validation_only", "Check everything and store nothing."),
+)
 MISSING_TARGETS = (
     flag(
         "create_missing_related_entities",

@@ -16,6 +16,7 @@ from catalog.models import EntityQuerySet
 from catalog.selectors.search import Scope, search
 from catalog.selectors.search.operands import Property
 from catalog.selectors.search.rules import checked_name, no_scorecard, wrong
+from catalog.selectors.search.scope import COLUMNS
 from catalog.selectors.sql import Sql
 
 MAX_VALUES: Final = 10_000  # different ones that are counted
@@ -41,15 +42,6 @@ PERIODS: Final = {
     "month": timedelta(days=30),
 }
 _MOMENTS: Final = {"$createdAt": "created_at", "$updatedAt": "updated_at"}
-_COLUMNS: Final = {
-    "$identifier": "identifier",
-    "$title": "title",
-    "$icon": "icon",
-    "$team": "team",
-    "$createdBy": "created_by",
-    "$updatedBy": "updated_by",
-    "$datasource": "datasource",
-}
 
 _EXACT: Final = 2**53  # below it, JSON's readers keep every digit of a whole number
 
@@ -117,8 +109,8 @@ def values_of(body: Mapping[str, Any], scope: Scope) -> Any:
     name = checked_name(body.get("property"), "property")
     if name == "$blueprint":
         return Sql("to_jsonb({})", F("blueprint__identifier"), output_field=JSONField())
-    if name in _COLUMNS:
-        return Sql("to_jsonb({})", F(_COLUMNS[name]), output_field=JSONField())
+    if name in COLUMNS:
+        return Sql("to_jsonb({})", F(COLUMNS[name]), output_field=JSONField())
     return Sql("{}", property_of(name, "property", scope).value, output_field=JSONField())
 
 

@@ -106,13 +106,7 @@ def table(request: PortalRequest, blueprint: str) -> HttpResponseBase:
 @require_GET
 def values(request: PortalRequest, blueprint: str) -> HttpResponseBase:
     """The operators of a column, and the values it has under the other filters: for the panel."""
-    described, kind = _kind(blueprint)
-    state = TableState.read(kind, _query(request.GET))
-    column = state.columns.get(request.GET.get("column", ""))
-    if column is None:
-        raise NotFound.of("Column", request.GET.get("column", ""))
-    rows = _rows(request, described, state, without=column.key)
-    found = tables.values_of(request.user, rows, column)
+    _, column, found = _values(request, blueprint)
     return fragment(
         request,
         "catalog/filter_values.html",
@@ -129,13 +123,7 @@ def values(request: PortalRequest, blueprint: str) -> HttpResponseBase:
 @require_GET
 def facet(request: PortalRequest, blueprint: str) -> HttpResponseBase:
     """The values of a column as a menu: what is inside a facet that was just opened."""
-    described, kind = _kind(blueprint)
-    state = TableState.read(kind, _query(request.GET))
-    column = state.columns.get(request.GET.get("column", ""))
-    if column is None:
-        raise NotFound.of("Column", request.GET.get("column", ""))
-    rows = _rows(request, described, state, without=column.key)
-    found = tables.values_of(request.user, rows, column)
+    state, column, found = _values(request, blueprint)
     choices = [state.choice(column, one.value, one.label, one.count) for one in found]
     return fragment(request, "catalog/facet.html", {"choices": choices})
 
@@ -217,6 +205,21 @@ def _rows(
         text=state.text,
         teams=teams_of(request.user.email) if state.mine else None,
     )
+
+
+def _values(
+    request: PortalRequest, blueprint: str
+) -> tuple[TableState, tables.Column, list[tables.ValueCount]]:
+    """The table that asks, the column it asks about, and what stands there in rows that match the
+    other filters."""
+    described, kind = _kind(blueprint)
+    state = TableState.read(kind, _query(request.GET))
+    name = request.GET.get("column", "")
+    column = state.columns.get(name)
+    if column is None:
+        raise NotFound.of("Column", name)
+    rows = _rows(request, described, state, without=column.key)
+    return state, column, tables.values_of(request.user, rows, column)
 
 
 def _shown(user: Principal, entities: Sequence[Entity], state: TableState) -> list[dict[str, Any]]:

@@ -29,7 +29,8 @@ WITH RECURSIVE seen(name) AS (
 SELECT name FROM seen WHERE name IS NOT NULL LIMIT %s
 """
 
-_ATTRIBUTES: Final = {
+# Meta properties that are columns of the entity and mean the same there.
+COLUMNS: Final = {
     "$identifier": "identifier",
     "$title": "title",
     "$icon": "icon",
@@ -105,8 +106,8 @@ def _property(entity: Entity, name: str) -> Any:
         return entity.blueprint.identifier
     if name in ("$createdAt", "$updatedAt"):
         return (entity.created_at if name == "$createdAt" else entity.updated_at).isoformat()
-    if name in _ATTRIBUTES:
-        return getattr(entity, _ATTRIBUTES[name])
+    if name in COLUMNS:
+        return getattr(entity, COLUMNS[name])
     found: Mapping[str, Any] = {**entity.computed, **entity.properties}
     return found.get(name)
 
