@@ -33,7 +33,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--strict",
             action="store_true",
-            help="leave out a whole file for one broken document in it, as Backstage does",
+            help="as Backstage does, leave out a whole file for one document that is no entity",
         )
         parser.add_argument(
             "--create-kinds",
