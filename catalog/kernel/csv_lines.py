@@ -26,7 +26,7 @@ def csv_response(
 
     def lines() -> Iterator[str]:
         writer = csv.writer(_Line())
-        batch = ["\ufeff", str(writer.writerow(header))]
+        batch = ["\ufeff", str(writer.writerow(map(harmless, header)))]
         for row in rows:
             batch.append(str(writer.writerow([harmless(cell) for cell in row])))
             if len(batch) >= _BATCH:
