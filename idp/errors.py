@@ -7,6 +7,7 @@ that real clients expect. Nothing under an API path ever answers with HTML.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +15,9 @@ import orjson
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.core.signals import got_request_exception
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
+from django.http.response import HttpResponseBase
 from rest_framework import exceptions as drf
 
 from catalog.kernel.errors import IdpError
@@ -86,6 +88,23 @@ def answer_to(error: BaseException) -> Answer | None:
                 headers={"Retry-After": "5"},
             )
     return None
+
+
+class NulMiddleware:
+    """PostgreSQL holds no NUL: where a page hands one on from its query or form, that was a bad
+    request. The API looks at its texts itself, and names the one that is wrong.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if isinstance(error, DataError) and "NUL (0x00)" in str(error):
+            return bad_request(request, error)
+        return None
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse:

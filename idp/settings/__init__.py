@@ -72,6 +72,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "idp.errors.NulMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 
