@@ -113,8 +113,9 @@ class Keeper:
         log(f"{engine.title} has stopped, status {process.returncode}")
 
     def _wait_for_end(self, process: subprocess.Popen[bytes]) -> None:
-        # Leaves the status for wait() in the main thread.
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        # Leaves the status for wait() in the main thread, which at a stop may have it already.
+        with suppress(ChildProcessError):
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         self.events.put(("ended", process.pid))
 
     def _wait_for_last_user(self, users: int) -> None:
