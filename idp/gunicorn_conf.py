@@ -22,6 +22,9 @@ keepalive = 15
 # An identifier of a thousand letters is six times as long when it is percent-encoded.
 limit_request_line = 8190
 control_socket_disable = True  # it would live outside the home
+# Which headers of a proxy are believed is IDP_PROXIES' business. By itself gunicorn believes all of
+# this machine, even SCRIPT_NAME: through a proxy here anybody could choose where our links lead.
+forwarded_allow_ips = ""
 
 
 def on_starting(_server: Any) -> None:
