@@ -132,6 +132,12 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
     return Answer(403, "forbidden", str(exception) or "This is not allowed").response()
 
 
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form without its token; Django has written `reason` into the log."""
+    told = "The form was open for too long, or came from elsewhere. Reload the page and try again."
+    return permission_denied(request, DjangoPermissionDenied(told))
+
+
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not _is_api(request):
         return pages.not_found(request, exception)

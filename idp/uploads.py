@@ -19,7 +19,7 @@ class BodyCap(FileUploadHandler):
         input_data: Any,
         META: dict[str, Any],
         content_length: int,
-        boundary: bytes,
+        boundary: str,
         encoding: str | None = None,
     ) -> None:
         """Raises RequestDataTooBig."""

@@ -29,6 +29,7 @@ ALLOWED_HOSTS = [
     _public.hostname or "",
 ]
 CSRF_TRUSTED_ORIGINS = [IDP_URL] if _https else []
+CSRF_FAILURE_VIEW = "idp.errors.csrf_failure"
 
 # How many reverse proxies stand in front: their X-Forwarded-* headers are believed, no others'.
 IDP_PROXIES = env.whole("IDP_PROXIES", 1 if _https else 0, high=10)
