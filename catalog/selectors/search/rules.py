@@ -20,6 +20,7 @@ from catalog.selectors.search.moments import PRESETS, Range, parse_moment, parse
 
 MAX_DEPTH: Final = 20
 MAX_RULES: Final = 1000
+MAX_WALKS: Final = 50  # rules with relatedTo: each may walk through a large part of the graph
 MAX_VALUES: Final = 10_000
 MAX_HOPS: Final = 15
 MAX_PATH: Final = 15
@@ -236,6 +237,7 @@ def no_scorecard(path: str, scorecard: object) -> InvalidQuery:
 @dataclass(slots=True)
 class _Parser:
     count: int = field(default=0)
+    walks: int = field(default=0)
 
     def group(self, query: object, path: str, *, depth: int) -> Group:
         if not isinstance(query, Mapping):
@@ -269,6 +271,9 @@ class _Parser:
             return self.group(rule, path, depth=depth + 1)
         operator = rule.get("operator")
         if operator == RELATED_TO:
+            self.walks += 1
+            if self.walks > MAX_WALKS:
+                raise _too_much(path, self.walks, f"at most {MAX_WALKS} rules with {RELATED_TO}")
             return _related_to(rule, path)
         if operator == MATCH_ANY:
             return _match_any(rule, path)

@@ -156,10 +156,12 @@ def test_a_query_that_is_too_big_is_refused(shop):
     for _ in range(30):
         search_object = {"combinator": "and", "rules": [nested]}
         nested = _rule("=", search_object, property="$identifier")
+    walk = {"operator": "relatedTo", "blueprint": "service", "value": "x"}
     for rule in (
         deep,
         nested,
         {"combinator": "or", "rules": [_rule("=", "x")] * 1001},
+        {"combinator": "or", "rules": [walk] * 51},
         _rule("in", ["x"] * 10_001),
         {"operator": "relatedTo", "blueprint": "service", "value": ["x"] * 10_001},
     ):
