@@ -244,3 +244,12 @@ def test_the_lists_cost_the_same_for_any_number(
     with django_assert_num_queries(3):  # user, sidebar, list
         browser.get(address)
     assert browser.get(f"{address}?role=Admin&active=no").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "address",
+    [f"{USERS}?password__startswith=pbkdf2", f"{CLIENTS}?secret_digest__startswith=a"],
+)
+def test_no_address_guesses_at_secrets(address: str, browser: Client) -> None:
+    make_client()
+    assert browser.get(address).status_code == 400
