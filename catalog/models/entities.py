@@ -135,6 +135,12 @@ class Entity(models.Model):
                 name="entity_datasource",
             ),
             HashIndex(fields=["location"], name="entity_location"),
+            # by hash, since a property called email may be of any length
+            HashIndex(
+                Lower(KeyTextTransform("email", "properties")),
+                condition=Q(properties__has_key="email"),
+                name="entity_email",
+            ),
             GinIndex(
                 fields=["properties"],
                 opclasses=["jsonb_path_ops"],

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 from django.db import connection
 from django.db.models import Q
+from django.db.models.fields.json import KT
+from django.db.models.functions import Lower
 
 from catalog.models import TEAM, USER, Entity, EntityQuerySet
 
@@ -20,7 +20,7 @@ person AS (
     SELECT e.id FROM catalog_entity e
     WHERE e.blueprint_id = (SELECT id FROM catalog_blueprint WHERE identifier = %(user)s)
       AND (e.identifier = ANY(%(emails)s)
-           OR e.properties @> %(email)s::jsonb OR e.properties @> %(lower_email)s::jsonb)
+           OR e.properties ? 'email' AND lower(e.properties ->> 'email') = %(lower)s)
 ),
 teams(id) AS (
     (SELECT r.target_id FROM person p JOIN catalog_relation r ON r.source_id = p.id
@@ -45,12 +45,16 @@ ORDER BY e.identifier
 
 
 def people(email: str) -> EntityQuerySet:
-    """The `_user` entity with this e-mail address (as identifier or as property `email`)."""
-    emails = [email, email.lower()]
-    has_email = Q(identifier__in=emails)
-    for one in emails:
-        has_email |= Q(properties__contains={"email": one})
-    return Entity.objects.filter(has_email, blueprint__identifier=USER)
+    """The `_user` entity with this e-mail address, whatever its capitals.
+
+    The address may be its property `email` (by index) or, as typed or in small letters, its
+    identifier.
+    """
+    lower = email.lower()
+    is_theirs = Q(properties__has_key="email", lower_email=lower)
+    return Entity.objects.alias(lower_email=Lower(KT("properties__email"))).filter(
+        is_theirs | Q(identifier__in=[email, lower]), blueprint__identifier=USER
+    )
 
 
 def teams_of(email: str, *, with_parents: bool = False) -> list[str]:
@@ -70,8 +74,7 @@ def teams_of(email: str, *, with_parents: bool = False) -> list[str]:
                 "user": USER,
                 "team": TEAM,
                 "emails": [email, lower],
-                "email": json.dumps({"email": email}),
-                "lower_email": json.dumps({"email": lower}),
+                "lower": lower,
                 "with_parents": with_parents,
             },
         )

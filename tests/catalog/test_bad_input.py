@@ -155,3 +155,9 @@ def test_impossible_blueprints_do_not_exist(thing, name):
     assert entities.delete([(name, "x")], actor=ACTOR) == []
     with pytest.raises(NotFound):
         entities.rename(name, "x", "y", actor=ACTOR)
+
+
+def test_a_long_email_is_a_value_like_any_other():
+    blueprint = make_blueprint()
+    stored = make_entity(blueprint, properties={"email": "x" * 10_000 + "@Example.com"})
+    assert len(stored.properties["email"]) == 10_012

@@ -31,6 +31,7 @@ def organisation(db: None) -> None:
     [
         ("ann@example.com", ["core", "night"], ["core", "infra", "night", "org"]),
         ("Bob@example.com", ["core", "night"], ["core", "infra", "night", "org"]),
+        ("bob@EXAMPLE.com", ["core", "night"], ["core", "infra", "night", "org"]),
         ("ANN@example.com", ["core", "night"], ["core", "infra", "night", "org"]),
         ("eve@example.com", ["pool"], ["loop", "pool"]),
         ("nobody@example.com", [], []),
