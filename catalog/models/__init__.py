@@ -2,9 +2,16 @@
 
 from catalog.models.blueprints import TEAM, USER, Blueprint, RelationDefinition
 from catalog.models.changes import Change, FeedConsumer
-from catalog.models.entities import Entity, EntityQuerySet, Relation, name_in_order
+from catalog.models.entities import (
+    CONTENT_COLUMNS,
+    Entity,
+    EntityQuerySet,
+    Relation,
+    name_in_order,
+)
 
 __all__ = [
+    "CONTENT_COLUMNS",
     "TEAM",
     "USER",
     "Blueprint",

@@ -12,6 +12,17 @@ from catalog.kernel.actors import Principal
 from catalog.models.blueprints import Blueprint, RelationDefinition
 from catalog.models.fields import OrderedJSONField
 
+# What an entity says, as hashed, compared, kept in the history and restored from there.
+CONTENT_COLUMNS = [
+    "title",
+    "icon",
+    "team",
+    "properties",
+    "relations",
+    "descriptor",
+    "location",
+]
+
 
 class EntityQuerySet(models.QuerySet["Entity"]):
     def visible_to(self, principal: Principal) -> EntityQuerySet:

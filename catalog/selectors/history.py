@@ -8,17 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from catalog.kernel import feed
-from catalog.models import Change, Entity
-
-_CONTENT = (
-    "title",
-    "icon",
-    "team",
-    "properties",
-    "relations",
-    "descriptor",
-    "location",
-)
+from catalog.models import CONTENT_COLUMNS, Change, Entity
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +73,7 @@ def entity_as_of(blueprint: str, identifier: str, moment: datetime) -> dict[str,
     """
     entity = Entity.objects.filter(blueprint__identifier=blueprint, identifier=identifier).first()
     if entity is not None and entity.created_at <= moment:
-        content = {name: getattr(entity, name) for name in _CONTENT}
+        content = {name: getattr(entity, name) for name in CONTENT_COLUMNS}
         return _walked_back(entity.pk, content, moment, blueprint, identifier)
     # It did not exist under this row; perhaps an earlier one of the same name did.
     deletion = (

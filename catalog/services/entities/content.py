@@ -11,20 +11,11 @@ import orjson
 from catalog.kernel.errors import InvalidEntity, InvalidInput, shorten
 from catalog.kernel.identifiers import BLUEPRINT_MAX, check_byte_length, check_length
 from catalog.kernel.schema import check_json
+from catalog.models import CONTENT_COLUMNS
 from catalog.services.entities.drafts import EntityDraft, Unset
 from catalog.services.shapes import Definition, Shape
 
 ANY: Final = None  # target of a relation that may lead to any kind
-
-CONTENT_COLUMNS = [
-    "title",
-    "icon",
-    "team",
-    "properties",
-    "relations",
-    "descriptor",
-    "location",
-]
 
 
 def content_hash(content: dict[str, Any]) -> bytes:

@@ -12,9 +12,9 @@ from catalog.kernel import feed
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import HasDependents
 from catalog.kernel.identifiers import check_run, is_storable
-from catalog.models import Change
+from catalog.models import CONTENT_COLUMNS, Change
 from catalog.selectors.dependents import dependents_of
-from catalog.services.entities.content import CONTENT_COLUMNS, loaded
+from catalog.services.entities.content import loaded
 from catalog.services.entities.door import apply, keys_json
 from catalog.services.entities.drafts import (
     ApplyResult,
