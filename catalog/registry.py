@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from catalog.kernel.feed import FeedRow
+from catalog.kernel.source import SourceKind
 
 FeedHandler = Callable[[Sequence[FeedRow]], None]
 
 feed_consumers: dict[str, FeedHandler] = {}
+source_kinds: dict[str, SourceKind] = {}
 
 
 def register_feed_consumer(name: str, handler: FeedHandler) -> None:
@@ -16,3 +18,10 @@ def register_feed_consumer(name: str, handler: FeedHandler) -> None:
     if name in feed_consumers:
         raise ValueError(f"A consumer of the change feed is already called {name!r}")
     feed_consumers[name] = handler
+
+
+def register_source_kind(kind: SourceKind) -> None:
+    """Let people add sources of this kind."""
+    if kind.name in source_kinds:
+        raise ValueError(f"A source kind is already called {kind.name!r}")
+    source_kinds[kind.name] = kind

@@ -106,6 +106,48 @@ class LimitExceeded(InvalidInput):
     code = "limit_exceeded"
 
 
+class InvalidExpression(InvalidInput):
+    """A JQ expression or a template that does not compile."""
+
+    code = "invalid_expression"
+
+
+class InvalidMapping(InvalidInput):
+    code = "invalid_mapping"
+
+
+class AddressRefused(InvalidInput):
+    """An address that this server does not call: private, loopback, cloud metadata."""
+
+    code = "address_refused"
+
+
+class UpstreamError(IdpError):
+    """A program elsewhere answered badly; the message keeps its own words.
+
+    `details` may hold {"status", "url" (without secrets), "retry_after_s"}.
+    """
+
+    code = "upstream_error"
+    status = 502
+
+
+class UpstreamRefused(UpstreamError):
+    """It does not accept our credentials, or does not let them do this (401, 403)."""
+
+    code = "upstream_refused"
+
+
+class UpstreamNotFound(UpstreamError):
+    code = "upstream_not_found"
+
+
+class UpstreamUnavailable(UpstreamError):
+    """It is away, overloaded or limiting us: trying again later may help."""
+
+    code = "upstream_unavailable"
+
+
 _outline = Repr()  # whatever the size and depth of a value
 _outline.maxlist = _outline.maxdict = _outline.maxtuple = 20
 _outline.maxstring = _outline.maxother = 200

@@ -9,6 +9,15 @@ from catalog.models.entities import (
     Relation,
     name_in_order,
 )
+from catalog.models.secrets import Secret
+from catalog.models.sources import (
+    InboundEvent,
+    Integration,
+    KindExample,
+    Owned,
+    SyncMessage,
+    SyncRun,
+)
 
 __all__ = [
     "CONTENT_COLUMNS",
@@ -19,7 +28,14 @@ __all__ = [
     "Entity",
     "EntityQuerySet",
     "FeedConsumer",
+    "InboundEvent",
+    "Integration",
+    "KindExample",
+    "Owned",
     "Relation",
     "RelationDefinition",
+    "Secret",
+    "SyncMessage",
+    "SyncRun",
     "name_in_order",
 ]

@@ -16,6 +16,8 @@ class Change(models.Model):
 
     ENTITY = "entity"  # values of `model`; other apps use their own words
     BLUEPRINT = "blueprint"
+    INTEGRATION = "integration"
+    SECRET = "secret"  # noqa: S105 - a name, not one
     MIGRATION = "migration"  # an act on many entities at once; `after` counts them
 
     id = models.BigAutoField(primary_key=True)

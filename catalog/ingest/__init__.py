@@ -1,0 +1,1 @@
+"""How facts from elsewhere become entities: sources, mapping, sync runs, live events."""

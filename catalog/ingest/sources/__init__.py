@@ -1,0 +1,1 @@
+"""The source kinds that come with the product; each module is one kind."""

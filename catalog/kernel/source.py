@@ -1,0 +1,150 @@
+"""What a source kind is: how one sort of program elsewhere is read.
+
+A kind lists raw objects, page by page, and reads the live events of its vendor. It knows nothing
+of blueprints or entities: what becomes of an object is the mapping's business (`catalog.ingest`).
+Kinds register themselves with `catalog.registry.register_source_kind` in `AppConfig.ready()`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from catalog.kernel.http import Client
+
+Json = Any
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceKind:
+    """A sort of object that a source can list; `name` is the `kind` of a mapping's resource.
+
+    identifier: jq that names an object within its sort, for mappings that do not say it.
+    aliases: further names it goes by. selector: JSON Schema of each further selector key, for
+    forms and checks ({"archived": {"type": "boolean", "title": …}}).
+    """
+
+    name: str
+    title: str
+    identifier: str
+    description: str = ""
+    aliases: tuple[str, ...] = ()
+    selector: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some objects, and the cursor (JSON) from which the rest can be listed; None at the end."""
+
+    items: Sequence[Json]
+    next: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What a kind works with.
+
+    settings: as its `settings_schema` says, checked, with defaults and with secrets in clear: they
+    must reach no log, no error and no item. http: the guarded client, the only way out. log:
+    writes (level, message) into the run's log.
+    """
+
+    settings: Mapping[str, Json]
+    http: Client
+    log: Callable[[str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A live event as it came in: lower-case header names, the body's exact bytes."""
+
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LiveChange:
+    """What an event says of one object: here it is, or it is gone (then `item` need only hold
+    what its identifier is made of)."""
+
+    kind: str
+    item: Json
+    is_gone: bool = False
+
+
+class SourceKind(ABC):
+    """Base of all kinds.
+
+    settings_schema: JSON Schema of an object; its properties, in their order, are the form.
+    `"secret": true` on a property seals its value. blueprints, mapping: the defaults, in Port's
+    formats. samples: raw objects by resource kind, to try mappings on before there is a
+    connection.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    icon: ClassVar[str]
+    description: ClassVar[str]
+    settings_schema: ClassVar[Mapping[str, Json]]
+    resources: ClassVar[Sequence[ResourceKind]]
+    takes_events: ClassVar[bool] = False
+    event_help: ClassVar[str] = ""  # what to enter at the vendor, in Markdown
+
+    def resource(self, name: str) -> ResourceKind | None:
+        """The resource kind of that name or alias; kinds with open-ended ones override it."""
+        for one in self.resources:
+            if name == one.name or name in one.aliases:
+                return one
+        return None
+
+    @abstractmethod
+    def check(self, connection: Connection) -> Sequence[str]:
+        """Try the connection; returns sentences of what works ("Logged in as …").
+
+        Raises UpstreamError with the vendor's own words where it does not.
+        """
+
+    @abstractmethod
+    def fetch(
+        self,
+        connection: Connection,
+        resource: ResourceKind,
+        selector: Mapping[str, Json],
+        cursor: Json = None,
+    ) -> Iterator[Page]:
+        """List the objects of `resource` from `cursor` on; memory does not grow with their number.
+
+        selector: the mapping's selector, without `query`. Ends normally only after the last page;
+        raises UpstreamError when the list could not be read to its end.
+        """
+
+    def verify(self, event: Event, settings: Mapping[str, Json]) -> None:
+        """Check that the vendor sent it. Raises NotAuthenticated; compares in constant time."""
+        raise NotImplementedError(f"{self.name} takes no live events")
+
+    def delivery(self, event: Event) -> str:
+        """The vendor's name of this delivery; "" where it gives none."""
+        return ""
+
+    def changes(
+        self, connection: Connection, event: Event, wanted: Collection[str]
+    ) -> Iterable[LiveChange]:
+        """What the event says of objects of the `wanted` resource kinds.
+
+        May ask the vendor for what the event leaves out. An event that says nothing of interest
+        gives nothing; one that cannot be understood raises InvalidInput.
+        """
+        return ()
+
+    @abstractmethod
+    def blueprints(self) -> Sequence[Json]: ...
+
+    @abstractmethod
+    def mapping(self) -> Json: ...
+
+    @abstractmethod
+    def samples(self) -> Mapping[str, Sequence[Json]]: ...
