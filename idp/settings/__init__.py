@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from whitenoise.compress import Compressor
 
+from idp import plugins
 from idp.settings import env
 from idp.settings.parts.celery import *  # noqa: F403
 from idp.settings.parts.drf import *  # noqa: F403
@@ -56,6 +57,9 @@ INSTALLED_APPS = [
     "scorecards",
     "costs",
 ]
+_plugin_apps, _plugin_problems = plugins.chosen(env.listed("IDP_PLUGINS") or ["all"])
+INSTALLED_APPS += _plugin_apps
+env.problems += _plugin_problems
 
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
