@@ -101,6 +101,13 @@ class SourceKind(ABC):
                 return one
         return None
 
+    def environment(self, settings: Mapping[str, Json]) -> Mapping[str, str]:
+        """What `env` holds in the mapping's jq ({"CLUSTER_NAME": …}); never a secret.
+
+        The environment of the process itself is not readable there.
+        """
+        return {}
+
     @abstractmethod
     def check(self, connection: Connection) -> Sequence[str]:
         """Try the connection; returns sentences of what works ("Logged in as …").
