@@ -23,6 +23,9 @@ class CatalogConfig(AppConfig):
 
     def ready(self) -> None:
         from catalog import receivers  # noqa: F401 - connects them
+        from catalog.ingest.sources import register_all
+
+        register_all()
 
         post_migrate.connect(
             create_system_blueprints, sender=self, dispatch_uid="catalog.system_blueprints"

@@ -8,7 +8,7 @@ Kinds register themselves with `catalog.registry.register_source_kind` in `AppCo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -138,14 +138,25 @@ class SourceKind(ABC):
         return ""
 
     def changes(
-        self, connection: Connection, event: Event, wanted: Collection[str]
+        self,
+        connection: Connection,
+        event: Event,
+        wanted: Mapping[str, Sequence[Mapping[str, Json]]],
     ) -> Iterable[LiveChange]:
         """What the event says of objects of the `wanted` resource kinds.
 
-        May ask the vendor for what the event leaves out. An event that says nothing of interest
+        wanted: by the name of a resource kind, the selectors (without `query`) of the mapping's
+        resources of that kind; an object need not be given that none of them would list. May ask the vendor for what the event leaves out. An event that says nothing of interest
         gives nothing; one that cannot be understood raises InvalidInput.
         """
         return ()
+
+    def selects(self, resource: ResourceKind, selector: Mapping[str, Json], item: Json) -> bool:
+        """Whether `fetch` with that selector lists an object like `item`, which an event brought.
+
+        To a resource of the mapping whose selector leaves it out, the object is gone.
+        """
+        return True
 
     @abstractmethod
     def blueprints(self) -> Sequence[Json]: ...
