@@ -146,8 +146,9 @@ class SourceKind(ABC):
         """What the event says of objects of the `wanted` resource kinds.
 
         wanted: by the name of a resource kind, the selectors (without `query`) of the mapping's
-        resources of that kind; an object need not be given that none of them would list. May ask the vendor for what the event leaves out. An event that says nothing of interest
-        gives nothing; one that cannot be understood raises InvalidInput.
+        resources of that kind; an object need not be given that none of them would list. May ask
+        the vendor for what the event leaves out. An event that says nothing of interest gives
+        nothing; one that cannot be understood raises InvalidInput.
         """
         return ()
 
