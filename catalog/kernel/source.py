@@ -10,9 +10,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
+    from catalog.kernel.actors import Actor
     from catalog.kernel.http import Client
 
 Json = Any
@@ -76,6 +77,53 @@ class LiveChange:
     is_gone: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An entity that an import found in its source, and what became of it there: "created",
+    "updated", "unchanged" or "rejected". pk: where the caller knows it."""
+
+    blueprint: str
+    identifier: str
+    status: str
+    pk: int | None = None
+
+
+class Report(Protocol):
+    """Writes a line into the run's log: of an item as far as it is known, or a remark.
+
+    level: "debug", "info", "warning" or "error". details: JSON ({"file", "line", "expected"}).
+    """
+
+    def __call__(
+        self,
+        level: str,
+        message: str,
+        *,
+        blueprint: str = "",
+        identifier: str = "",
+        field: str = "",
+        details: Mapping[str, Json] | None = None,
+        item: Json = None,
+    ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ImportContext:
+    """What `import_entities` writes with.
+
+    actor, run: for every call of the services of entities, so that history names the run.
+    is_dry_run: check everything and store nothing. saw: takes what each batch came to; raises
+    when the run was cancelled or given to another worker, and must be let through. What was not
+    shown to it counts as gone from the source.
+    """
+
+    actor: Actor
+    run: str
+    is_dry_run: bool
+    saw: Callable[[Sequence[Seen]], None]
+    report: Report
+
+
 class SourceKind(ABC):
     """Base of all kinds.
 
@@ -92,6 +140,7 @@ class SourceKind(ABC):
     settings_schema: ClassVar[Mapping[str, Json]]
     resources: ClassVar[Sequence[ResourceKind]]
     takes_events: ClassVar[bool] = False
+    imports: ClassVar[bool] = False  # `import_entities` does it, beside or instead of a mapping
     event_help: ClassVar[str] = ""  # what to enter at the vendor, in Markdown
 
     def resource(self, name: str) -> ResourceKind | None:
@@ -128,6 +177,15 @@ class SourceKind(ABC):
         selector: the mapping's selector, without `query`. Ends normally only after the last page;
         raises UpstreamError when the list could not be read to its end.
         """
+
+    def import_entities(self, connection: Connection, context: ImportContext) -> None:
+        """Bring descriptors, which are entities already, into the catalogue; batch by batch.
+
+        For kinds with `imports`. Shows every entity of the source to `context.saw`, unchanged and
+        rejected ones too. Returns only after the last one; raises UpstreamError when the source
+        could not be read to its end. A run that was interrupted calls it again from the start.
+        """
+        raise NotImplementedError(f"{self.name} imports no descriptors")
 
     def verify(self, event: Event, settings: Mapping[str, Json]) -> None:
         """Check that the vendor sent it. Raises NotAuthenticated; compares in constant time."""

@@ -15,6 +15,7 @@ from catalog.models.sources import (
     Integration,
     KindExample,
     Owned,
+    Postponed,
     SyncMessage,
     SyncRun,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "Integration",
     "KindExample",
     "Owned",
+    "Postponed",
     "Relation",
     "RelationDefinition",
     "Secret",

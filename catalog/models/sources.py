@@ -104,13 +104,14 @@ class SyncRunQuerySet(models.QuerySet["SyncRun"]):
 class SyncRun(models.Model):
     """One pass over a source, ours or an exporter's, with all that a person asks of it later.
 
-    kinds: the progress, a list in the order of the mapping's resources: [{"kind", "index",
-    "state", "pages", "fetched", "filtered", "failed", "created", "updated", "unchanged",
-    "rejected", "message"}]. cursor: where a resumed run goes on ({"index", "page"}). claim:
-    changes hands with each claim, so that a worker that was given up cannot go on writing.
-    only_kinds: empty means all. stale: what became of entities the source no longer has
-    ({"state": "deleted" | "held" | "skipped" | "preview", "reason", "found", "deleted",
-    "known", "threshold"}). external_id: the run's name at the exporter.
+    kinds: the progress, a list in the order of the mapping's resources (see
+    `catalog.ingest.progress`): [{"kind", "index", "state", "pages", "fetched", "filtered",
+    "failed", "created", "updated", "unchanged", "rejected", "message"}]. cursor: where a resumed
+    run goes on ({"index", "page", "offset"}). claim: changes hands with each claim, so that a
+    worker that was given up cannot go on writing. only_kinds: empty means all. stale: what became
+    of entities the source no longer has (see `catalog.ingest.ownership`): {"state": "deleted" |
+    "none" | "held" | "ignored" | "skipped" | "preview", "reason", "found", "deleted", "kinds"}.
+    external_id: the run's name at the exporter.
     """
 
     SILENCE: ClassVar[timedelta] = timedelta(seconds=60)
@@ -193,6 +194,29 @@ class SyncRun(models.Model):
                 if isinstance(value, int) and key != "index":
                     totals[key] = totals.get(key, 0) + value
         return totals
+
+
+class Postponed(models.Model):
+    """An entity that could not be stored yet, since something it names is not there.
+
+    What comes later in the run may bring it, so it is tried again at the end. Rows live no longer
+    than their run. body: what the mapping made (a Port entity body). item: the raw object as it
+    goes into the log. error: as in `SyncMessage` ({"message", "field", "details"}).
+    """
+
+    run = models.ForeignKey(SyncRun, models.CASCADE, related_name="postponed")
+    index = models.PositiveIntegerField()  # of the mapping's resource
+    blueprint = models.CharField(max_length=100)
+    body = OrderedJSONField()
+    item = models.JSONField(null=True)
+    error = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["pk"]
+        verbose_name_plural = "postponed"
+
+    def __str__(self) -> str:
+        return f"{self.blueprint} of run {self.run_id}"
 
 
 class SyncMessage(models.Model):
