@@ -2,7 +2,8 @@
 
 idp.E001 no lasting secret key · E002 flag · E003 number · E004 choice · E005 address · E006 to E008
 URL of PostgreSQL, Redis, e-mail · E009 PostgreSQL too old · E010 unknown plugin · E011 broken
-plugin · W001 plain HTTP · W002 short metrics token · W003 embedded engines.
+plugin · E012 allow-list · E014 proxy · E015 file ·
+W001 plain HTTP · W002 short metrics token · W003 embedded engines.
 """
 
 import os

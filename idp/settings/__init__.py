@@ -14,6 +14,7 @@ from idp.settings import env
 from idp.settings.parts.celery import *  # noqa: F403
 from idp.settings.parts.drf import *  # noqa: F403
 from idp.settings.parts.logging import *  # noqa: F403
+from idp.settings.parts.outbound import *  # noqa: F403
 from idp.settings.parts.security import *  # noqa: F403
 from idp.settings.parts.security import IDP_URL, secret_key
 from idp.settings.parts.stores import *  # noqa: F403

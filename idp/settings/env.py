@@ -15,6 +15,9 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from catalog.kernel.allow_list import read_allow_list
+from catalog.kernel.errors import InvalidInput
+
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
 
@@ -140,6 +143,42 @@ def email(name: str, default: str) -> dict[str, Any]:
         expected = "a URL like smtp+tls://user:password@host:587"
         _bad("idp.E008", name, _scheme(value), expected)
         return dict(_env.email_url_config(default))
+
+
+def allowed(name: str) -> tuple[str, ...]:
+    """Return a comma-separated list of hosts, *.suffixes, addresses and networks."""
+    entries = tuple(listed(name))
+    try:
+        read_allow_list(entries)
+    except InvalidInput as error:
+        _bad("idp.E012", name, error.details["value"], "host names, *.suffixes and networks")
+        return ()
+    return entries
+
+
+def proxy(name: str) -> str:
+    """Return the address of an HTTP proxy, which may hold a user and a password; "" for none."""
+    value = text(name)
+    try:
+        parts = urlsplit(value)
+        understood = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        understood = False
+    if value and not understood:
+        _bad("idp.E014", name, _scheme(value), "an address like http://proxy.example.com:3128")
+        return ""
+    return value
+
+
+def file(name: str) -> str:
+    """Return the path of a file that can be read; "" when unset."""
+    if not (value := text(name)):
+        return ""
+    found = path(name, "")
+    if not os.access(found, os.R_OK) or not found.is_file():
+        _bad("idp.E015", name, value, "a file that this program may read")
+        return ""
+    return str(found)
 
 
 def refuse(found: Collection[Problem]) -> None:
