@@ -59,7 +59,8 @@ class ApiView(APIView):
 
 def get_blueprint(identifier: str) -> Blueprint:
     """The blueprint without its definitions. Raises NotFound."""
-    found = Blueprint.objects.only("identifier", "is_system").filter(identifier=identifier).first()
+    blueprints = Blueprint.objects.only("identifier", "is_system", "permissions")
+    found = blueprints.filter(identifier=identifier).first()
     if found is None:
         raise NotFound.of("Blueprint", identifier)
     return found

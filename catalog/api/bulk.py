@@ -116,7 +116,6 @@ class BulkDelete(ApiView):
         deleted = delete_entities(
             identifiers,
             blueprint=target,
-            principal=self.principal,
             actor=self.actor,
             delete_dependents=params.flag(request, "delete_dependents"),
             run=params.text(request, "run_id"),

@@ -190,7 +190,6 @@ class EntityDetail(ApiView):
         delete_entity(
             entity,
             blueprint=self.blueprint_to_write(blueprint),
-            principal=self.principal,
             actor=self.actor,
             delete_dependents=params.flag(request, "delete_dependents"),
             run=params.text(request, "run_id"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Role(StrEnum):
@@ -28,6 +29,39 @@ class Principal(Protocol):
     def role(self) -> str: ...
 
 
+class Verb(StrEnum):
+    """What is done to an entity, in the words of blueprint permissions."""
+
+    REGISTER = "register"
+    UPDATE = "update"
+    UNREGISTER = "unregister"
+
+
+@dataclass(frozen=True, slots=True)
+class EntityWrite:
+    """A change of one entity that somebody is about to make.
+
+    permissions: those of its blueprint, None where nobody set any. team: who owns the entity
+    before the change; for a new one, after it. fields: what an update touches ("$title",
+    "properties.tier", "relations.owner").
+    """
+
+    verb: Verb
+    blueprint: str
+    is_system: bool
+    permissions: Mapping[str, Any] | None
+    identifier: str
+    team: Sequence[str] = ()
+    fields: Collection[str] = ()
+
+
+class Authority(Protocol):
+    """What the author of a change may do to entities; whatever writes them asks it."""
+
+    def check(self, write: EntityWrite) -> None:
+        """Raises PermissionDenied."""
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """The author of a change.
@@ -35,13 +69,14 @@ class Actor:
     kind: "user", "client", "integration" or "system". name: what people know it by (e-mail or
     user name, client id, command). datasource: the User-Agent of the writing program, kept on the
     entity, because exporters find their own entities by it. request_id ties together all that one
-    request changed.
+    request changed. authority: None may write every entity.
     """
 
     kind: str
     name: str
     datasource: str = ""
     request_id: str = ""
+    authority: Authority | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def system(cls, name: str) -> Actor:

@@ -9,6 +9,7 @@ from catalog.models.entities import (
     Relation,
     name_in_order,
 )
+from catalog.models.pages import Folder, Page
 from catalog.models.secrets import Secret
 from catalog.models.sources import (
     InboundEvent,
@@ -29,10 +30,12 @@ __all__ = [
     "Entity",
     "EntityQuerySet",
     "FeedConsumer",
+    "Folder",
     "InboundEvent",
     "Integration",
     "KindExample",
     "Owned",
+    "Page",
     "Postponed",
     "Relation",
     "RelationDefinition",

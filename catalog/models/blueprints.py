@@ -29,6 +29,11 @@ class Blueprint(models.Model):
     aggregation_properties = OrderedJSONField(default=dict, blank=True)
     ownership = OrderedJSONField(null=True, blank=True)
     extra = OrderedJSONField(default=dict, blank=True)
+    permissions: Any = OrderedJSONField(
+        null=True,
+        editable=False,
+        help_text="Who may write its entities; see catalog.services.blueprint_permissions.",
+    )
     is_system = models.BooleanField(
         default=False,
         help_text="Users and teams: cannot be deleted, written by admins only.",

@@ -15,7 +15,7 @@ from django.db import transaction
 from catalog.kernel.actors import Actor, Principal
 from catalog.kernel.errors import IdpError, InvalidEntity, NotFound, shorten
 from catalog.models import Blueprint
-from catalog.services import entities, permissions
+from catalog.services import entities
 from catalog.services.entities import EntityDraft, ItemResult, MissingTargets, Mode, Status
 from catalog.services.references import UnresolvedIdentifier, resolve_references
 
@@ -102,7 +102,6 @@ def delete_entities(
     identifiers: Sequence[str],
     *,
     blueprint: Blueprint,
-    principal: Principal,
     actor: Actor,
     delete_dependents: bool = False,
     run: str = "",
@@ -113,11 +112,7 @@ def delete_entities(
     then nothing is deleted.
     """
     keys = [(blueprint.identifier, one) for one in identifiers if "\x00" not in one]
-    with transaction.atomic():
-        deleted = entities.delete(keys, actor=actor, delete_dependents=delete_dependents, run=run)
-        others = {name for name, _ in deleted} - {blueprint.identifier}
-        for other in Blueprint.objects.filter(identifier__in=others) if others else ():
-            permissions.require_entity_write(principal, other)
+    deleted = entities.delete(keys, actor=actor, delete_dependents=delete_dependents, run=run)
     return [identifier for name, identifier in deleted if name == blueprint.identifier]
 
 
@@ -125,7 +120,6 @@ def delete_entity(
     identifier: str,
     *,
     blueprint: Blueprint,
-    principal: Principal,
     actor: Actor,
     delete_dependents: bool = False,
     run: str = "",
@@ -134,7 +128,6 @@ def delete_entity(
     deleted = delete_entities(
         [identifier],
         blueprint=blueprint,
-        principal=principal,
         actor=actor,
         delete_dependents=delete_dependents,
         run=run,

@@ -34,6 +34,7 @@ class Shape:
     pk: int
     identifier: str
     is_system: bool
+    permissions: Mapping[str, Any] | None
     defaults: Mapping[str, Any]
     validator: CompiledSchema
     definitions: Mapping[str, Definition]
@@ -84,6 +85,7 @@ def _load() -> dict[str, Shape]:
             pk=blueprint.pk,
             identifier=blueprint.identifier,
             is_system=blueprint.is_system,
+            permissions=blueprint.permissions,
             defaults={
                 name: one["default"]
                 for name, one in blueprint.properties.items()

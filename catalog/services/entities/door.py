@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from catalog.kernel import feed
-from catalog.kernel.actors import Actor
+from catalog.kernel.actors import Actor, EntityWrite, Verb
 from catalog.kernel.errors import (
     AlreadyExists,
     Conflict,
@@ -291,6 +291,10 @@ class _Door:
                 by_key[blueprint_pk, identifier].stored = _Stored(pk, bytes(digest), datasource)
         if self.mode is Mode.MERGE:
             _fetch_content([item.stored for item in items if item.stored])
+        elif self.actor.authority:
+            _fetch_content(
+                [i.stored for i in items if i.stored and i.shape and i.shape.permissions]
+            )
 
     def _decide(self, item: _Item) -> None:
         """Work out the new content of one entity and whether it differs from what is stored."""
@@ -316,6 +320,27 @@ class _Door:
             item.status = Status.CREATED
         elif stored.content_hash != item.content_hash:
             item.status = Status.UPDATED
+        if item.is_changed:
+            self._authorize(item)
+
+    def _authorize(self, item: _Item) -> None:
+        """Raises PermissionDenied where the change is not the actor's to make."""
+        authority, shape = self.actor.authority, item.shape
+        if authority is None or shape is None:
+            return
+        old = item.stored.content if item.stored else None
+        verb = Verb.UPDATE if item.stored else Verb.REGISTER
+        authority.check(
+            EntityWrite(
+                verb=verb,
+                blueprint=shape.identifier,
+                is_system=shape.is_system,
+                permissions=shape.permissions,
+                identifier=item.identifier,
+                team=(item.content if old is None else old)["team"],
+                fields=_touched(old, item.content) if old is not None else (),
+            )
+        )
 
     def _resolve_targets(self, changed: list[_Item]) -> list[_Item]:
         """Find the targets of all edges; returns the stubs to create for missing ones."""
@@ -378,11 +403,12 @@ class _Door:
                     },
                 )
             check_entity_identifier(identifier)
+            if target not in stubs:
+                stub = _stub(shape, identifier)
+                self._authorize(stub)
+                stubs[target] = stub
         except IdpError as error:
             item.reject(error)
-            return
-        if target not in stubs:
-            stubs[target] = _stub(shape, identifier)
 
     def _touch(self, unchanged: list[_Item]) -> None:
         """Note the last writer where only that differs; content, times and history stay."""
@@ -400,8 +426,9 @@ class _Door:
 
     def _write(self, changed: list[_Item]) -> None:
         updated = [item for item in changed if item.status is Status.UPDATED]
-        if self.mode is not Mode.MERGE:
-            _fetch_content([item.stored for item in updated if item.stored])
+        _fetch_content(
+            [item.stored for item in updated if item.stored and item.stored.content is None]
+        )
         with connection.cursor() as cursor:
             self._upsert(cursor, changed)
             self._write_edges(cursor, changed)
@@ -545,6 +572,18 @@ def _record(item: _Item) -> feed.Record:
         before,
         after,
     )
+
+
+def _touched(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """The fields that differ, as permissions name them: "$title", "properties.tier"."""
+    before, after = changed_parts(old, new)
+    fields = []
+    for key in after:
+        if key in ("properties", "relations"):
+            fields += [f"{key}.{name}" for name in {**before[key], **after[key]}]
+        else:
+            fields.append(f"${key}")
+    return fields
 
 
 def _fetch_content(stored: list[_Stored]) -> None:

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from catalog.kernel import feed
-from catalog.kernel.actors import Actor
+from catalog.kernel.actors import Actor, EntityWrite, Verb
 from catalog.kernel.errors import HasDependents
 from catalog.kernel.identifiers import check_run, is_storable
 from catalog.models import CONTENT_COLUMNS, Change
@@ -43,7 +43,8 @@ def delete(
     `delete_dependents` deletes those too; then nothing at all is deleted. Other edges to it stay
     and dangle. The whole entity goes into the history, from which `restore` can bring it back.
 
-    Returns the keys of what was deleted.
+    Returns the keys of what was deleted. Raises PermissionDenied where one of them is not the
+    actor's to delete.
     """
     check_run(run)
     return retrying(
@@ -91,6 +92,7 @@ def _delete(
             [list(wanted)],
         )
         rows = cursor.fetchall()
+        _authorize(rows, actor)
         pks = [row[0] for row in rows]
         cursor.execute(
             "UPDATE catalog_relation SET target_id = NULL WHERE target_id = ANY(%s)",
@@ -116,6 +118,23 @@ def _delete(
             run=run,
         )
     return [(row[1], row[2]) for row in rows]
+
+
+def _authorize(rows: Sequence[tuple[Any, ...]], actor: Actor) -> None:
+    if actor.authority is None or not rows:
+        return
+    shapes = load_shapes()
+    for _, blueprint, identifier, _, _, team, *_ in rows:
+        actor.authority.check(
+            EntityWrite(
+                verb=Verb.UNREGISTER,
+                blueprint=blueprint,
+                is_system=shapes[blueprint].is_system,
+                permissions=shapes[blueprint].permissions,
+                identifier=identifier,
+                team=team,
+            )
+        )
 
 
 def _dependents(pks: set[int], *, may_delete: bool) -> set[int]:

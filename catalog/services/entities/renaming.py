@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -11,7 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from catalog.kernel import feed
-from catalog.kernel.actors import Actor
+from catalog.kernel.actors import Actor, EntityWrite, Verb
 from catalog.kernel.errors import BreakingChange, NotFound
 from catalog.kernel.identifiers import check_entity_identifier, is_storable
 from catalog.models import TEAM, Change
@@ -62,7 +63,7 @@ WHERE r.target_id IS NULL AND r.target_blueprint = %s
 def rename(blueprint: str, identifier: str, new_identifier: str, *, actor: Actor) -> int:
     """Give an entity another identifier; edges to it, and what a team owns, follow.
 
-    Returns its pk. Raises NotFound, AlreadyExists, InvalidInput.
+    Returns its pk. Raises NotFound, AlreadyExists, InvalidInput, PermissionDenied.
     """
     check_entity_identifier(new_identifier)
     if not (is_storable(blueprint) and is_storable(identifier)):
@@ -72,7 +73,8 @@ def rename(blueprint: str, identifier: str, new_identifier: str, *, actor: Actor
         now = timezone.now()
         cursor.execute(
             "SELECT e.id, EXISTS (SELECT FROM catalog_entity o "
-            "WHERE o.blueprint_id = b.id AND o.identifier = %s) "
+            "WHERE o.blueprint_id = b.id AND o.identifier = %s), "
+            "e.team, b.is_system, b.permissions "
             "FROM catalog_entity e JOIN catalog_blueprint b ON b.id = e.blueprint_id "
             "WHERE b.identifier = %s AND e.identifier = %s",
             [new_identifier, blueprint, identifier],
@@ -80,9 +82,21 @@ def rename(blueprint: str, identifier: str, new_identifier: str, *, actor: Actor
         row = cursor.fetchone()
         if row is None:
             raise NotFound.of("Entity", identifier)
-        pk, is_taken = row
+        pk, is_taken, team, is_system, permissions = row
         if new_identifier == identifier:
             return int(pk)
+        if actor.authority is not None:
+            actor.authority.check(
+                EntityWrite(
+                    verb=Verb.UPDATE,
+                    blueprint=blueprint,
+                    is_system=is_system,
+                    permissions=permissions,
+                    identifier=identifier,
+                    team=team,
+                    fields=["$identifier"],
+                )
+            )
         if is_taken:
             raise already_exists(blueprint, new_identifier)
         cursor.execute(
@@ -127,13 +141,16 @@ def rename_target_blueprint(old: str, new: str, *, actor: Actor) -> None:
 def merge_all(drafts: Sequence[EntityDraft], *, actor: Actor) -> None:
     """Merge any number of drafts in the caller's transaction.
 
-    Raises BreakingChange when one cannot follow, so that the caller's change is undone whole.
+    They follow a change that the actor was allowed to make, so what the actor may do to them does
+    not count. Raises BreakingChange when one cannot follow, so that the caller's change is undone
+    whole.
     """
+    follower = replace(actor, authority=None)
     for start in range(0, len(drafts), MAX_BATCH):
         result = apply(
             drafts[start : start + MAX_BATCH],
             mode=Mode.MERGE,
-            actor=actor,
+            actor=follower,
             missing_targets=MissingTargets.DANGLE,
         )
         if result.rejected:
