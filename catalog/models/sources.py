@@ -111,7 +111,8 @@ class SyncRun(models.Model):
     worker that was given up cannot go on writing. only_kinds: empty means all. stale: what became
     of entities the source no longer has (see `catalog.ingest.ownership`): {"state": "deleted" |
     "none" | "held" | "ignored" | "skipped" | "preview", "reason", "found", "deleted", "kinds"}.
-    external_id: the run's name at the exporter.
+    external_id: the run's name at the exporter. reported: what the exporter said of it, word for
+    word, by its name for the kind. refused: how many of its items we refused ourselves.
     """
 
     SILENCE: ClassVar[timedelta] = timedelta(seconds=60)
@@ -149,6 +150,8 @@ class SyncRun(models.Model):
     error = models.TextField(blank=True)
     error_code = models.CharField(max_length=50, blank=True)
     external_id = models.CharField(max_length=100, blank=True)
+    reported = models.JSONField(default=dict)
+    refused = models.PositiveIntegerField(default=0)
 
     objects = SyncRunQuerySet.as_manager()
 
@@ -222,9 +225,9 @@ class Postponed(models.Model):
 class SyncMessage(models.Model):
     """A line of a source's log: what happened to which item, so that nobody has to guess.
 
-    `stage` says where: fetch, select, map, apply, delete, live, or "" for a remark. For an item:
-    `blueprint` and `identifier` as far as they are known, `field` of the entity, `item` the raw
-    object (secrets masked, cut at some size). details: {"value", "expected", "expression", …}.
+    `stage` says where: fetch, select, map, apply, delete, live, log (a line of an exporter's own
+    log), or "" for a remark. For an item: `blueprint` and `identifier` as far as they are known,
+    `field` of the entity, `item` the raw object (secrets masked, cut at some size). details: {"value", "expected", "expression", …}.
     """
 
     class Level(models.TextChoices):
