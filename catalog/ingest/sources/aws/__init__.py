@@ -1,0 +1,5 @@
+"""AWS: accounts and what runs in them."""
+
+from catalog.ingest.sources.aws.kind import Aws
+
+__all__ = ["Aws"]
