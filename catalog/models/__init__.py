@@ -7,6 +7,7 @@ from catalog.models.entities import (
     Entity,
     EntityQuerySet,
     Relation,
+    StaleEntity,
     name_in_order,
 )
 from catalog.models.pages import Folder, Page
@@ -40,6 +41,7 @@ __all__ = [
     "Relation",
     "RelationDefinition",
     "Secret",
+    "StaleEntity",
     "SyncMessage",
     "SyncRun",
     "name_in_order",

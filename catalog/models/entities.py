@@ -78,7 +78,9 @@ class Entity(models.Model):
 
     `relations` holds the stated targets as the API shows them ({"owner": "_team:core", "apis":
     ["a", "b"]}); the rows of `Relation` are the index of the same facts for walking the graph, and
-    are written from it in the same statement batch. `computed` holds derived values.
+    are written from it in the same statement batch. `computed` holds derived values,
+    `computed_errors` says why some of them are missing ({name: message}). Where the blueprint
+    inherits ownership, `team` is derived too.
     `descriptor` is the foreign document the entity came from, whole; `location` the place it was
     read from ("file:…", "url:…"). `datasource` is the User-Agent of the last writer.
     """
@@ -91,6 +93,7 @@ class Entity(models.Model):
     properties = models.JSONField(default=dict, blank=True)
     relations = models.JSONField(default=dict, blank=True)
     computed = models.JSONField(default=dict, blank=True, editable=False)
+    computed_errors = models.JSONField(null=True, editable=False)
     descriptor = OrderedJSONField(null=True, blank=True, editable=False)
     location = models.TextField(null=True, editable=False)  # noqa: DJ001 - null: not from a file
     content_hash = models.BinaryField(max_length=16, editable=False)
@@ -207,3 +210,22 @@ class Relation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source_id} -> {self.target_blueprint}:{self.target_identifier}"
+
+
+class StaleEntity(models.Model):
+    """An entity whose computed values wait to be refreshed. Kept without constraints: the entity
+    may be gone by then.
+    """
+
+    entity_id = models.BigIntegerField(primary_key=True)
+    blueprint_id = models.BigIntegerField()
+    is_whole = models.BooleanField(
+        help_text="The entity itself changed; otherwise only what its values are read from."
+    )
+
+    class Meta:
+        verbose_name_plural = "stale entities"
+        indexes = [models.Index(fields=["blueprint_id", "entity_id"], name="stale_blueprint")]
+
+    def __str__(self) -> str:
+        return str(self.entity_id)
