@@ -227,7 +227,8 @@ class SyncMessage(models.Model):
 
     `stage` says where: fetch, select, map, apply, delete, live, log (a line of an exporter's own
     log), or "" for a remark. For an item: `blueprint` and `identifier` as far as they are known,
-    `field` of the entity, `item` the raw object (secrets masked, cut at some size). details: {"value", "expected", "expression", …}.
+    `field` of the entity, `item` the raw object (secrets masked, cut at some size). details:
+    {"value", "expected", "expression", …}.
     """
 
     class Level(models.TextChoices):
