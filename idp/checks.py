@@ -2,8 +2,8 @@
 
 idp.E001 no lasting secret key · E002 flag · E003 number · E004 choice · E005 address · E006 to E008
 URL of PostgreSQL, Redis, e-mail · E009 PostgreSQL too old · E010 unknown plugin · E011 broken
-plugin · E012 allow-list · E014 proxy · E015 file ·
-W001 plain HTTP · W002 short metrics token · W003 embedded engines.
+plugin · E012 allow-list · E013 encryption keys · E014 proxy · E015 file · W001 plain HTTP · W002
+short metrics token · W003 embedded engines.
 """
 
 import os
@@ -32,6 +32,14 @@ def fit_for_production(**_: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = [
         Error(problem.message, id=problem.code) for problem in settings.IDP_NO_LASTING_KEY
     ]
+    if not settings.IDP_ENCRYPTION_KEYS:
+        found.append(
+            Error(
+                "IDP_ENCRYPTION_KEYS is not set: no secret can be kept.",
+                hint="Set the output of `manage.py rotate_keys --new-key`.",
+                id="idp.E013",
+            )
+        )
     public = urlsplit(settings.IDP_URL)
     if public.scheme != "https" and public.hostname not in _LOOPBACK:
         found.append(

@@ -1,5 +1,6 @@
 """The home folder: everything the program writes by itself lives in it."""
 
+import base64
 import hashlib
 import os
 import secrets
@@ -69,7 +70,9 @@ def make_home(path: Path) -> Home:
         probe = home.run / f"probe.{os.getpid()}"
         probe.write_text("writable")
         probe.unlink()
-        _make_secret_key(home.path / "secret_key")
+        _make_once(home.path / "secret_key", secrets.token_urlsafe(48))
+        key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+        _make_once(home.path / "encryption.key", f"{key}\n")
     except OSError as error:
         raise EmbeddedError(
             f"The home folder {home.path} cannot be used: {error.strerror or error}. "
@@ -78,13 +81,13 @@ def make_home(path: Path) -> Home:
     return home
 
 
-def _make_secret_key(path: Path) -> None:
+def _make_once(path: Path, text: str) -> None:
     if path.exists():
         return
     # Written aside and linked into place, so that two first starts agree on one key.
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     fresh.touch(mode=0o600)
-    fresh.write_text(secrets.token_urlsafe(48))
+    fresh.write_text(text)
     try:
         os.link(fresh, path)
     except FileExistsError:

@@ -5,6 +5,7 @@ start names every wrong variable with its value and what was expected. `idp.chec
 the web and worker processes refuse to start with one.
 """
 
+import base64
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -179,6 +180,29 @@ def file(name: str) -> str:
         _bad("idp.E015", name, value, "a file that this program may read")
         return ""
     return str(found)
+
+
+def keys(name: str, kept: Path) -> tuple[str, ...]:
+    """Return encryption keys: those of the comma-separated variable, else the lines of `kept`.
+
+    The first one seals, all of them open. Nothing of them is shown.
+    """
+    found, source = listed(name), name
+    if not found:
+        try:
+            found, source = kept.read_text().split(), str(kept)
+        except OSError:
+            return ()
+    for number, key in enumerate(found, 1):
+        try:
+            is_good = len(base64.urlsafe_b64decode(key)) == 32
+        except ValueError:
+            is_good = False
+        if not is_good:
+            expected = "32 random bytes in URL-safe base64 (manage.py rotate_keys --new-key)"
+            _bad("idp.E013", source, f"(key {number} of {len(found)})", expected)
+            return ()
+    return tuple(found)
 
 
 def refuse(found: Collection[Problem]) -> None:
