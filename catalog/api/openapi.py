@@ -57,6 +57,16 @@ _PATH = {
     "mirror": "Name of the mirror property.",
     "relation": "Name of the relation.",
     "migration": "Id of the migration.",
+    "page": "Identifier of the page, percent-encoded.",
+    "widget": "Id of the widget.",
+    "sidebar": "Name of the sidebar; there is `catalog`.",
+    "folder": "Identifier of the folder, percent-encoded.",
+    "action": "Identifier of the action.",
+    "run": "Id of the run.",
+    "scorecard": "Identifier of the scorecard, percent-encoded.",
+    "team": "Name or identifier of the team, percent-encoded.",
+    "user": "E-mail address of the user, percent-encoded.",
+    "app": "Id of the API client.",
 }
 
 _ERRORS = {

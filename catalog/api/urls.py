@@ -6,9 +6,10 @@ Fixed words come before identifiers: `blueprints/entities/…` is no blueprint c
 from django.urls import path
 
 import catalog.kernel.segments  # noqa: F401 - registers <segment:…>
-from catalog.api import aggregates, blueprints, bulk, entities, search
+from catalog.api import aggregates, audit, blueprints, bulk, entities, pages, permissions, search
 
 _ONE = "blueprints/<segment:blueprint>"
+_PAGE = "pages/<segment:page>"
 
 urlpatterns = [
     path("blueprints", blueprints.BlueprintList.as_view()),
@@ -31,5 +32,14 @@ urlpatterns = [
     path("entities/aggregate", aggregates.Aggregate.as_view()),
     path("entities/aggregate-over-time", aggregates.AggregateOverTime.as_view()),
     path("entities/properties-history", aggregates.PropertiesHistory.as_view()),
+    path(f"{_ONE}/permissions", permissions.BlueprintPermissions.as_view()),
+    path("audit-log", audit.AuditLog.as_view()),
+    path("pages", pages.PageList.as_view()),
+    path(_PAGE, pages.PageDetail.as_view()),
+    path(f"{_PAGE}/permissions", pages.PagePermissions.as_view()),
+    path(f"{_PAGE}/widgets/<segment:widget>", pages.PageWidget.as_view()),
+    path("sidebars/<segment:sidebar>", pages.Sidebar.as_view()),
+    path("sidebars/<segment:sidebar>/folders", pages.FolderList.as_view()),
+    path("sidebars/<segment:sidebar>/folders/<segment:folder>", pages.FolderDetail.as_view()),
     path("migrations/<segment:migration>", blueprints.MigrationDetail.as_view()),
 ]

@@ -42,6 +42,7 @@ def rename_property(identifier: str, old: str, new: str, *, actor: Actor) -> Blu
         required = [new if name == old else name for name in schema["required"]]
         document["schema"] = {**schema, "properties": properties, "required": required}
         blueprint = replace_blueprint(identifier, document, actor=actor, force=True)
+        _rename_grant(blueprint, "updateProperties", old, new)
         _rename_in_paths(identifier, old, new, is_relation=False, actor=actor)
         having = Entity.objects.filter(blueprint=blueprint, properties__has_key=old)
         entities.merge_all(
@@ -75,6 +76,7 @@ def rename_relation(identifier: str, old: str, new: str, *, actor: Actor) -> Blu
         # The definition keeps its row, and so its place among the others.
         blueprint.relation_definitions.filter(identifier=old).update(identifier=new)
         blueprint = get_blueprint(identifier)
+        _rename_grant(blueprint, "updateRelations", old, new)
         now = timezone.now()
         save_version(blueprint, actor=actor, at=now)
         record_change(feed.UPDATE, blueprint, actor=actor, at=now, before=before)
@@ -138,6 +140,16 @@ def _rename_in_paths(at: str, old: str, new: str, *, is_relation: bool, actor: A
             now = timezone.now()
             save_version(blueprint, actor=actor, at=now)
             record_change(feed.UPDATE, blueprint, actor=actor, at=now, before=before)
+
+
+def _rename_grant(blueprint: Blueprint, part: str, old: str, new: str) -> None:
+    """Who may change a property or relation stays the same under its new name."""
+    stored = blueprint.permissions or {}
+    if old in stored.get(part, {}):
+        grants = {new if name == old else name: grant for name, grant in stored[part].items()}
+        blueprint.permissions = {**stored, part: grants}
+        blueprint.version += 1
+        blueprint.save(update_fields=["permissions", "version"])
 
 
 def _aggregating(one: dict[str, Any], at: str, old: str, new: str) -> dict[str, Any]:

@@ -1,0 +1,77 @@
+"""Grants: lists of who may do a thing, as permissions of blueprints, pages and actions hold them.
+
+{"users": [e-mail addresses or ids of API clients], "roles": [], "teams": [names or identifiers],
+"ownedByTeam": whether the teams that own the entity may}. What asks them is
+`permissions.Standing.is_granted`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from catalog.kernel.actors import Role
+from catalog.kernel.errors import InvalidInput, shorten
+from catalog.kernel.schema import check_json
+
+MAX_NAMES: Final = 1000
+_LISTS: Final = ("users", "roles", "teams")
+_MODERATOR: Final = "-moderator"
+
+
+def grant_to(*roles: Role, with_owners: bool = True) -> dict[str, Any]:
+    """A grant to roles alone."""
+    grant: dict[str, Any] = {"users": [], "roles": [str(role) for role in roles], "teams": []}
+    return {**grant, "ownedByTeam": False} if with_owners else grant
+
+
+def parse_grant(
+    value: Any, *, field: str, stored: Mapping[str, Any], with_owners: bool = True
+) -> dict[str, Any]:
+    """`stored` with the keys that `value` says; all lists are there afterwards.
+
+    with_owners: whether `ownedByTeam` means anything here. Raises InvalidInput.
+    """
+    if not isinstance(value, Mapping):
+        raise wrong(field, value, "an object with users, roles and teams")
+    check_json(dict(value))
+    if value.get("policy") is not None:
+        raise wrong(
+            f"{field}.policy",
+            value["policy"],
+            "no policy: policies are not evaluated here, so one would have no effect",
+        )
+    grant = dict(stored)
+    for key in _LISTS:
+        if key in value:
+            grant[key] = _names(value[key], f"{field}.{key}")
+    for role in grant["roles"]:
+        if role not in list(Role) and not role.endswith(_MODERATOR):
+            raise wrong(
+                f"{field}.roles",
+                role,
+                f"{', '.join(Role)}, or a moderator (which grants nobody anything here)",
+            )
+    if with_owners and value.get("ownedByTeam") is not None:
+        if not isinstance(value["ownedByTeam"], bool):
+            raise wrong(f"{field}.ownedByTeam", value["ownedByTeam"], "true or false")
+        grant["ownedByTeam"] = value["ownedByTeam"]
+    return grant
+
+
+def wrong(field: str, value: object, expected: str) -> InvalidInput:
+    return InvalidInput(
+        f"{field} is {shorten(value)}; expected {expected}",
+        details={"field": field, "value": shorten(value), "expected": expected},
+    )
+
+
+def _names(value: Any, field: str) -> list[str]:
+    if value is None:
+        return []
+    is_list = isinstance(value, Sequence) and not isinstance(value, str)
+    if not is_list or not all(isinstance(one, str) and one for one in value):
+        raise wrong(field, value, "a list of names")
+    if len(value) > MAX_NAMES:
+        raise wrong(field, f"{len(value)} names", f"at most {MAX_NAMES}")
+    return list(dict.fromkeys(value))
