@@ -9,7 +9,7 @@ from django.utils.module_loading import import_string
 from catalog.registry import register_source_kind
 
 # In the order in which people choose from them.
-_KINDS: Final = ("kubernetes.Kubernetes", "aws.Aws")
+_KINDS: Final = ("github.GitHub", "kubernetes.Kubernetes", "aws.Aws")
 
 
 def register_all() -> None:

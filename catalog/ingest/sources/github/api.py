@@ -1,0 +1,374 @@
+"""GitHub's REST API (and GraphQL for what REST lists one request a person): who asks, and how."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import quote
+
+import jwt
+
+from catalog.ingest.sources.forges import Item, origin_of, path_of
+from catalog.kernel.errors import (
+    InvalidInput,
+    UpstreamError,
+    UpstreamNotFound,
+    UpstreamRefused,
+    shorten,
+)
+from catalog.kernel.http import Client, Response
+from catalog.kernel.source import Connection, Page
+
+PUBLIC_URL: Final = "https://api.github.com"
+PAGE_SIZE: Final = 100
+_SEARCH_LIMIT: Final = 1000  # the search API gives no more, whatever there is
+_JWT_LIFE: Final = timedelta(minutes=9)  # GitHub takes ten, and clocks differ
+_RENEW_BEFORE: Final = timedelta(minutes=5)
+
+
+@dataclass(slots=True)
+class _Token:
+    value: str = field(repr=False)
+    expires_at: datetime
+
+
+# Installation tokens by who asks for them: a burst of events shares one.
+_tokens: dict[str, _Token] = {}
+_tokens_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which repositories are meant. Names are in lower case; empty sets mean all we can see."""
+
+    owners: tuple[str, ...] = ()
+    repositories: tuple[str, ...] = ()
+    visibility: str = "all"
+    skips_archived: bool = False
+    skips_forks: bool = False
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Scope:
+        owners = tuple(dict.fromkeys(settings.get("organizations") or ()))
+        known = {one.lower() for one in owners}
+        return cls(
+            owners=owners,
+            repositories=tuple(
+                one
+                for one in dict.fromkeys(settings.get("repositories") or ())
+                if one.lower().partition("/")[0] not in known
+            ),
+            visibility=settings.get("visibility") or "all",
+            skips_archived=settings.get("skipArchived") is True,
+            skips_forks=settings.get("skipForks") is True,
+        )
+
+    def has(self, repository: Item) -> bool:
+        """Whether a listed repository is meant, whoever owns it."""
+        return not (
+            (self.skips_archived and repository.get("archived"))
+            or (self.skips_forks and repository.get("fork"))
+            or (self.visibility == "private" and not repository.get("private"))
+            or (self.visibility == "public" and repository.get("private"))
+        )
+
+    def names(self, full_name: str) -> bool:
+        """Whether the settings name this repository, or name none at all."""
+        if not self.owners and not self.repositories:
+            return True
+        owner = full_name.lower().partition("/")[0]
+        return owner in map(str.lower, self.owners) or full_name.lower() in map(
+            str.lower, self.repositories
+        )
+
+    def names_owner(self, login: str) -> bool:
+        return not (self.owners or self.repositories) or login.lower() in map(
+            str.lower, self.owners
+        )
+
+
+class GitHubApi:
+    """Asks as a person (token), as an app (key), or as nobody. Errors are those of the client."""
+
+    def __init__(self, connection: Connection) -> None:
+        settings = connection.settings
+        self.base_url = str(settings.get("apiUrl") or PUBLIC_URL).rstrip("/")
+        self.scope = Scope.of(settings)
+        self.log = connection.log
+        self._token = str(settings.get("token") or "")
+        self._app_id = str(settings.get("appId") or "")
+        self._key = str(settings.get("privateKey") or "")
+        self._installation = str(settings.get("installationId") or "")
+        self._types: dict[str, str] = {}
+        self._http: Client = connection.http.with_(
+            base_url=self.base_url,
+            headers={
+                "accept": "application/vnd.github+json",
+                "x-github-api-version": "2022-11-28",
+            },
+            redirects=3,  # renamed repositories and owners
+        )
+        if self.is_app and not (self._app_id and self._key):
+            missing = "privateKey" if self._app_id else "appId"
+            raise InvalidInput(
+                f"A GitHub App signs in with its id and its private key; {missing} is missing",
+                details={"field": missing},
+            )
+
+    @property
+    def is_app(self) -> bool:
+        return bool(self._app_id or self._key)
+
+    @property
+    def is_anonymous(self) -> bool:
+        return not self.is_app and not self._token
+
+    # --- requests -----------------------------------------------------------------------------
+
+    def get(self, path: str, **params: Any) -> Response:
+        """path: below the API's address, or the path of a link that it gave (see `path_of`)."""
+        return self._authorised("GET", self._address(path), params=params)
+
+    def get_json(self, path: str, **params: Any) -> Any:
+        return self.get(path, **params).json()
+
+    def graphql(self, query: str, **variables: Any) -> Item:
+        """The `data` of an answer. Raises UpstreamError with what GitHub says is wrong."""
+        url = self._graphql_url()
+        answer = self._authorised(
+            "POST", url, json={"query": query, "variables": variables}, retry=True
+        ).json()
+        data = answer.get("data") if isinstance(answer, dict) else None
+        errors = answer.get("errors") if isinstance(answer, dict) else None
+        if errors or not isinstance(data, dict):
+            said = "; ".join(str(one.get("message")) for one in (errors or [])[:3])
+            raise UpstreamError(
+                f"POST {url} answered: {shorten(said or 'nothing', 300)}",
+                details={"status": 200, "url": url},
+            )
+        return data
+
+    def pages(
+        self, path: str, params: Mapping[str, Any], *, key: str = "", cursor: Any = None
+    ) -> Iterator[Page]:
+        """A list, by its Link headers; `cursor` is the path of the next page.
+
+        key: where the list is in the answer; "" when the answer is the list.
+        """
+        sized = {"per_page": PAGE_SIZE, **params}
+        response = self.get(cursor) if cursor else self.get(path, **sized)
+        while True:
+            body = response.json()
+            items = body.get(key) if key and isinstance(body, dict) else body
+            if not isinstance(items, list):
+                raise UpstreamError(
+                    f"{response.method} {response.url} answered with no list"
+                    + (f" under {key!r}" if key else ""),
+                    details={"status": response.status, "url": response.url},
+                )
+            following = path_of(response.links["next"]) if "next" in response.links else None
+            yield Page(items, following)
+            if following is None:
+                return
+            response = self.get(following)
+
+    def _address(self, path: str) -> str:
+        # The path of a link begins at the server's root, which on an Enterprise server is not
+        # where the API begins.
+        root = path_of(self.base_url)
+        if root and path.startswith(f"{root}/"):
+            return origin_of(self.base_url) + path
+        return path
+
+    def _graphql_url(self) -> str:
+        """Beside the REST API: `/graphql`, and `/api/graphql` on an Enterprise server."""
+        return self.base_url.removesuffix("/v3") + "/graphql"
+
+    def _authorised(self, method: str, url: str, **options: Any) -> Response:
+        try:
+            return self._http.request(method, url, headers=self._credentials(), **options)
+        except UpstreamRefused as error:
+            if not self.is_app or error.details.get("status") != 401:
+                raise
+            self._forget()  # revoked before its time
+            return self._http.request(method, url, headers=self._credentials(), **options)
+
+    def _credentials(self) -> dict[str, str]:
+        token = self._installation_token() if self.is_app else self._token
+        return {"authorization": f"Bearer {token}"} if token else {}
+
+    # --- GitHub Apps --------------------------------------------------------------------------
+
+    def as_app(self, method: str, path: str, **options: Any) -> Any:
+        """A question that an app asks as itself, not as one of its installations."""
+        return self._http.request(
+            method, path, headers={"authorization": f"Bearer {self._proof()}"}, **options
+        ).json()
+
+    def installation(self) -> Item:
+        """The installation we read: the one of the settings, or the one that fits."""
+        if self._installation:
+            found: Item = self.as_app("GET", f"app/installations/{quote(self._installation)}")
+            return found
+        installations = self.as_app("GET", "app/installations", params={"per_page": PAGE_SIZE})
+        fitting = [one for one in installations if self.scope.names_owner(one["account"]["login"])]
+        if len(fitting) == 1:
+            one_found: Item = fitting[0]
+            return one_found
+        names = ", ".join(f"{one['account']['login']} ({one['id']})" for one in installations)
+        raise InvalidInput(
+            f"The app is installed {len(installations)} times, and the settings do not say which "
+            f"one is meant: {names or 'nowhere yet'}",
+            hint="Set installationId to the number of one of them; each wants its own source.",
+            details={"field": "installationId"},
+        )
+
+    def _installation_token(self) -> str:
+        name = self._token_name()
+        with _tokens_lock:
+            held = _tokens.get(name)
+        if held is None or held.expires_at - _RENEW_BEFORE < datetime.now(UTC):
+            held = self._new_token()
+            with _tokens_lock:
+                _tokens[name] = held
+        return held.value
+
+    def _new_token(self) -> _Token:
+        number = self._installation or str(self.installation()["id"])
+        answer = self.as_app("POST", f"app/installations/{quote(number)}/access_tokens")
+        try:
+            return _Token(answer["token"], datetime.fromisoformat(answer["expires_at"]))
+        except (TypeError, KeyError, ValueError):
+            raise UpstreamError(
+                "GitHub answered the request for an installation's token with something else",
+                details={"url": f"{self.base_url}/app/installations/{number}/access_tokens"},
+            ) from None
+
+    def _forget(self) -> None:
+        with _tokens_lock:
+            _tokens.pop(self._token_name(), None)
+
+    def _token_name(self) -> str:
+        parts = (self.base_url, self._app_id, self._installation, self._key, *self.scope.owners)
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+    def _proof(self) -> str:
+        now = datetime.now(UTC)
+        claims = {"iat": now - timedelta(minutes=1), "exp": now + _JWT_LIFE, "iss": self._app_id}
+        try:
+            return jwt.encode(claims, self._key, algorithm="RS256")
+        except (jwt.PyJWTError, ValueError, TypeError):
+            raise InvalidInput(
+                "privateKey is no private key in PEM form, as the page of a GitHub App gives it",
+                details={"field": "privateKey"},
+            ) from None
+
+    # --- whose repositories -------------------------------------------------------------------
+
+    def owner_type(self, login: str) -> str:
+        """ "Organization" or "User"."""
+        if login not in self._types:
+            self._types[login] = str(self.get_json(f"users/{quote(login)}").get("type"))
+        return self._types[login]
+
+    def owners(self) -> list[str]:
+        """The logins whose people, teams and repositories are meant."""
+        if self.scope.owners:
+            return list(self.scope.owners)
+        if self.scope.repositories:
+            return list(dict.fromkeys(one.partition("/")[0] for one in self.scope.repositories))
+        if self.is_app:
+            return [self.installation()["account"]["login"]]
+        if self.is_anonymous:
+            raise InvalidInput(
+                "Without a token or an app, organizations or repositories must say what to read",
+                details={"field": "organizations"},
+            )
+        return [one["login"] for page in self.pages("user/orgs", {}) for one in page.items]
+
+    def repositories(self, cursor: Any = None, *, search: str = "") -> Iterator[Page]:
+        """The repositories that are meant, as the API gives them.
+
+        The cursor is {"list": which of the lists below, "at": where in it}.
+        """
+        lists = self._lists(search)
+        place: Mapping[str, Any] = cursor or {}
+        at = place.get("at")
+        for number in range(int(place.get("list") or 0), len(lists)):
+            is_last = number + 1 == len(lists)
+            for page in lists[number](at):
+                if page.next is not None:
+                    following: Any = {"list": number, "at": page.next}
+                else:
+                    following = None if is_last else {"list": number + 1, "at": None}
+                yield Page([one for one in page.items if self.scope.has(one)], following)
+            at = None
+
+    def _lists(self, search: str) -> Sequence[Any]:
+        if search:
+            return [
+                lambda at, owner=owner: self._searched(f"{search} user:{owner}", at)
+                for owner in self.owners()
+            ]
+        lists: list[Any] = []
+        if self.is_app:
+            lists.append(self._installed)
+        elif self.scope.owners:
+            lists += [lambda at, owner=owner: self._owned(owner, at) for owner in self.scope.owners]
+        elif not self.scope.repositories:
+            if self.is_anonymous:
+                self.owners()  # says what is missing
+            params = {"sort": "full_name", "affiliation": "owner,collaborator,organization_member"}
+            lists.append(lambda at: self.pages("user/repos", params, cursor=at))
+        if self.scope.repositories and not self.is_app:
+            lists.append(self._named)
+        return lists
+
+    def _installed(self, at: Any) -> Iterator[Page]:
+        for page in self.pages("installation/repositories", {}, key="repositories", cursor=at):
+            meant = [one for one in page.items if self.scope.names(one["full_name"])]
+            yield Page(meant, page.next)
+
+    def _owned(self, owner: str, at: Any) -> Iterator[Page]:
+        if self.owner_type(owner) == "Organization":
+            return self.pages(
+                f"orgs/{quote(owner)}/repos", {"type": "all", "sort": "full_name"}, cursor=at
+            )
+        if not self.is_anonymous and self.get_json("user")["login"].lower() == owner.lower():
+            return self.pages(
+                "user/repos", {"affiliation": "owner", "sort": "full_name"}, cursor=at
+            )
+        return self.pages(
+            f"users/{quote(owner)}/repos", {"type": "owner", "sort": "full_name"}, cursor=at
+        )
+
+    def _named(self, at: Any) -> Iterator[Page]:
+        names = self.scope.repositories
+        for position in range(int(at or 0), len(names)):
+            following = position + 1 if position + 1 < len(names) else None
+            yield Page([self.get_json(f"repos/{quote(names[position])}")], following)
+
+    def _searched(self, query: str, at: Any) -> Iterator[Page]:
+        params = {"q": f"{query} fork:true" if "fork:" not in query else query}
+        if at is None:
+            first = self.get_json("search/repositories", per_page=1, **params)
+            if first.get("total_count", 0) > _SEARCH_LIMIT or first.get("incomplete_results"):
+                raise UpstreamError(
+                    f"GitHub's search finds {first.get('total_count')} repositories and gives "
+                    f"{_SEARCH_LIMIT} at most",
+                    hint="Narrow the selector's repoSearch.",
+                    details={"status": 200},
+                )
+        return self.pages("search/repositories", params, key="items", cursor=at)
+
+    def is_gone(self, repository: Item) -> bool:
+        """Whether a repository that was just listed is no longer there."""
+        try:
+            self.get(f"repos/{quote(repository['full_name'])}")
+        except UpstreamNotFound:
+            return True
+        return False
