@@ -45,7 +45,15 @@ class ActionFilter(ChoiceFilter):
 class ModelFilter(ChoiceFilter):
     title = "subject"
     parameter_name = "model"
-    options = (Change.ENTITY, Change.BLUEPRINT, Change.MIGRATION, "user", "api_client")
+    options = (
+        Change.ENTITY,
+        Change.BLUEPRINT,
+        Change.INTEGRATION,
+        Change.SECRET,
+        Change.MIGRATION,
+        "user",
+        "api_client",
+    )
 
 
 class ActorKindFilter(ChoiceFilter):

@@ -57,6 +57,7 @@ _PATH = {
     "mirror": "Name of the mirror property.",
     "relation": "Name of the relation.",
     "migration": "Id of the migration.",
+    "secret": "Name of the secret.",
     "page": "Identifier of the page, percent-encoded.",
     "widget": "Id of the widget.",
     "sidebar": "Name of the sidebar; there is `catalog`.",

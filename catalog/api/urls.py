@@ -6,9 +6,22 @@ Fixed words come before identifiers: `blueprints/entities/…` is no blueprint c
 from django.urls import path
 
 import catalog.kernel.segments  # noqa: F401 - registers <segment:…>
-from catalog.api import aggregates, audit, blueprints, bulk, entities, pages, permissions, search
+from catalog.api import (
+    aggregates,
+    audit,
+    blueprints,
+    bulk,
+    entities,
+    integrations,
+    integrations_reports,
+    pages,
+    permissions,
+    search,
+    secrets,
+)
 
 _ONE = "blueprints/<segment:blueprint>"
+_SOURCE = "integration/<segment:integration>"
 _PAGE = "pages/<segment:page>"
 
 urlpatterns = [
@@ -33,6 +46,8 @@ urlpatterns = [
     path("entities/aggregate-over-time", aggregates.AggregateOverTime.as_view()),
     path("entities/properties-history", aggregates.PropertiesHistory.as_view()),
     path(f"{_ONE}/permissions", permissions.BlueprintPermissions.as_view()),
+    path("organization/secrets", secrets.SecretList.as_view()),
+    path("organization/secrets/<segment:secret>", secrets.SecretDetail.as_view()),
     path("audit-log", audit.AuditLog.as_view()),
     path("pages", pages.PageList.as_view()),
     path(_PAGE, pages.PageDetail.as_view()),
@@ -42,4 +57,26 @@ urlpatterns = [
     path("sidebars/<segment:sidebar>/folders", pages.FolderList.as_view()),
     path("sidebars/<segment:sidebar>/folders/<segment:folder>", pages.FolderDetail.as_view()),
     path("migrations/<segment:migration>", blueprints.MigrationDetail.as_view()),
+    path("integration", integrations.IntegrationList.as_view()),
+    path("integration/provision-enabled", integrations.ProvisionEnabled.as_view()),
+    path("integration/metadata", integrations.IntegrationMetadata.as_view()),
+    path(_SOURCE, integrations.IntegrationDetail.as_view()),
+    path(f"{_SOURCE}/config", integrations.IntegrationConfig.as_view()),
+    path(f"{_SOURCE}/resync-state", integrations_reports.ResyncState.as_view()),
+    path(f"{_SOURCE}/resync-request", integrations_reports.ResyncRequest.as_view()),
+    path(f"{_SOURCE}/kinds", integrations_reports.Kinds.as_view()),
+    path(f"{_SOURCE}/kinds/<segment:kind>/examples", integrations_reports.KindExamples.as_view()),
+    path(f"{_SOURCE}/cursor", integrations_reports.Cursor.as_view()),
+    path(f"{_SOURCE}/logs", integrations_reports.Logs.as_view()),
+    path(f"{_SOURCE}/syncsMetadata", integrations_reports.SyncsMetadata.as_view()),
+    path(f"{_SOURCE}/syncMetrics", integrations_reports.SyncMetrics.as_view()),
+    path(f"{_SOURCE}/ingest/logs", integrations_reports.IngestLogs.as_view()),
+    path(f"{_SOURCE}/ingest/metrics/syncMetrics", integrations_reports.IngestMetrics.as_view()),
+    path(
+        f"{_SOURCE}/ingest/metrics/syncMetrics/resync/<segment:event>/kind/<segment:kind>",
+        integrations_reports.IngestKindMetrics.as_view(),
+    ),
+    path(f"{_SOURCE}/ingest/metrics/heartbeat", integrations_reports.IngestHeartbeat.as_view()),
+    path("kafka-credentials", integrations.NoKafka.as_view()),
+    path("workflows/runs/claim-pending", integrations.PendingWorkflowRuns.as_view()),
 ]

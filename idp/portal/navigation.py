@@ -22,6 +22,7 @@ _ADMIN_MODELS = [
     ("Blueprints", "schema", "catalog.Blueprint"),
     ("Entities", "deployed_code", "catalog.Entity"),
     ("Relations", "account_tree", "catalog.Relation"),
+    ("Secrets", "lock", "catalog.Secret"),
     ("Change log", "history", "catalog.Change"),
     ("Users", "manage_accounts", "idp.User"),
     ("API clients", "key", "idp.ApiClient"),
