@@ -448,10 +448,12 @@ class Listing:
             "__branch": reference,
             "__organization": repository["owner"]["login"],
         }
-        above = list(self.selector.get("includedFiles") or ())
-        if above or rule.included:
-            item["__includedFiles"] = self._included(repository, reference, "", above)
-            item["__includedFiles"] |= self._included(repository, reference, path, rule.included)
+        anywhere = list(self.selector.get("includedFiles") or ())
+        if anywhere or rule.included:
+            found = self._included(repository, reference, path, [*anywhere, *rule.included])
+            # What a folder does not have itself, the repository may have for all.
+            missing = [one for one in anywhere if found[one] is None]
+            item["__includedFiles"] = found | self._included(repository, reference, "", missing)
         return item
 
     def _files(self, repository: Item, cursor: Any) -> Iterator[Page]:
