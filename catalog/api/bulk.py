@@ -8,8 +8,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.api import params
-from catalog.api.base import ApiView, ok
+from catalog.api.base import ok
 from catalog.api.entities import TAG, EntityDetail, write_mode
+from catalog.api.integrations_refusals import ExporterWrites
 from catalog.api.openapi import (
     DELETE_DEPENDENTS,
     MISSING_TARGETS,
@@ -21,6 +22,7 @@ from catalog.api.openapi import (
     list_of,
     ref,
 )
+from catalog.ingest.exporter_log import Refusal
 from catalog.kernel.errors import IdpError, InvalidInput, shorten
 from catalog.services.entities import ItemResult, Status
 from catalog.services.intake import delete_entities, write_bodies
@@ -68,7 +70,16 @@ class BulkWrite(EntityDetail):
             mode=write_mode(request),
             missing_targets=params.missing_targets(request),
             dry_run=params.flag(request, "validation_only"),
-            run=params.text(request, "run_id"),
+            run=self.run_of(request),
+        )
+        self.refused(
+            request,
+            blueprint,
+            [
+                Refusal(item.identifier, item.error, bodies[item.index])
+                for item in results
+                if item.error
+            ],
         )
         errors = [_error(item, item.error) for item in results if item.error]
         return Response(
@@ -81,7 +92,7 @@ class BulkWrite(EntityDetail):
         )
 
 
-class BulkDelete(ApiView):
+class BulkDelete(ExporterWrites):
     @documented(
         "bulk_delete_entities",
         f"Delete up to {MAX_DELETED} entities",
@@ -118,7 +129,7 @@ class BulkDelete(ApiView):
             blueprint=target,
             actor=self.actor,
             delete_dependents=params.flag(request, "delete_dependents"),
-            run=params.text(request, "run_id"),
+            run=self.run_of(request),
         )
         return ok(deletedEntities=deleted)
 

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from catalog.api import params
 from catalog.api.base import ApiView, get_blueprint, ok, ok_list
+from catalog.api.integrations_refusals import ExporterWrites
 from catalog.api.openapi import (
     DELETE_DEPENDENTS,
     MISSING_TARGETS,
@@ -60,7 +61,7 @@ def selection(request: Request, body: dict[str, Any] | None = None) -> Selection
     )
 
 
-class EntityList(ApiView):
+class EntityList(ExporterWrites):
     @documented(
         "list_entities",
         "List all entities of a blueprint",
@@ -95,7 +96,7 @@ class EntityList(ApiView):
     def post(self, request: Request, blueprint: str) -> Response:
         target = self.blueprint_to_write(blueprint)
         body = params.body_object(request)
-        run = params.text(request, "run_id")
+        run = self.run_of(request)
         with transaction.atomic():
             [item] = write_bodies(
                 [body],
@@ -114,7 +115,7 @@ class EntityList(ApiView):
         return ok(201, entity=shown)
 
 
-class EntityDetail(ApiView):
+class EntityDetail(ExporterWrites):
     @documented(
         "get_entity",
         "Get an entity",
@@ -192,7 +193,7 @@ class EntityDetail(ApiView):
             blueprint=self.blueprint_to_write(blueprint),
             actor=self.actor,
             delete_dependents=params.flag(request, "delete_dependents"),
-            run=params.text(request, "run_id"),
+            run=self.run_of(request),
         )
         return ok()
 
@@ -205,7 +206,7 @@ class EntityDetail(ApiView):
             actor=self.actor,
             mode=mode,
             missing_targets=params.missing_targets(request),
-            run=params.text(request, "run_id"),
+            run=self.run_of(request),
         )
         return ok(entity=_shown(item))
 

@@ -21,6 +21,8 @@ from catalog.models import Entity
 from catalog.selectors.datasources import written_by
 from catalog.selectors.documents import documents
 from catalog.selectors.search import search
+from catalog.services.exporter_runs import run_named
+from catalog.services.exporters import exporter_behind
 
 TAG = "Search"
 PAGE, MAX_PAGE = 200, 1000
@@ -60,6 +62,7 @@ class BlueprintSearch(EntityDetail):
     """An entity may be called "search": all methods but POST are about that one."""
 
     documented_methods = ("POST",)
+    write_methods = ("PUT", "PATCH", "DELETE")
 
     @documented(
         "search_blueprint_entities",
@@ -141,7 +144,8 @@ class DatasourceEntities(ApiView):
             )
         },
         errors=[422],
-        description="The program is the User-Agent of the last write. Without `limit` all come.",
+        description="The program is the User-Agent of the last write. What the exporter's resync "
+        "under way has changed itself comes whatever `before` says. Without `limit` all come.",
     )
     @method_decorator(gzip_page)
     def post(self, request: Request) -> Response:
@@ -152,12 +156,16 @@ class DatasourceEntities(ApiView):
                 "datasource_prefix is empty; expected the beginning of a User-Agent",
                 details={"field": "datasource_prefix", "value": "", "expected": "some text"},
             )
+        suffix = params.body_text(body, "datasource_suffix", default="")
         before, cursor = body.get("before"), _cursor(body)
+        exporter = exporter_behind(f"{prefix}*{suffix}")
+        run = run_named(exporter, "") if exporter else None
         page = written_by(
             Entity.objects.visible_to(self.principal),
             prefix=prefix,
-            suffix=params.body_text(body, "datasource_suffix", default=""),
+            suffix=suffix,
             before=None if before is None else params.parse_moment(before, "before"),
+            run=run.name if run else "",
             after_pk=params.cursor_value(cursor, int) if cursor else 0,
             limit=params.body_whole(body, "limit", high=MAX_DATASOURCE_PAGE),
         )

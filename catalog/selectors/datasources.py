@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Value
+from django.db.models import Exists, OuterRef, Q, Value
 from django.db.models.functions import Length
 
-from catalog.models import EntityQuerySet
+from catalog.models import Change, EntityQuerySet
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ def written_by(
     prefix: str,
     suffix: str = "",
     before: datetime | None = None,
+    run: str = "",
     after_pk: int = 0,
     limit: int | None = None,
 ) -> WrittenPage:
@@ -33,7 +34,9 @@ def written_by(
     version, does not count.
 
     before: only what has not changed after this moment, so that what came in meanwhile is spared.
-    A write that changed nothing moves no time. limit: None is all.
+    A write that changed nothing moves no time. run: all the same, what this run changed last: the
+    exporter that asks knows what its own run wrote, and takes the share that is stale for a sign
+    of trouble when the rest is missing. limit: None is all.
     """
     found = entities.filter(datasource__startswith=prefix, pk__gt=after_pk)
     if suffix:
@@ -42,7 +45,11 @@ def written_by(
             datasource__endswith=suffix, length__gte=Value(len(prefix) + len(suffix))
         )
     if before is not None:
-        found = found.filter(updated_at__lte=before)
+        by_run = Change.objects.filter(
+            model=Change.ENTITY, object_id=OuterRef("pk"), at=OuterRef("updated_at"), run=run
+        )
+        is_old = Q(updated_at__lte=before)
+        found = found.filter(is_old | Exists(by_run) if run else is_old)
     rows = found.order_by("pk").values_list("pk", "identifier", "blueprint__identifier")
     items = list(rows if limit is None else rows[: limit + 1])
     if limit is None or len(items) <= limit:

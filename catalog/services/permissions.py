@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from catalog.kernel.actors import Actor, EntityWrite, Principal, Role, Verb
 from catalog.kernel.errors import NotAuthenticated, PermissionDenied, shorten
-from catalog.models import TEAM, Blueprint, Entity
+from catalog.models import TEAM, Blueprint, Entity, Integration
 from catalog.selectors.teams import teams_of
 
 MAX_DATASOURCE = 500  # of a User-Agent; it is indexed
@@ -30,6 +30,8 @@ __all__ = [
     "can_write_entities",
     "require_admin",
     "require_entity_write",
+    "require_exporter",
+    "require_source_read",
 ]
 
 
@@ -144,6 +146,21 @@ def require_entity_write(principal: Principal, blueprint: Blueprint) -> None:
             f"You may not {what}", hint="An admin can name you in the blueprint's permissions."
         )
     _require(principal, allowed, what, needed)
+
+
+def require_source_read(principal: Principal, what: str) -> None:
+    """Mappings, logs and raw objects of sources: for those who work with them."""
+    _require(principal, _is_in(principal, *WRITERS), what, Role.MEMBER)
+
+
+def require_exporter(principal: Principal, exporter: Integration | None, what: str) -> None:
+    """Exporters look after themselves: besides admins, an API client may register one (`exporter`
+    is None then), and change and report what it registered.
+    """
+    client_id = getattr(principal, "client_id", "")
+    is_its_own = bool(client_id) and (exporter is None or exporter.created_by == client_id)
+    allowed = can_administer(principal) or (is_its_own and _is_in(principal, Role.MEMBER))
+    _require(principal, allowed, what, Role.ADMIN)
 
 
 def actor_of(principal: Principal, *, datasource: str = "", request_id: str = "") -> Actor:
