@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 from celery import shared_task
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
+from kombu.exceptions import OperationalError
+from structlog import get_logger
 
+from catalog.ingest import runner, runs, schedule
 from catalog.kernel import feed
+from catalog.models import SyncRun
+from catalog.kernel.feed import FeedRow
 from catalog.registry import feed_consumers
+from catalog.services import derived
+
+logger = get_logger(__name__)
+
+TICK_S = 30  # a run that nobody was told of begins at most so much later
 
 # A tick stops here, so that one consumer with a long backlog cannot keep a worker to itself.
 MAX_BATCHES = 50
@@ -32,6 +46,35 @@ def consume_all_feeds() -> None:
         consume_feed.delay(name)
 
 
+def follow_changes(rows: Sequence[FeedRow]) -> None:
+    """The consumer of the feed that keeps computed properties true."""
+    derived.mark(rows)
+    transaction.on_commit(_poke_refresh, robust=True)
+
+
+@shared_task
+def refresh_computed() -> None:
+    """Refresh the computed values that wait for it."""
+    for _ in range(MAX_BATCHES):
+        if derived.refresh_stale() is None:
+            return
+    refresh_computed.delay()
+
+
+@shared_task
+def refresh_computed_by_time() -> None:
+    """Refresh the computed values that time alone changes."""
+    derived.mark_loose()
+    refresh_computed()
+
+
+def _poke_refresh() -> None:
+    try:
+        refresh_computed.apply_async(retry=False)
+    except OperationalError as error:
+        logger.warning("refresh_poke_lost", error=str(error))
+
+
 @shared_task
 def keep_partitions() -> None:
     """Create the coming months' partitions of the feed and drop what is past retention."""
@@ -39,3 +82,43 @@ def keep_partitions() -> None:
     feed.ensure_partitions(now)
     if settings.IDP_HISTORY_MONTHS:
         feed.drop_partitions(now, keep_months=settings.IDP_HISTORY_MONTHS)
+
+
+@shared_task
+def run_sync(run_pk: int) -> None:
+    """Work on a sync run; a longer one is handed on before a task's time is up."""
+    if runner.run_sync(run_pk):
+        run_sync.delay(run_pk)
+        return
+    for pk in runs.next_of(run_pk):
+        run_sync.delay(pk)
+
+
+@shared_task
+def tick_syncs() -> None:
+    """Queue what is due, and hand out every run that nobody works on."""
+    schedule.queue_due()
+    for pk in runs.startable():
+        # Told again with each tick, so what a busy worker did not take is worth nothing then.
+        run_sync.apply_async((pk,), expires=TICK_S)
+
+
+@shared_task
+def prune_syncs() -> None:
+    """Forget old runs, lines of logs and events."""
+    schedule.prune()
+
+
+def start_sync(run: SyncRun) -> None:
+    """Have a worker take up a queued run once the transaction is over.
+
+    When the broker is away, the next tick does it.
+    """
+    transaction.on_commit(partial(_send, run.pk), robust=True)
+
+
+def _send(run_pk: int) -> None:
+    try:
+        run_sync.apply_async((run_pk,), retry=False)
+    except OperationalError as error:
+        logger.warning("sync_poke_lost", run=run_pk, error=str(error))

@@ -28,7 +28,10 @@ class MappedEntity:
 
 @dataclass(frozen=True, slots=True)
 class ItemProblem:
-    """Why an item, or a field of it, did not come out. field: "" means the whole item."""
+    """Why an item, or a field of it, did not come out. field: "" means the whole item.
+
+    is_nameless: nothing failed, but the mapping gives it no name, so it stands for no entity.
+    """
 
     item_index: int
     field: str
@@ -36,6 +39,7 @@ class ItemProblem:
     expression: str = ""
     value: str = ""
     element: int | None = None
+    is_nameless: bool = False
 
 
 @dataclass(slots=True)
@@ -211,8 +215,16 @@ class _Collector:
         leaf = next((one for one in made_of if one.name in row.errors), None)
         said = row.errors[leaf.name] if leaf else f"gave {jq.describe(value)}"
         needed = "a blueprint" if what == "blueprint" else "an identifier"
+        has_failed = leaf is not None
         leaf = leaf or (made_of[0] if made_of else None)
-        self.problem(leaf, f"{said}; an entity needs {needed}, as text", element, value, name=what)
+        self.problem(
+            leaf,
+            f"{said}; an entity needs {needed}, as text",
+            element,
+            value,
+            name=what,
+            is_nameless=not has_failed,
+        )
 
     def problem(
         self,
@@ -222,6 +234,7 @@ class _Collector:
         value: Any = None,
         *,
         name: str = "",
+        is_nameless: bool = False,
     ) -> None:
         self.batch.problems.append(
             ItemProblem(
@@ -231,6 +244,7 @@ class _Collector:
                 expression=leaf.written if leaf else "",
                 value="" if value is None else shorten(value),
                 element=element,
+                is_nameless=is_nameless,
             )
         )
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from celery.schedules import crontab
+from kombu import Queue
 
 from idp.settings import env
 from idp.settings.parts.stores import IDP_HOME, IDP_REDIS_URL
@@ -31,7 +32,12 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_TIME_LIMIT = 3600
 CELERY_TASK_SOFT_TIME_LIMIT = 3500
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {}
+# Syncs take long and have workers of their own, so that nobody waits behind them. A worker that
+# is told no queues works for all of these.
+CELERY_TASK_QUEUES = (Queue("default"), Queue("sources"))
+CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {
+    "catalog.tasks.run_sync": {"queue": "sources"},
+}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False  # structlog writes the lines
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
@@ -45,9 +51,28 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 20,
         "options": {"expires": 20},
     },
+    "syncs": {
+        "task": "catalog.tasks.tick_syncs",
+        "schedule": 30,
+        "options": {"expires": 30},
+    },
+    "sync-history": {"task": "catalog.tasks.prune_syncs", "schedule": crontab("25", "3")},
+    "computed": {
+        "task": "catalog.tasks.refresh_computed",
+        "schedule": 20,
+        "options": {"expires": 20},
+    },
+    "computed-by-time": {
+        "task": "catalog.tasks.refresh_computed_by_time",
+        "schedule": 15 * 60,
+        "options": {"expires": 15 * 60},
+    },
     "partitions": {"task": "catalog.tasks.keep_partitions", "schedule": crontab("10", "3")},
     "sessions": {"task": "idp.tasks.clear_sessions", "schedule": crontab("40", "3")},
 }
 
 # The heartbeat of a worker expires after three missed beats; /readyz then says so.
 IDP_HEARTBEAT_S = env.whole("IDP_HEARTBEAT_S", 5, low=1, high=300)
+
+# How many days runs of sources, their log and their events stay; 0 keeps all.
+IDP_SYNC_HISTORY_DAYS = env.whole("IDP_SYNC_HISTORY_DAYS", 30, high=3650)

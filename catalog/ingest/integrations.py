@@ -1,0 +1,177 @@
+"""Sources that run here, as people set them up: what their mapping says is checked first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from django.db import transaction
+
+from catalog.ingest import ownership
+from catalog.ingest.connections import open_source
+from catalog.ingest.mapping import parse_mapping
+from catalog.ingest.messages import masked
+from catalog.kernel.actors import Actor
+from catalog.kernel.errors import InvalidInput
+from catalog.models import Integration
+from catalog.registry import source_kinds
+from catalog.services import secrets
+from catalog.services.blueprints import ensure_blueprints
+from catalog.services.entities.drafts import UNSET, Unset
+from catalog.services.integrations import (
+    create_integration,
+    delete_integration,
+    settings_schema,
+    source_kind,
+    update_integration,
+)
+
+
+def create_source(
+    *,
+    identifier: str,
+    kind: str,
+    actor: Actor,
+    title: str = "",
+    icon: str = "",
+    description: str = "",
+    settings: Mapping[str, Any] | None = None,
+    mapping: Mapping[str, Any] | None = None,
+    schedule: str = "",
+    is_enabled: bool = True,
+    with_blueprints: bool = False,
+) -> Integration:
+    """Add a source. mapping: None takes the kind's own. with_blueprints: also create those of the
+    kind's blueprints, and of those the mapping needs, that do not exist.
+
+    Raises NotFound (no such kind), AlreadyExists, InvalidInput, InvalidMapping; then nothing is
+    stored.
+    """
+    settings_schema(kind)
+    if mapping is None:
+        mapping = source_kinds[kind].mapping() if kind in source_kinds else {}
+    check_mapping(mapping, kind=kind)
+    with transaction.atomic():
+        if with_blueprints:
+            create_blueprints(kind, mapping, actor=actor)
+        return create_integration(
+            identifier=identifier,
+            kind=kind,
+            actor=actor,
+            title=title,
+            icon=icon,
+            description=description,
+            settings=settings,
+            mapping=mapping,
+            schedule=schedule,
+            is_enabled=is_enabled,
+        )
+
+
+def update_source(
+    integration: Integration,
+    *,
+    actor: Actor,
+    title: str | Unset = UNSET,
+    icon: str | Unset = UNSET,
+    description: str | Unset = UNSET,
+    settings: Mapping[str, Any] | Unset = UNSET,
+    mapping: Mapping[str, Any] | Unset = UNSET,
+    schedule: str | Unset = UNSET,
+    is_enabled: bool | Unset = UNSET,
+) -> Integration:
+    """Change what is said (see `services.integrations.update_integration`)."""
+    if not isinstance(mapping, Unset):
+        check_mapping(mapping, kind=integration.kind)
+    return update_integration(
+        integration,
+        actor=actor,
+        title=title,
+        icon=icon,
+        description=description,
+        settings=settings,
+        mapping=mapping,
+        schedule=schedule,
+        is_enabled=is_enabled,
+    )
+
+
+def delete_source(
+    integration: Integration, *, actor: Actor, delete_entities: bool = False
+) -> tuple[int, int]:
+    """Remove a source. delete_entities: also what it made and no other source owns.
+
+    Returns how many entities were deleted, and how many stay since others need them.
+    """
+    counts = (0, 0)
+    if delete_entities:
+        counts = ownership.delete_all(integration, actor=actor)
+    delete_integration(integration, actor=actor)
+    return counts
+
+
+def check_mapping(mapping: Mapping[str, Any], *, kind: str) -> None:
+    """Raises InvalidMapping. A kind that imports its entities, or only takes events, needs none."""
+    if mapping:
+        parse_mapping(mapping, kind=source_kinds.get(kind))
+
+
+def create_blueprints(kind: str, mapping: Mapping[str, Any], *, actor: Actor) -> list[str]:
+    """Create those blueprints of a kind and of a mapping that do not exist; returns which."""
+    wanted = {}
+    if kind in source_kinds:
+        wanted = {one["identifier"]: one for one in source_kinds[kind].blueprints()}
+    created = ensure_blueprints(wanted, actor=actor)
+    if mapping:
+        needs = parse_mapping(mapping, kind=source_kinds.get(kind), compile_all=False).needs
+        missing = {one.identifier: one.document for one in needs if not one.exists}
+        created += ensure_blueprints(missing, actor=actor)
+    return created
+
+
+def try_connection(
+    kind: str, settings: Mapping[str, Any], *, integration: Integration | None = None
+) -> Sequence[str]:
+    """Try settings that need not be stored; returns sentences of what works.
+
+    integration: the one being changed, whose secrets stand where `settings` has only their mask.
+    Raises InvalidInput, UpstreamError, AddressRefused.
+    """
+    source = open_source(_draft(kind, settings, integration), log=lambda level, message: None)
+    with source.connection.http:
+        return source.kind.check(source.connection)
+
+
+def sample_items(
+    kind: str,
+    settings: Mapping[str, Any],
+    resource: str,
+    *,
+    selector: Mapping[str, Any] | None = None,
+    integration: Integration | None = None,
+    limit: int = 5,
+) -> list[Any]:
+    """The first objects of a resource kind as the source gives them, secrets masked.
+
+    Raises InvalidInput, UpstreamError, AddressRefused.
+    """
+    source = open_source(_draft(kind, settings, integration), log=lambda level, message: None)
+    found = source.kind.resource(resource)
+    if found is None:
+        expected = ", ".join(one.name for one in source.kind.resources)
+        raise InvalidInput(
+            f'{source.kind.title} has no kind "{resource}"; expected one of: {expected}',
+            details={"field": "kind", "value": resource, "expected": expected},
+        )
+    with source.connection.http:
+        pages = source.kind.fetch(source.connection, found, selector or {})
+        items = (item for page in pages for item in page.items)
+        return [masked(item, source.secrets) for item in islice(items, limit)]
+
+
+def _draft(kind: str, settings: Mapping[str, Any], integration: Integration | None) -> Integration:
+    """A row with these settings that nobody stores."""
+    old = None if integration is None else integration.sealed
+    plain, sealed = secrets.seal_settings(source_kind(kind).settings_schema, settings, old)
+    return Integration(identifier="draft", kind=kind, settings=plain, sealed=sealed)
