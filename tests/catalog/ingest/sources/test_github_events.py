@@ -245,7 +245,7 @@ def test_what_we_may_not_ask_is_taken_from_the_event(vendor, test_data):
     (one,) = changes(vendor, "dependabot_alert", raw)
     assert (one.is_gone, one.item["number"], one.item["__repository"]) == (
         False,
-        2,
+        20,
         "pika-pack",
     )
 
