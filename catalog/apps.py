@@ -22,10 +22,13 @@ class CatalogConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from catalog import receivers  # noqa: F401 - connects them
+        from catalog import receivers, tasks  # noqa: F401 - connects them
         from catalog.ingest.sources import register_all
+        from catalog.registry import register_feed_consumer
+        from catalog.services import derived
 
         register_all()
+        register_feed_consumer(derived.CONSUMER, tasks.follow_changes)
 
         post_migrate.connect(
             create_system_blueprints, sender=self, dispatch_uid="catalog.system_blueprints"

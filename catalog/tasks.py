@@ -14,8 +14,8 @@ from structlog import get_logger
 
 from catalog.ingest import runner, runs, schedule
 from catalog.kernel import feed
-from catalog.models import SyncRun
 from catalog.kernel.feed import FeedRow
+from catalog.models import SyncRun
 from catalog.registry import feed_consumers
 from catalog.services import derived
 

@@ -62,6 +62,27 @@ class Blueprint(models.Model):
     def required(self) -> list[str]:
         return self.schema.get("required", [])
 
+    @property
+    def team_path(self) -> str | None:
+        """The relations ("system.domain") that its entities inherit their teams along, if any.
+
+        `teamInheritance` is how older clients say it.
+        """
+        if self.ownership is not None:
+            return self.ownership.get("path") if self.ownership["type"] == "Inherited" else None
+        inheritance = self.extra.get("teamInheritance")
+        return inheritance.get("path") if isinstance(inheritance, dict) else None
+
+    @property
+    def has_computed(self) -> bool:
+        """Whether values of its entities are worked out instead of written."""
+        return bool(
+            self.mirror_properties
+            or self.calculation_properties
+            or self.aggregation_properties
+            or self.team_path
+        )
+
 
 class RelationDefinition(models.Model):
     """An edge that entities of a blueprint may have. Without `target` it may lead to any kind."""

@@ -26,7 +26,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A blueprint. properties and computed: schema of each by name ({"type": "string", …})."""
+    """A blueprint. properties and computed: schema of each by name ({"type": "string", …}).
+
+    computed is mirrors, calculations and aggregations together. team_path: the relations that its
+    entities inherit their teams along; None where they have teams of their own.
+    """
 
     pk: int
     identifier: str
@@ -34,6 +38,10 @@ class Kind:
     icon: str | None
     properties: Mapping[str, Mapping[str, Any]]
     computed: Mapping[str, Mapping[str, Any]]
+    mirrors: Mapping[str, Mapping[str, Any]]
+    calculations: Mapping[str, Mapping[str, Any]]
+    aggregations: Mapping[str, Mapping[str, Any]]
+    team_path: str | None
     links: Mapping[str, Link]
     is_found_globally: bool
 
@@ -116,6 +124,10 @@ def _load() -> list[Kind]:
                 **blueprint.calculation_properties,
                 **blueprint.aggregation_properties,
             },
+            mirrors=blueprint.mirror_properties,
+            calculations=blueprint.calculation_properties,
+            aggregations=blueprint.aggregation_properties,
+            team_path=blueprint.team_path,
             links={
                 one.identifier: Link(
                     pk=one.pk,

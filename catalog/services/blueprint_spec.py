@@ -14,6 +14,12 @@ from catalog.kernel.identifiers import (
     check_property_identifier,
 )
 from catalog.kernel.schema import PROPERTY_TYPES, check_json
+from catalog.services.derived.specs import (
+    read_aggregation,
+    read_calculation,
+    read_mirror,
+    read_team_path,
+)
 from catalog.services.shapes import compiled
 
 ANY_TARGET: Final = "*"  # how the API writes a relation that may lead to any kind
@@ -137,6 +143,11 @@ def _parse(document: Mapping[str, Any]) -> BlueprintSpec:
                 raise _wrong("schema", name, "each property name once, computed ones included")
             names.add(name)
     _check_mirrors(mirrors, relations)
+    for name, one in calculations.items():
+        read_calculation(one, f"calculationProperties.{name}")
+    for name, one in aggregations.items():
+        read_aggregation(one, f"aggregationProperties.{name}")
+    _check_team_inheritance(document.get("teamInheritance"), relations)
     return BlueprintSpec(
         identifier=identifier,
         title=title,
@@ -252,13 +263,13 @@ def _computed(document: Mapping[str, Any], key: str, needed: tuple[str, ...]) ->
 
 def _check_mirrors(mirrors: dict[str, Any], relations: dict[str, RelationSpec]) -> None:
     for name, one in mirrors.items():
-        path = one["path"]
-        first, dot, _ = path.partition(".") if isinstance(path, str) else ("", "", "")
-        if not dot or first not in relations:
+        where = f"mirrorProperties.{name}"
+        steps = read_mirror(one, where).steps
+        if steps[0] not in relations:
             known = ", ".join(relations) or "none"
             raise _wrong(
-                f"mirrorProperties.{name}.path",
-                path,
+                f"{where}.path",
+                one["path"],
                 f"relation.property, with a relation of this blueprint ({known})",
             )
 
@@ -269,10 +280,21 @@ def _ownership(value: Any, relations: dict[str, RelationSpec]) -> dict[str, Any]
     if not isinstance(value, dict) or value.get("type") not in ("Direct", "Inherited"):
         raise _wrong("ownership", value, '{"type": "Direct"} or {"type": "Inherited", "path": …}')
     if value["type"] == "Inherited":
-        path = value.get("path")
-        if not isinstance(path, str) or path.split(".")[0] not in relations:
-            raise _wrong("ownership.path", path, "a path that starts with a relation")
+        _check_team_path(value.get("path"), "ownership.path", relations)
     return value
+
+
+def _check_team_inheritance(value: Any, relations: dict[str, RelationSpec]) -> None:
+    if value is None:
+        return
+    if not isinstance(value, dict):
+        raise _wrong("teamInheritance", value, '{"path": …}')
+    _check_team_path(value.get("path"), "teamInheritance.path", relations)
+
+
+def _check_team_path(path: Any, field: str, relations: dict[str, RelationSpec]) -> None:
+    if read_team_path(path, field)[0] not in relations:
+        raise _wrong(field, path, "a path that starts with a relation")
 
 
 def _optional_text(document: Mapping[str, Any], key: str, limit: int, path: str = "") -> str | None:

@@ -15,7 +15,7 @@ from django.db import transaction
 from catalog.kernel.actors import Actor, Principal
 from catalog.kernel.errors import IdpError, InvalidEntity, NotFound, shorten
 from catalog.models import Blueprint
-from catalog.services import entities
+from catalog.services import derived, entities
 from catalog.services.entities import EntityDraft, ItemResult, MissingTargets, Mode, Status
 from catalog.services.references import UnresolvedIdentifier, resolve_references
 
@@ -57,6 +57,8 @@ def write_bodies(
         )
         for index, item in zip(drafts, applied.items, strict=True):
             results[index] = replace(item, index=index)
+        if not dry_run:
+            _refresh(blueprint, applied.items)
     return [results[index] for index in range(len(bodies))]
 
 
@@ -95,6 +97,7 @@ def change_entity(
         ).items
         if item.error:
             raise item.error
+        _refresh(blueprint, [item], is_renamed=new != identifier)
     return item
 
 
@@ -134,6 +137,20 @@ def delete_entity(
     )
     if identifier not in deleted:
         raise NotFound.of("Entity", identifier)
+
+
+def _refresh(
+    blueprint: Blueprint, items: Sequence[ItemResult], *, is_renamed: bool = False
+) -> None:
+    """Work out what is computed for the entities just written, so that the answer shows it.
+
+    What others compute from them follows by the change feed.
+    """
+    written = (Status.CREATED, Status.UPDATED)
+    pks = [item.pk for item in items if item.pk and (item.status in written or is_renamed)]
+    if pks and blueprint.has_computed:
+        with transaction.atomic():
+            derived.refresh(blueprint.pk, pks)
 
 
 def _resolved(

@@ -29,11 +29,15 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A blueprint, compiled: what an entity of it must look like."""
+    """A blueprint, compiled: what an entity of it must look like.
+
+    inherits_team: its entities have the teams of others; nobody writes them.
+    """
 
     pk: int
     identifier: str
     is_system: bool
+    inherits_team: bool
     permissions: Mapping[str, Any] | None
     defaults: Mapping[str, Any]
     validator: CompiledSchema
@@ -85,6 +89,7 @@ def _load() -> dict[str, Shape]:
             pk=blueprint.pk,
             identifier=blueprint.identifier,
             is_system=blueprint.is_system,
+            inherits_team=blueprint.team_path is not None,
             permissions=blueprint.permissions,
             defaults={
                 name: one["default"]

@@ -30,10 +30,15 @@ from catalog.services.blueprints.documents import (
     save_version,
 )
 from catalog.services.blueprints.impact import Impact, impact_of
+from catalog.services.derived import check_definitions
 from catalog.services.entities import EntityDraft
 from catalog.services.system_blueprints import SYSTEM_BLUEPRINTS
 
-_LEADING_OUT = ("relations", "mirrorProperties", "ownership")  # need other blueprints
+# Parts that need other blueprints, in the order in which they need each other.
+_LEADING_OUT = (
+    ("relations",),
+    ("mirrorProperties", "aggregationProperties", "ownership", "teamInheritance"),
+)
 
 
 def create_blueprint(document: Mapping[str, Any], *, actor: Actor) -> Blueprint:
@@ -53,6 +58,7 @@ def create_blueprint(document: Mapping[str, Any], *, actor: Actor) -> Blueprint:
         blueprint.is_system = spec.identifier in SYSTEM_BLUEPRINTS
         blueprint.save(force_insert=True)
         _save_relations(blueprint, spec)
+        check_definitions(spec.identifier)
         record_change(feed.CREATE, blueprint, actor=actor, at=now)
     return blueprint
 
@@ -88,7 +94,7 @@ def replace_blueprint(
             return blueprint
         if not force and (impact := impact_of(blueprint, spec)).is_breaking:
             raise impact.refusal(identifier)
-        old_relations = relations_of(blueprint)
+        old_relations, old_team_path = relations_of(blueprint), blueprint.team_path
         if spec.identifier != identifier:
             _move(blueprint, spec.identifier, actor)
             spec = spec.following(identifier)
@@ -96,7 +102,10 @@ def replace_blueprint(
         _assign(blueprint, spec)
         save_version(blueprint, actor=actor, at=now)
         _save_relations(blueprint, spec)
+        check_definitions(spec.identifier, before=before)
         _rewrite_relations(blueprint, old_relations, spec, actor)
+        if bool(old_team_path) is not bool(blueprint.team_path):
+            entities.rehash(Entity.objects.filter(blueprint=blueprint).exclude(team=[]))
         record_change(feed.UPDATE, blueprint, actor=actor, at=now, before=before)
     return blueprint
 
@@ -201,13 +210,15 @@ def ensure_blueprints(documents: Mapping[str, Mapping[str, Any]], *, actor: Acto
     with transaction.atomic():
         entities.lock_everything()
         missing = _unknown(documents)
+        later = {key for keys in _LEADING_OUT for key in keys}
         for identifier in missing:
-            alone = {k: v for k, v in documents[identifier].items() if k not in _LEADING_OUT}
+            alone = {k: v for k, v in documents[identifier].items() if k not in later}
             create_blueprint(alone, actor=actor)
-        for identifier in missing:
-            rest = {k: v for k, v in documents[identifier].items() if k in _LEADING_OUT}
-            if rest:
-                patch_blueprint(identifier, rest, actor=actor)
+        for keys in _LEADING_OUT:
+            for identifier in missing:
+                rest = {k: v for k, v in documents[identifier].items() if k in keys}
+                if rest:
+                    patch_blueprint(identifier, rest, actor=actor)
     return missing
 
 

@@ -98,12 +98,15 @@ def rename_mirror(identifier: str, old: str, new: str, *, actor: Actor) -> Bluep
         document["mirrorProperties"] = _renamed_key(
             document["mirrorProperties"], old, new, "Mirror property"
         )
-        return replace_blueprint(identifier, document, actor=actor, force=True)
+        replace_blueprint(identifier, document, actor=actor, force=True)
+        _rename_in_paths(identifier, old, new, is_relation=False, actor=actor)
+    return get_blueprint(identifier)
 
 
 def _rename_in_paths(at: str, old: str, new: str, *, is_relation: bool, actor: Actor) -> None:
-    """Rename one step of every mirror and ownership path that goes through blueprint `at`, and a
-    property where it is aggregated. Called while the relation definitions have their old names.
+    """Rename one step of every path that goes through blueprint `at` (mirrors, ownership, filters
+    of aggregations), and a property where it is aggregated or asked for. Called while the relation
+    definitions have their old names.
     """
     graph = _graph()
 
@@ -117,6 +120,16 @@ def _rename_in_paths(at: str, old: str, new: str, *, is_relation: bool, actor: A
             here = graph.get(here or "", {}).get(step)
         return ".".join(steps)
 
+    def filtered(one: dict[str, Any], own: str) -> dict[str, Any]:
+        filters = one.get("pathFilter") or []
+        for part in filters:
+            path = part["path"]
+            is_own = path[0] in graph.get(own, {})
+            start = part.get("fromBlueprint") or (own if is_own else one["target"])
+            steps = renamed(".".join(path), start, ends_in_property=False).split(".")
+            filters = [{**part, "path": steps}]
+        return {**one, "pathFilter": filters} if filters else one
+
     for blueprint in Blueprint.objects.prefetch_related("relation_definitions__target"):
         before = blueprint_document(blueprint)
         blueprint.mirror_properties = {
@@ -126,16 +139,24 @@ def _rename_in_paths(at: str, old: str, new: str, *, is_relation: bool, actor: A
             }
             for name, mirror in blueprint.mirror_properties.items()
         }
-        if not is_relation:
-            blueprint.aggregation_properties = {
-                name: _aggregating(one, at, old, new)
-                for name, one in blueprint.aggregation_properties.items()
-            }
+        blueprint.aggregation_properties = {
+            name: filtered(one, blueprint.identifier)
+            if is_relation
+            else _aggregating(one, at, old, new)
+            for name, one in blueprint.aggregation_properties.items()
+        }
         if blueprint.ownership and blueprint.ownership.get("path"):
             path = renamed(
                 blueprint.ownership["path"], blueprint.identifier, ends_in_property=False
             )
             blueprint.ownership = {**blueprint.ownership, "path": path}
+        inheritance = blueprint.extra.get("teamInheritance")
+        if inheritance:
+            path = renamed(inheritance["path"], blueprint.identifier, ends_in_property=False)
+            blueprint.extra = {
+                **blueprint.extra,
+                "teamInheritance": {**inheritance, "path": path},
+            }
         if blueprint_document(blueprint) != before:
             now = timezone.now()
             save_version(blueprint, actor=actor, at=now)
@@ -153,11 +174,24 @@ def _rename_grant(blueprint: Blueprint, part: str, old: str, new: str) -> None:
 
 
 def _aggregating(one: dict[str, Any], at: str, old: str, new: str) -> dict[str, Any]:
+    """An aggregation of blueprint `at` after a property of that was renamed."""
     spec = one["calculationSpec"]
-    if one["target"] != at or not isinstance(spec, dict):
+    if one["target"] != at:
         return one
     named = {key: new for key in ("property", "measureTimeBy") if spec.get(key) == old}
-    return {**one, "calculationSpec": {**spec, **named}}
+    query = {"query": _asking(one["query"], old, new)} if one.get("query") else {}
+    return {**one, "calculationSpec": {**spec, **named}, **query}
+
+
+def _asking(part: Any, old: str, new: str) -> Any:
+    """A query, or a part of one, whose rules ask for the property by its new name."""
+    if isinstance(part, list):
+        return [_asking(one, old, new) for one in part]
+    if not isinstance(part, dict):
+        return part
+    rules = {"rules": _asking(part["rules"], old, new)} if "rules" in part else {}
+    named = {"property": new} if part.get("property") == old else {}
+    return {**part, **rules, **named}
 
 
 def _graph() -> _Graph:

@@ -6,6 +6,7 @@ order (see `locking`), so writers never deadlock, never lose an update, and neve
 target of an edge appeared meanwhile.
 """
 
+from catalog.services.entities.digests import rehash, wrong_hashes
 from catalog.services.entities.door import apply
 from catalog.services.entities.drafts import (
     MAX_BATCH,
@@ -32,7 +33,9 @@ __all__ = [
     "delete",
     "lock_everything",
     "merge_all",
+    "rehash",
     "rename",
     "rename_target_blueprint",
     "restore",
+    "wrong_hashes",
 ]

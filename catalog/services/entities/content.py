@@ -18,8 +18,13 @@ from catalog.services.shapes import Definition, Shape
 ANY: Final = None  # target of a relation that may lead to any kind
 
 
-def content_hash(content: dict[str, Any]) -> bytes:
-    """Digest of what an entity says; equal for equal content whatever the order of keys."""
+def content_hash(content: dict[str, Any], shape: Shape) -> bytes:
+    """Digest of what an entity says; equal for equal content whatever the order of keys.
+
+    Inherited teams are no part of it: they change without a word of the entity.
+    """
+    if shape.inherits_team:
+        content = {**content, "team": []}
     data = _canonical([content[column] for column in CONTENT_COLUMNS])
     return blake2b(data, digest_size=16).digest()
 
@@ -60,7 +65,7 @@ def new_content(draft: EntityDraft, shape: Shape, old: dict[str, Any] | None) ->
     return {
         "title": _text_or_none(_said(draft.title, base["title"]), "title", 1000),
         "icon": _text_or_none(_said(draft.icon, base["icon"]), "icon", 100),
-        "team": _team(_said(draft.team, base["team"])),
+        "team": base["team"] if shape.inherits_team else _team(_said(draft.team, base["team"])),
         "properties": properties,
         "relations": relations,
         "descriptor": _said(draft.descriptor, base["descriptor"]),

@@ -154,6 +154,7 @@ class _Item:
     shape: Shape | None = None
     identifier: str = ""
     stored: _Stored | None = None
+    base: dict[str, Any] | None = None  # what a merge builds on
     content: dict[str, Any] = field(default_factory=dict)
     content_hash: bytes = b""
     targets: list[tuple[Definition, str, str]] = field(default_factory=list)
@@ -168,14 +169,19 @@ class _Item:
     def reject(self, error: IdpError) -> None:
         self.status, self.error = Status.REJECTED, error
 
+    def keep_inherited_team(self) -> None:
+        """What an entity inherits is not for drafts to say; it stays until it is refreshed."""
+        if self.shape and self.shape.inherits_team and self.stored and self.stored.content:
+            self.content["team"] = self.stored.content["team"]
+
     @property
     def new_targets(self) -> list[tuple[Definition, str, str]]:
         """The edges to check: a merge does not answer for those that dangled before."""
-        if self.stored is None or self.stored.content is None:
+        if self.base is None:
             return self.targets
         known = {
             (name, target)
-            for name, value in self.stored.content["relations"].items()
+            for name, value in self.base["relations"].items()
             for target in (value if isinstance(value, list) else [value])
         }
         return [edge for edge in self.targets if as_stated(edge) not in known]
@@ -309,12 +315,13 @@ class _Door:
                 f'Entity "{shorten(item.identifier)}" was changed by someone else meanwhile',
                 hint="Load it again and repeat the change.",
             )
-        old = stored.content if stored else None
+        old = item.base = stored.content if stored and self.mode is Mode.MERGE else None
         item.content = new_content(draft, shape, old)
+        item.keep_inherited_team()
         check_storable(item.content)
         _validate(item.content["properties"], shape, old)
         item.targets = stated_targets(item.content["relations"], shape)
-        item.content_hash = content_hash(item.content)
+        item.content_hash = content_hash(item.content, shape)
         item.pk = stored.pk if stored else None
         if stored is None:
             item.status = Status.CREATED
@@ -429,6 +436,8 @@ class _Door:
         _fetch_content(
             [item.stored for item in updated if item.stored and item.stored.content is None]
         )
+        for item in updated:
+            item.keep_inherited_team()
         with connection.cursor() as cursor:
             self._upsert(cursor, changed)
             self._write_edges(cursor, changed)
@@ -553,7 +562,7 @@ def _stub(shape: Shape, identifier: str) -> _Item:
         shape=shape,
         identifier=identifier,
         content=content,
-        content_hash=content_hash(content),
+        content_hash=content_hash(content, shape),
         status=Status.CREATED,
     )
 
