@@ -14,6 +14,8 @@ class Lock(IntEnum):
     FEED_CONSUMER = 2
     PARTITIONS = 3
     CATALOGUE = 4  # shared by writers of entities; alone for who changes what kinds there are
+    LIVE_EVENTS = 5  # one worker at a time at the events of a source, so that they keep their order
+    DATA_MIGRATION = 6
 
 
 def hold(purpose: Lock, key: int = 0) -> None:

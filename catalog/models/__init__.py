@@ -10,6 +10,7 @@ from catalog.models.entities import (
     StaleEntity,
     name_in_order,
 )
+from catalog.models.migrations import DataMigration
 from catalog.models.pages import Folder, Page
 from catalog.models.secrets import Secret
 from catalog.models.sources import (
@@ -28,6 +29,7 @@ __all__ = [
     "USER",
     "Blueprint",
     "Change",
+    "DataMigration",
     "Entity",
     "EntityQuerySet",
     "FeedConsumer",

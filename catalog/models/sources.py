@@ -294,8 +294,11 @@ class Owned(models.Model):
 class InboundEvent(models.Model):
     """A live event as it came in: stored before the sender is answered, processed after.
 
-    delivery: the sender's name for it, or a digest of the body; a second one is a replay. results:
-    [{"blueprint", "identifier", "status", "message"?}].
+    delivery: the sender's name for it, or one of our making; a second one is a replay. It is also
+    what the change feed calls the run of what it wrote. headers: without what proves the sender.
+    attempts, due_at: how often a worker took it up, and not before when one may (again).
+    results: [{"blueprint", "identifier", "status", "field"?, "message"?}] (see
+    `catalog.ingest.live_writing`).
     """
 
     class State(models.TextChoices):
@@ -312,6 +315,7 @@ class InboundEvent(models.Model):
     body = models.BinaryField()
     state = models.CharField(max_length=20, choices=State.choices, default=State.WAITING)
     attempts = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField(default=timezone.now)
     processed_at = models.DateTimeField(null=True)
     error = models.TextField(blank=True)
     results = models.JSONField(default=list)
@@ -325,10 +329,11 @@ class InboundEvent(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["received_at"],
-                name="inbound_event_waiting",
+                fields=["integration", "id"],
+                name="inbound_event_queue",
                 condition=Q(state="waiting"),
             ),
+            models.Index(fields=["received_at"], name="inbound_event_received"),
         ]
 
     def __str__(self) -> str:
