@@ -5,7 +5,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint bench fmt lock openapi venv venv-dev
+.PHONY: help up test lint bench fmt lock openapi clients venv venv-dev
 
 help:
 	@echo "make up      start the portal (ARGS='--port 9000 --no-demo')"
@@ -15,6 +15,7 @@ help:
 	@echo "make fmt     format the code"
 	@echo "make lock    pin the dependencies anew"
 	@echo "make openapi write docs/openapi.yaml"
+	@echo "make clients install the programs of others that the contract tests run"
 
 up: venv
 	@exec $(PY) manage.py up $(ARGS)
@@ -43,12 +44,13 @@ openapi: venv-dev
 	$(PY) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
 # Universal: one lock for every platform and Python; naming no index, so that any will do.
-LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-header --no-annotate --no-emit-index-url
+LOCK := pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --python-version
 lock: venv
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv"; exit 1; }
-	uv $(LOCK) pyproject.toml -o requirements.lock
-	uv $(LOCK) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	uv $(LOCK) 3.11 pyproject.toml -o requirements.lock
+	uv $(LOCK) 3.11 pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	uv $(LOCK) 3.12 --group clients -o requirements-clients.lock
 
 # One environment serves both; the development set holds the other. A stamp inside it keeps the
 # checksum of the lock it was made from, so that nothing is installed twice.
@@ -66,6 +68,27 @@ venv-dev:
 		$(PIP) -r requirements-dev.lock && \
 		cksum < requirements.lock > .venv/lock.stamp && \
 		cksum < requirements-dev.lock > .venv/lock-dev.stamp; }
+
+# Programs of others want Python 3.12, and an environment of their own. No dependency is looked up:
+# the lock has them all, and some extras that packages name are in none of them.
+CLIENTS := .venv-clients
+clients:
+	@[ "$$(cat $(CLIENTS)/lock.stamp 2>/dev/null)" = "$$(cksum < requirements-clients.lock)" ] && \
+		$(CLIENTS)/bin/python -c '' 2>/dev/null && exit 0; \
+	for python in $(CLIENTS_PYTHON) python3.12 python3.13 python3.14 python3 \
+		"$$HOME"/.pyenv/versions/3.1[2-9]*/bin/python; do \
+		"$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 12))' \
+			2>/dev/null || continue; \
+		echo "making $(CLIENTS) with $$("$$python" --version)"; \
+		rm -rf $(CLIENTS) && "$$python" -m venv $(CLIENTS) && \
+		$(CLIENTS)/bin/python -m pip --disable-pip-version-check install --quiet \
+			--require-hashes --no-deps -r requirements-clients.lock && \
+		cksum < requirements-clients.lock > $(CLIENTS)/lock.stamp; \
+		exit; \
+	done; \
+	echo "error: no Python 3.12 or newer with venv was found." \
+		"Name one: make clients CLIENTS_PYTHON=/path/to/python3.12"; \
+	exit 1
 
 .PHONY: .venv-made
 .venv-made:
