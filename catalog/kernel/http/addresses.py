@@ -170,13 +170,9 @@ def check_proxied(host: str) -> None:
     bare = _bare(host)
     if bare in _METADATA_NAMES:
         raise _refused(host, _METADATA_WORDS)
-    try:
-        # Any spelling of an IPv4 address: decimal, octal, hexadecimal, short.
-        address = str(as_ip(bare) or IPv4Address(socket.inet_aton(bare)))
-    except OSError:
-        return
-    if reason := refusal(address, bare, allowed()):
-        raise _refused(host, reason, address)
+    address = as_ip(bare) or _as_ipv4(bare)
+    if address and (reason := refusal(str(address), bare, allowed())):
+        raise _refused(host, reason, str(address))
 
 
 def parse_url(url: str, *, field: str = "url") -> httpx2.URL:
@@ -199,8 +195,16 @@ def parse_url(url: str, *, field: str = "url") -> httpx2.URL:
             "Enter credentials in the fields made for them: addresses are shown.",
         )
     host = parsed.raw_host.decode("ascii")
-    if ":" not in host and not HOST_NAME.fullmatch(_bare(host)):
+    bare = _bare(host)
+    if ":" in host:
+        is_good = as_ip(host) is not None and "%" not in host  # no zone: that is for local links
+    else:
+        # With a dot at its end an address is no address, nor is it a name.
+        is_good = bool(HOST_NAME.fullmatch(bare)) and (bare == host or _as_ipv4(bare) is None)
+    if not is_good:
         raise bad(f'"{shorten(host, 60)}" is not a host name')
+    if not 1 <= port_of(parsed) <= 65_535:
+        raise bad(f"the port is {parsed.port}; expected 1 to 65535")
     return parsed
 
 
@@ -252,7 +256,17 @@ def is_proxied(host: str) -> bool:
 
 
 def port_of(url: httpx2.URL) -> int:
-    return url.port or (443 if url.scheme == "https" else 80)
+    if url.port is not None:
+        return url.port
+    return 443 if url.scheme == "https" else 80
+
+
+def _as_ipv4(host: str) -> IPv4Address | None:
+    """The IPv4 address in any spelling: dotted, decimal, octal, hexadecimal, short."""
+    try:
+        return IPv4Address(socket.inet_aton(host))
+    except OSError:
+        return None
 
 
 def _bare(host: str) -> str:

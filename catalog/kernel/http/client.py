@@ -25,7 +25,7 @@ from catalog.kernel.errors import (
     UpstreamUnavailable,
 )
 from catalog.kernel.http.addresses import Resolver, parse_url, resolve
-from catalog.kernel.http.dialling import Dialler, deadline
+from catalog.kernel.http.dialling import TOO_LONG, Dialler, deadline
 from catalog.kernel.http.etags import EtagStore, Stored
 from catalog.kernel.http.masking import looks_secret, mask, mask_url
 from catalog.kernel.http.responses import (
@@ -439,7 +439,7 @@ class Client:
         said = str(error.args[0] if error.args else "") or type(error).__name__
         if isinstance(error, httpcore2.ConnectTimeout):
             said = f"no connection within {self.timeout_s:g} s"
-        elif isinstance(error, httpcore2.TimeoutException) and "whole" not in said:
+        elif isinstance(error, httpcore2.TimeoutException) and said != TOO_LONG:
             said = f"no answer within {self.timeout_s:g} s"
         return self._hide(call, said)
 

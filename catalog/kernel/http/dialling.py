@@ -20,6 +20,8 @@ from django.conf import settings
 from catalog.kernel.errors import InvalidInput
 from catalog.kernel.http.addresses import Resolver, addresses_to_dial, check_proxied, is_proxied
 
+TOO_LONG = "the whole answer took too long"
+
 _ends_at: ContextVar[float | None] = ContextVar("http_ends_at", default=None)
 
 
@@ -33,14 +35,22 @@ def deadline(seconds: float) -> Iterator[None]:
         _ends_at.reset(token)
 
 
-def _left(timeout: float | None) -> float | None:
+@contextmanager
+def _bounded(timeout: float | None) -> Iterator[float | None]:
+    """Give what is left of `timeout` under the deadline, and say which of the two ran out."""
     ends_at = _ends_at.get()
     if ends_at is None:
-        return timeout
+        yield timeout
+        return
     left = ends_at - monotonic()
     if left <= 0:
-        raise httpcore2.ReadTimeout("the whole answer took too long")
-    return left if timeout is None else min(timeout, left)
+        raise httpcore2.ReadTimeout(TOO_LONG)
+    try:
+        yield left if timeout is None else min(timeout, left)
+    except httpcore2.TimeoutException as error:
+        if monotonic() >= ends_at:
+            raise httpcore2.ReadTimeout(TOO_LONG) from error
+        raise
 
 
 class _TimedStream(httpcore2.NetworkStream):
@@ -50,10 +60,12 @@ class _TimedStream(httpcore2.NetworkStream):
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _left(timeout))
+        with _bounded(timeout) as left:
+            return self._stream.read(max_bytes, left)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _left(timeout))
+        with _bounded(timeout) as left:
+            self._stream.write(buffer, left)
 
     def close(self) -> None:
         self._stream.close()
@@ -64,7 +76,8 @@ class _TimedStream(httpcore2.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore2.NetworkStream:
-        return _TimedStream(self._stream.start_tls(ssl_context, server_hostname, _left(timeout)))
+        with _bounded(timeout) as left:
+            return _TimedStream(self._stream.start_tls(ssl_context, server_hostname, left))
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -79,9 +92,10 @@ class _TimedBackend(httpcore2.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.NetworkStream:
-        return _TimedStream(
-            super().connect_tcp(host, port, _left(timeout), local_address, socket_options)
-        )
+        with _bounded(timeout) as left:
+            return _TimedStream(
+                super().connect_tcp(host, port, left, local_address, socket_options)
+            )
 
 
 class _GuardedBackend(_TimedBackend):
