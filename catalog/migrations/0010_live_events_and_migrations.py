@@ -1,8 +1,9 @@
 """When a live event is due, and migrations of data as runs."""
 
-import catalog.models.fields
 import django.utils.timezone
 from django.db import migrations, models
+
+import catalog.models.fields
 
 
 class Migration(migrations.Migration):
