@@ -1,12 +1,43 @@
-"""JSON as people type it: strict, order kept, errors by line and column."""
+"""JSON as people type it and as programs send it: strict, order kept, errors by position."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
-from catalog.kernel.errors import InvalidInput, shorten
+import orjson
+
+from catalog.kernel.errors import InvalidInput, InvalidRequest, shorten
 from catalog.kernel.schema import check_json
+
+# orjson reads an integer beyond 64 bits as a float, which would be another number.
+_LONG_NUMBER = re.compile(rb"\d{19}")
+
+
+def parse_json(data: bytes) -> Any:
+    """A body that a program sent; integers of any size stay integers. Raises InvalidRequest.
+
+    orjson refuses NaN, Infinity, lone surrogates and bad UTF-8.
+    """
+    try:
+        value = orjson.loads(data)
+        return json.loads(data) if _LONG_NUMBER.search(data) else value
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(
+            f"The body is not valid JSON: {error}",
+            details={
+                "line": error.lineno,
+                "column": error.colno,
+                "position": error.pos,
+                "expected": "JSON in UTF-8",
+            },
+        ) from None
+    except (RecursionError, ValueError):  # a number of thousands of digits
+        raise InvalidRequest(
+            "The body has numbers too long or nesting too deep to be read",
+            details={"expected": "integers of 64 bits, nesting up to 254"},
+        ) from None
 
 
 def read_json(text: str) -> Any:

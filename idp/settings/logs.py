@@ -8,6 +8,8 @@ from typing import Any
 _NAME = r"password|passwd|secret|token|authorization|cookie|api[_-]?key|private[_-]?key|credential"
 _SECRET_KEY = re.compile(_NAME, re.I)
 _SECRET_IN_TEXT = re.compile(rf"((?:{_NAME})[\w-]*[\"']?\s*[=:]\s*[\"']?)[^\s&\"',;]+", re.I)
+# The last part of an address that takes live events is all that a sender needs to know.
+_KEY_IN_ADDRESS = re.compile(r"(/webhooks/ingest/)[^\s?&\"']+")
 _HIDDEN = "***"
 
 
@@ -20,7 +22,8 @@ def drop_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) ->
         if _SECRET_KEY.search(str(key)):
             event[key] = _HIDDEN
         elif isinstance(value, str):
-            event[key] = _SECRET_IN_TEXT.sub(rf"\1{_HIDDEN}", value)
+            text = _KEY_IN_ADDRESS.sub(rf"\1{_HIDDEN}", value)
+            event[key] = _SECRET_IN_TEXT.sub(rf"\1{_HIDDEN}", text)
         elif isinstance(value, dict):
             event[key] = drop_secrets(None, "", dict(value))
     return event
