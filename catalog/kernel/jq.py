@@ -113,7 +113,12 @@ def run(program: Program, items: Sequence[Any]) -> list[Outcome]:
     over then are failures.
     """
     shared = _Shared(program)
-    answers = _work(shared.header(), [_encode(item) for item in items])
+    encoded = [_encode(item) for item in items]
+    answers = _work(shared.header(), encoded)
+    if any(isinstance(one, _Failed) and one.in_setup for one in answers):
+        # JQ works out constants as it compiles, and can die of it: then one field is to blame.
+        shared = _Shared(program, check_all(program.fields))
+        answers = _work(shared.header(), encoded)
     return [shared.outcome(answer) for answer in answers]
 
 
@@ -187,20 +192,22 @@ def _invalid(name: str, expression: str, known: Mapping[str, Any]) -> InvalidExp
 class _Shared:
     """A program in the child's terms: constants left out, equal expressions evaluated once."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(
+        self, program: Program, wrong: Mapping[str, InvalidExpression] | None = None
+    ) -> None:
         self.program = program
         self.constants: dict[str, Any] = {}
-        self.refused: dict[str, str] = {}
+        self.refused = {name: error.details["message"] for name, error in (wrong or {}).items()}
         self.places: dict[str, int] = {}
         expressions: dict[str, int] = {}
         for name, expression in program.fields.items():
             if len(expression) > MAX_EXPRESSION:
-                self.refused[name] = f"has more than {MAX_EXPRESSION:,} characters"
+                self.refused[name] = f"it has more than {MAX_EXPRESSION:,} characters"
+            if name in self.refused:
                 continue
-            try:
-                # JSON is JQ for itself; what JQ alone knows (interpolation) is no JSON.
+            if is_constant(expression):
                 self.constants[name] = orjson.loads(expression)
-            except orjson.JSONDecodeError:
+            else:
                 self.places[name] = expressions.setdefault(expression, len(expressions))
         self.expressions = list(expressions)
 
@@ -254,6 +261,17 @@ class _Shared:
         return Row(selected, values, errors, when_error)
 
 
+def is_constant(expression: str) -> bool:
+    """Whether it is JSON for a text, a number, true, false or null: the same in JQ.
+
+    What JQ alone knows in a text, an interpolation, is no JSON.
+    """
+    try:
+        return not isinstance(orjson.loads(expression), list | dict)
+    except orjson.JSONDecodeError:
+        return False
+
+
 def describe(value: Any) -> str:
     """A value in a message: its kind and, cut short, itself."""
     kinds = {bool: "a boolean", int: "a number", float: "a number", str: "text", list: "an array"}
@@ -268,7 +286,10 @@ def describe(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Failed:
+    """Why there is no answer. in_setup: the program did not get as far as an item."""
+
     message: str
+    in_setup: bool = False
 
 
 def _encode(item: Any) -> bytes | _Failed:
@@ -277,7 +298,9 @@ def _encode(item: Any) -> bytes | _Failed:
     except TypeError:  # beyond orjson: long integers, lone surrogates, dates in keys
         try:
             loose = json.dumps(item, ensure_ascii=False, default=str)
-        except (TypeError, ValueError, RecursionError) as error:
+        except RecursionError:
+            return _Failed("It is nested too deeply")
+        except (TypeError, ValueError) as error:
             return _Failed(f"It is not JSON: {error}")
         text = loose.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
     if len(text) > MAX_ITEM_BYTES:
@@ -312,8 +335,11 @@ class _Call:
                 return self._fail(waiting, reason)
             if time.monotonic() > self.ends_at:
                 return self._fail(waiting, f"Not tried: its batch took more than {CALL_S:.0f} s")
-            with _pool().child() as child:
-                done = self._send(child, list(self._frame(waiting)))
+            try:
+                with _the_pool.child() as child:
+                    done = self._send(child, list(self._frame(waiting)))
+            except _Unstartable as error:
+                return self._fail(waiting, str(error), in_setup=True)
             waiting = waiting[done:]
         return None
 
@@ -332,10 +358,11 @@ class _Call:
             child.send(b"\n".join([self.head, *(self.items[n] for n in frame)]))
             began = child.receive(_START_S * _WAIT_FACTOR)
         except _Died as death:
-            return self._died(frame, 0, death, is_sure=was_fresh)
+            if was_fresh or death.is_sure:
+                raise _Unstartable(f"It does not compile. {death}") from None
+            return 0
         if began:
-            self._fail(frame, began[1:].decode())
-            return len(frame)
+            raise _Unstartable(began[1:].decode())
         for position, n in enumerate(frame):
             budget = CPU_S + CPU_S_PER_MB * len(self.items[n]) / (1 << 20)
             try:
@@ -360,9 +387,8 @@ class _Call:
         self.answers[frame[position]] = _Failed(str(death))
         return position + 1
 
-    def _fail(self, numbers: Sequence[int], message: str) -> None:
-        for n in numbers:
-            self.answers[n] = _Failed(message)
+    def _fail(self, numbers: Sequence[int], message: str, *, in_setup: bool = False) -> None:
+        self.answers.update(dict.fromkeys(numbers, _Failed(message, in_setup)))
 
 
 # --- children
@@ -374,6 +400,10 @@ class _Died(Exception):
     def __init__(self, message: str, *, is_sure: bool = False) -> None:
         super().__init__(message)
         self.is_sure = is_sure
+
+
+class _Unstartable(Exception):
+    """The program cannot run on any item."""
 
 
 class _Child:
@@ -443,7 +473,8 @@ class _Child:
             self.kill()
             return _Died("It ended the process without a word")
         if code == -signal.SIGPROF:
-            return _Died(f"It took more than {CPU_S:g} s and was stopped", is_sure=True)
+            limit = f"{CPU_S:g} s and {CPU_S_PER_MB:g} s per MB"
+            return _Died(f"It ran longer than an item may ({limit}) and was stopped", is_sure=True)
         if code == -signal.SIGABRT:
             return _Died(f"It needed more than {MEMORY_BYTES >> 20} MB of memory and was stopped")
         if code == -signal.SIGSEGV:
@@ -519,10 +550,6 @@ class _Pool:
 
 
 _the_pool = _Pool()
-
-
-def _pool() -> _Pool:
-    return _the_pool
 
 
 def _after_fork() -> None:
