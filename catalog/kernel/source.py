@@ -10,11 +10,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
-if TYPE_CHECKING:
-    from catalog.kernel.actors import Actor
-    from catalog.kernel.http import Client
+from catalog.kernel.actors import Actor
+from catalog.kernel.http import Client
 
 Json = Any
 
