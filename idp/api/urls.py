@@ -8,6 +8,8 @@ from idp.api.paths import JoinedRoute
 urlpatterns = [
     path("v1/auth/access_token", views.AccessToken.as_view()),
     path("v1/organization", views.OrganizationDetail.as_view()),
+    path("v1/", include("actions.api.urls")),
+    path("v1/", include("scorecards.api.urls")),
     path("v1/", include("catalog.api.urls")),
     re_path(r"^v1/", JoinedRoute.as_view()),
     path("schema/", schema.Schema.as_view(), name="schema"),

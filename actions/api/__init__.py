@@ -1,0 +1,1 @@
+"""/v1/actions and what runs of them answer."""

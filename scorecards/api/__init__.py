@@ -1,0 +1,1 @@
+"""/v1/scorecards, and those of one blueprint."""
