@@ -248,8 +248,8 @@ class Sweep:
     def _release(self, pks: Sequence[int]) -> None:
         if not pks:
             return
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(_RELEASE, self.passed.facts(among=list(pks)))
+        with transaction.atomic():
+            release(self.passed.integration, pks)
             self.verdict.released += len(pks)
             self.saved(self.verdict)
 
@@ -289,6 +289,12 @@ class Sweep:
             )
             self.verdict.deleted += len(gone)
             self.saved(self.verdict)
+
+
+def release(integration: int, pks: Sequence[int]) -> None:
+    """End an integration's ownership of entities; who else owns one answers for it from now on."""
+    with connection.cursor() as cursor:
+        cursor.execute(_RELEASE, {"integration": integration, "among": list(pks)})
 
 
 def delete_held(run: SyncRun, *, actor: Actor) -> int:

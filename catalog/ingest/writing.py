@@ -68,6 +68,9 @@ class _Program:
     email = ""
 
 
+PROGRAM: Final = _Program()
+
+
 @dataclass(frozen=True, slots=True)
 class Body:
     """An entity body (Port's) for a blueprint, as a mapping made it."""
@@ -199,7 +202,7 @@ def _drafts(bodies: Sequence[Body]) -> tuple[dict[int, EntityDraft], dict[int, I
         found = resolve_references(
             [bodies[index].body for index in indexes],
             blueprint=blueprint,
-            principal=_Program(),
+            principal=PROGRAM,
         )
         for index, resolved in zip(indexes, found, strict=True):
             body, error = resolved.body, resolved.error
