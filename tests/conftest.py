@@ -14,7 +14,7 @@ import pytest
 
 from idp import embedded
 
-pytest_plugins = ["tests.browser", "tests.vendors"]
+pytest_plugins = ["tests.browser", "tests.git_server", "tests.vendors"]
 
 _ENGINES = pytest.StashKey[embedded.Attachment]()
 _ROOT = Path(__file__).resolve().parent.parent

@@ -8,7 +8,7 @@ kept in its `location`; the first file of an entity keeps it until it no longer 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -55,7 +55,8 @@ _REMEMBERED_FILES = 100
 class ImportOptions:
     """dry_run: check everything, store nothing. create_kinds: make blueprints for kinds that
     Backstage does not know. take_over: an entity that another file holds moves to the file read
-    now. strict, roots, max_file_bytes: see `Reading`."""
+    now. strict, roots, max_file_bytes: see `Reading`. location: what an entity's `location` says of
+    the file it came from. run: what history calls the import."""
 
     dry_run: bool = False
     strict: bool = False
@@ -64,6 +65,18 @@ class ImportOptions:
     roots: tuple[Path, ...] = ()
     max_file_bytes: int = MAX_FILE_BYTES
     batch_size: int = BATCH
+    location: Callable[[Path], str] = location_of
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of one entity of the files. pk: None where nothing is stored."""
+
+    blueprint: str
+    identifier: str
+    status: str
+    pk: int | None
 
 
 @dataclass(slots=True)
@@ -101,13 +114,15 @@ def import_files(
     actor: Actor,
     options: ImportOptions = ImportOptions(),
     progress: Callable[[ImportResult], None] = lambda result: None,
+    saw: Callable[[Sequence[Imported]], None] = lambda entities: None,
 ) -> ImportResult:
     """Import files, folders and shell patterns, and all files that their Locations name.
 
-    `progress` is called after each batch. Blueprints of Backstage's kinds are made when a kind
-    first comes; those that exist are left as they are.
+    `progress` is called after each batch, and `saw` with what was in it; at last with what is in
+    the catalogue from files that had something wrong: it counts as there. Blueprints of
+    Backstage's kinds are made when a kind first comes; those that exist are left as they are.
     """
-    return _Import(paths, actor, options, progress).run()
+    return _Import(paths, actor, options, progress, saw).run()
 
 
 class _Import:
@@ -117,10 +132,12 @@ class _Import:
         actor: Actor,
         options: ImportOptions,
         progress: Callable[[ImportResult], None],
+        saw: Callable[[Sequence[Imported]], None],
     ) -> None:
         self.actor = actor
         self.options = options
         self.progress = progress
+        self.saw = saw
         self.blueprints = set(Blueprint.objects.values_list("identifier", flat=True))
         self.reading = Reading(
             paths,
@@ -143,7 +160,21 @@ class _Import:
                 batch = []
         if batch:
             self._store(batch)
+        if spared := self._of_broken_files():
+            self.saw(spared)
         return self.result
+
+    def _of_broken_files(self) -> list[Imported]:
+        """What is stored from files in which something was refused, and was not read now."""
+        files = {Path.cwd() / report.file for report in self.journal.rejected}
+        rows = Entity.objects.filter(
+            location__in=[self.options.location(file) for file in files]
+        ).values_list("blueprint__identifier", "identifier", "pk")
+        return [
+            Imported(blueprint, identifier, Status.REJECTED.value, pk)
+            for blueprint, identifier, pk in rows
+            if (blueprint, identifier) not in self.registered
+        ]
 
     def _is_custom_kind(self, kind: str) -> bool:
         return self.options.create_kinds or blueprint_of(kind) in self.blueprints
@@ -232,9 +263,11 @@ class _Import:
     def _other_holder(self, key: Key, location: str, file: Path) -> str:
         """The place that a stored entity came from, if it is another and still holds it."""
         scheme, _, target = location.partition(":")
+        if location == self.options.location(file):
+            return ""
         if scheme != "file":
             return location
-        if location == location_of(file) or key not in self._keys_in(Path(target)):
+        if key not in self._keys_in(Path(target)):
             return ""
         return shown(target)
 
@@ -261,7 +294,11 @@ class _Import:
             part = [one for one in candidates if _mode(one) is mode]
             drafts = [self._draft(one, relations[one.key[0]]) for one in part]
             result = apply(
-                drafts, mode=mode, actor=self.actor, missing_targets=MissingTargets.DANGLE
+                drafts,
+                mode=mode,
+                actor=self.actor,
+                missing_targets=MissingTargets.DANGLE,
+                run=self.options.run,
             )
             for candidate, item in zip(part, result.items, strict=True):
                 if item.status is Status.REJECTED and item.error:
@@ -269,6 +306,12 @@ class _Import:
                 else:
                     counts = self.result.stored.setdefault(item.blueprint, Counter())
                     counts[item.status.value] += 1
+            self.saw(
+                [
+                    Imported(item.blueprint, item.identifier, item.status.value, item.pk)
+                    for item in result.items
+                ]
+            )
 
     def _draft(self, candidate: Candidate, relations: dict[str, RelationShape]) -> EntityDraft:
         mapped = map_entity(candidate.entity, relations)
@@ -283,7 +326,7 @@ class _Import:
             properties=mapped.properties,
             relations=mapped.relations,
             descriptor=candidate.descriptor,
-            location=location_of(candidate.file),
+            location=self.options.location(candidate.file),
         )
 
     def _reject(self, candidate: Candidate, error: IdpError) -> None:

@@ -9,7 +9,13 @@ from django.utils.module_loading import import_string
 from catalog.registry import register_source_kind
 
 # In the order in which people choose from them.
-_KINDS: Final = ("github.GitHub", "kubernetes.Kubernetes", "aws.Aws")
+_KINDS: Final = (
+    "github.GitHub",
+    "kubernetes.Kubernetes",
+    "aws.Aws",
+    "git.Git",
+    "backstage_files.BackstageFiles",
+)
 
 
 def register_all() -> None:

@@ -43,3 +43,6 @@ SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
 
 # How many months of changes stay; 0 keeps all.
 IDP_HISTORY_MONTHS = env.whole("IDP_HISTORY_MONTHS", 0, high=1200)
+
+# Folders of this machine that sources may read files from; none unless the operator names some.
+IDP_FILES = env.listed("IDP_FILES")

@@ -175,5 +175,5 @@ def test_an_endpoint_that_is_away_is_worth_another_try(make_connection, monkeypa
     from catalog.ingest.sources.aws import access
 
     monkeypatch.setattr(access, "_LIMITS", Config(retries={"max_attempts": 0}))
-    with pytest.raises(UpstreamUnavailable, match="127.0.0.1:9"):
+    with pytest.raises(UpstreamUnavailable, match=r"127\.0\.0\.1:9"):
         kind.check(make_connection(endpointUrl="http://127.0.0.1:9"))
