@@ -68,9 +68,15 @@ class Compiler:
         return None if self.blueprint is None else self.scope.kinds.by_pk.get(self.blueprint)
 
     def group(self, group: Group) -> Any:
-        """The condition; `EVERYTHING` for a group that says nothing."""
+        """The condition; `EVERYTHING` for a group that says nothing.
+
+        A group within it that asks for one of no rules finds nothing: exporters delete what they
+        find by a list of things to look for, which may be empty.
+        """
         conditions = [
-            self.rule(rule) for rule in group.rules if not isinstance(rule, Group) or _says(rule)
+            NOTHING if isinstance(rule, Group) and _is_one_of_none(rule) else self.rule(rule)
+            for rule in group.rules
+            if not isinstance(rule, Group) or _is_one_of_none(rule) or _says(rule)
         ]
         if not conditions:
             return EVERYTHING
@@ -352,7 +358,13 @@ def named_blueprint(group: Group, scope: Scope) -> int | None:
 
 def _says(group: Group) -> bool:
     """Whether there is any rule in it."""
-    return any(not isinstance(rule, Group) or _says(rule) for rule in group.rules)
+    return any(
+        not isinstance(rule, Group) or _is_one_of_none(rule) or _says(rule) for rule in group.rules
+    )
+
+
+def _is_one_of_none(group: Group) -> bool:
+    return group.combinator == "or" and not group.rules
 
 
 def _is_like(wanted: Mapping[str, Any], schema: Any) -> bool:

@@ -109,7 +109,8 @@ class DateRange:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Rules joined by "and" or "or"; one without rules says nothing."""
+    """Rules joined by "and" or "or". Without rules, "and" says nothing and "or", inside another
+    group, finds nothing."""
 
     path: str
     combinator: str

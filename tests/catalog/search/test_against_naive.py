@@ -126,12 +126,20 @@ NEGATIVE = {
 
 
 def _says(query: dict[str, Any]) -> bool:
-    return "rules" not in query or any(map(_says, query["rules"]))
+    return "rules" not in query or _is_one_of_none(query) or any(map(_says, query["rules"]))
+
+
+def _is_one_of_none(query: dict[str, Any]) -> bool:
+    return query.get("combinator") == "or" and query["rules"] == []
 
 
 def _evaluated(query: dict[str, Any], entity: Entity) -> bool:
     if "rules" in query:
-        answers = [_evaluated(rule, entity) for rule in query["rules"] if _says(rule)]
+        answers = [
+            not _is_one_of_none(rule) and _evaluated(rule, entity)
+            for rule in query["rules"]
+            if _says(rule)
+        ]
         return (all if query["combinator"] == "and" else any)(answers) if answers else True
     values = {**entity.computed, **entity.properties, "$team": entity.team, "$title": entity.title}
     name, value = query["operator"], values.get(query["property"])

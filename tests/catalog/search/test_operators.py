@@ -166,9 +166,14 @@ def test_a_comparison_finds_exactly_these(shop, property, operator, value, expec
         ({}, SERVICES),
         ({"combinator": "and", "rules": []}, SERVICES),
         ({"combinator": "or", "rules": [{"combinator": "and", "rules": []}]}, SERVICES),
+        ({"combinator": "or", "rules": []}, SERVICES),
         # a group without rules says nothing, instead of letting everything through
         (_or(_rule("tier", "=", 1), _and()), "pay"),
-        (_and(_rule("tier", "=", 1), _or()), "pay"),
+        # but one of no rules holds for nothing: exporters delete what such a query finds
+        (_and(_rule("tier", "=", 1), _or()), ""),
+        (_and(_or()), ""),
+        (_and(_and(_or())), ""),
+        (_or(_rule("tier", "=", 1), _or()), "pay"),
         (_or(_rule("tier", "=", 1), _rule("tier", "=", 2)), "cart pay"),
         (_and(_rule("tier", ">", 1), _rule("live", "=", False)), "cart"),
         (
