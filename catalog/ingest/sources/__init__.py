@@ -11,10 +11,12 @@ from catalog.registry import register_source_kind
 # In the order in which people choose from them.
 _KINDS: Final = (
     "github.GitHub",
+    "gitlab.GitLab",
     "kubernetes.Kubernetes",
     "aws.Aws",
     "git.Git",
     "backstage_files.BackstageFiles",
+    "webhook.Webhook",
 )
 
 

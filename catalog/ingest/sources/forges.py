@@ -50,6 +50,24 @@ def is_on(selector: Mapping[str, Any], name: str, *, default: bool = False) -> b
     return default if value is None else bool(value)
 
 
+# --- lists after lists ------------------------------------------------------------------------
+
+
+def chained(lists: Sequence[Pages], cursor: Any, takes: Callable[[Item], bool]) -> Iterator[Page]:
+    """One list after the other, of what is taken. The cursor is {"list": which, "at": where}."""
+    place: Mapping[str, Any] = cursor or {}
+    at = place.get("at")
+    for number in range(int(place.get("list") or 0), len(lists)):
+        is_last = number + 1 == len(lists)
+        for page in lists[number](at):
+            if page.next is not None:
+                following: Any = {"list": number, "at": page.next}
+            else:
+                following = None if is_last else {"list": number + 1, "at": None}
+            yield Page([one for one in page.items if takes(one)], following)
+        at = None
+
+
 # --- lists inside lists -----------------------------------------------------------------------
 
 
@@ -262,6 +280,18 @@ def path_rules(entries: Any) -> list[PathRule]:
             )
         )
     return found
+
+
+def folders_above(paths: Iterable[str], *, limit: int = 200) -> list[str]:
+    """The folders that hold some files, and those above them."""
+    found: dict[str, None] = {}
+    for path in paths:
+        parts = path.split("/")[:-1]
+        for depth in range(1, len(parts) + 1):
+            found["/".join(parts[:depth])] = None
+            if len(found) >= limit:  # of one push; the next sync brings what a larger one changed
+                return list(found)
+    return list(found)
 
 
 # --- files ------------------------------------------------------------------------------------

@@ -7,12 +7,13 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
 import jwt
 
-from catalog.ingest.sources.forges import Item, origin_of, path_of
+from catalog.ingest.sources.forges import Item, Pages, chained, origin_of, path_of
 from catalog.kernel.errors import (
     InvalidInput,
     UpstreamError,
@@ -129,11 +130,11 @@ class GitHubApi:
 
     # --- requests -----------------------------------------------------------------------------
 
-    def get(self, path: str, **params: Any) -> Response:
+    def get(self, path: str, /, **params: Any) -> Response:
         """path: below the API's address, or the path of a link that it gave (see `path_of`)."""
         return self._authorised("GET", self._address(path), params=params)
 
-    def get_json(self, path: str, **params: Any) -> Any:
+    def get_json(self, path: str, /, **params: Any) -> Any:
         return self.get(path, **params).json()
 
     def graphql(self, query: str, **variables: Any) -> Item:
@@ -291,34 +292,17 @@ class GitHubApi:
         return [one["login"] for page in self.pages("user/orgs", {}) for one in page.items]
 
     def repositories(self, cursor: Any = None, *, search: str = "") -> Iterator[Page]:
-        """The repositories that are meant, as the API gives them.
+        """The repositories that are meant, as the API gives them."""
+        return chained(self._lists(search), cursor, self.scope.has)
 
-        The cursor is {"list": which of the lists below, "at": where in it}.
-        """
-        lists = self._lists(search)
-        place: Mapping[str, Any] = cursor or {}
-        at = place.get("at")
-        for number in range(int(place.get("list") or 0), len(lists)):
-            is_last = number + 1 == len(lists)
-            for page in lists[number](at):
-                if page.next is not None:
-                    following: Any = {"list": number, "at": page.next}
-                else:
-                    following = None if is_last else {"list": number + 1, "at": None}
-                yield Page([one for one in page.items if self.scope.has(one)], following)
-            at = None
-
-    def _lists(self, search: str) -> Sequence[Any]:
+    def _lists(self, search: str) -> Sequence[Pages]:
         if search:
-            return [
-                lambda at, owner=owner: self._searched(f"{search} user:{owner}", at)
-                for owner in self.owners()
-            ]
-        lists: list[Any] = []
+            return [partial(self._searched, f"{search} user:{owner}") for owner in self.owners()]
+        lists: list[Pages] = []
         if self.is_app:
             lists.append(self._installed)
         elif self.scope.owners:
-            lists += [lambda at, owner=owner: self._owned(owner, at) for owner in self.scope.owners]
+            lists += [partial(self._owned, owner) for owner in self.scope.owners]
         elif not self.scope.repositories:
             if self.is_anonymous:
                 self.owners()  # says what is missing

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, quote
 
 import orjson
 
-from catalog.ingest.sources.forges import Item, concerns_all
+from catalog.ingest.sources.forges import Item, concerns_all, folders_above
 from catalog.ingest.sources.github.api import GitHubApi
 from catalog.ingest.sources.github.listing import (
     SHAPES,
@@ -38,7 +38,6 @@ from catalog.kernel.source import Event, LiveChange
 Selectors = Mapping[str, Sequence[Mapping[str, Any]]]
 
 _NO_COMMIT: Final = "0" * 40
-_FOLDERS_LIMIT: Final = 200  # of one push; the next sync brings what a larger one changed
 
 
 def body_of(event: Event) -> Item:
@@ -235,7 +234,7 @@ class Reader:
             for path in meant:
                 gone = _bare_file(repository, login, default, path)
                 yield LiveChange("file", found.get(path, gone), is_gone=path not in found)
-        folders = _above(touched)
+        folders = folders_above(touched)
         for selector in self.wanted.get("folder", ()):
             listing = Listing(self.api, "folder", selector)
             meant = [
@@ -412,18 +411,6 @@ def _former(repository: Item, changes: Item) -> Item | None:
         "full_name": f"{owner}/{name}",
         "owner": {**repository["owner"], "login": owner},
     }
-
-
-def _above(paths: Mapping[str, None]) -> list[str]:
-    """The folders of some files, and those above them."""
-    found: dict[str, None] = {}
-    for path in paths:
-        parts = path.split("/")[:-1]
-        for depth in range(1, len(parts) + 1):
-            found["/".join(parts[:depth])] = None
-            if len(found) >= _FOLDERS_LIMIT:
-                return list(found)
-    return list(found)
 
 
 def _bare_file(repository: Item, login: str, reference: str, path: str) -> Item:

@@ -18,6 +18,7 @@ from catalog.ingest.sources.forges import (
     MAX_FILE_BYTES,
     Item,
     PathRule,
+    chained,
     concerns_all,
     content_of,
     fixed_part,
@@ -233,18 +234,8 @@ class Listing:
     def _of_owners(self, cursor: Any) -> Iterator[Page]:
         """Teams, or people, of one owner after the other."""
         read = self._teams if self.kind == "team" else self._users
-        owners = self.api.owners()
-        place: Mapping[str, Any] = cursor or {}
-        at = place.get("at")
-        for position in range(int(place.get("owner") or 0), len(owners)):
-            is_last = position + 1 == len(owners)
-            for page in read(owners[position], at):
-                if page.next is not None:
-                    following: Any = {"owner": position, "at": page.next}
-                else:
-                    following = None if is_last else {"owner": position + 1, "at": None}
-                yield Page(page.items, following)
-            at = None
+        lists = [partial(read, owner) for owner in self.api.owners()]
+        return chained(lists, cursor, bool)
 
     def _teams(self, owner: str, cursor: Any) -> Iterator[Page]:
         if self.api.owner_type(owner) != "Organization":
