@@ -114,6 +114,10 @@ class _Reader:
             return self.webhooks(document)
         if "kind" in document and "port" in document and "resources" not in document:
             return Mapping(tuple(self.resource(document, 0, "")))
+        if "resources" not in document and "identifier" in document:
+            what = "a blueprint" if "schema" in document else "an entity"
+            self.wrong("", f"This describes {what}; a mapping is an object with resources")
+            return Mapping(())
         self.unknown(document, _TOP, "")
         return Mapping(
             tuple(
@@ -380,6 +384,9 @@ class _Reader:
     def webhook(self, item: Any, index: int, path: str) -> Iterator[ResourceMapping]:
         if not isinstance(item, dict):
             self.wrong(path, f"is {jq.describe(item)}; expected an object with blueprint, entity")
+            return
+        if "identifier" in item and "entity" not in item:
+            self.wrong(path, "describes an entity; expected a mapping with blueprint and entity")
             return
         self.unknown(item, _WEBHOOK, path)
         faults = len(self.errors)

@@ -133,12 +133,11 @@ def joined(needs: Sequence[Need]) -> list[Need]:
     by_blueprint: dict[str, Need] = {}
     for need in needs:
         if before := by_blueprint.get(need.identifier):
-            properties = {
-                **need.document["schema"]["properties"],
-                **before.document["schema"]["properties"],
-            }
+            properties = {**before.document["schema"]["properties"]}
+            for name, schema in need.document["schema"]["properties"].items():
+                properties.setdefault(name, schema)
             document = {**before.document, "schema": {"properties": properties, "required": []}}
-            missing = {**need.missing, **before.missing}
+            missing = need.missing | before.missing
             need = Need(need.identifier, before.exists, document, missing)
         by_blueprint[need.identifier] = need
     return list(by_blueprint.values())
