@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -64,3 +65,10 @@ def finish(*processes: subprocess.Popen[str], timeout_s: float = 60) -> None:
     for process in processes:
         _, errors = process.communicate(timeout=timeout_s)
         assert process.returncode == 0, errors
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])

@@ -14,8 +14,10 @@ _KINDS: Final = (
     "gitlab.GitLab",
     "kubernetes.Kubernetes",
     "aws.Aws",
+    "prometheus.Prometheus",
     "git.Git",
     "backstage_files.BackstageFiles",
+    "http.Http",
     "webhook.Webhook",
 )
 
