@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from catalog.kernel.actors import Actor
 from catalog.kernel.feed import FeedRow
 from catalog.kernel.source import SourceKind
 
 FeedHandler = Callable[[Sequence[FeedRow]], None]
+Welcome = Callable[[Sequence[int], Actor], Mapping[int, Mapping[str, Any]]]
 
 feed_consumers: dict[str, FeedHandler] = {}
 source_kinds: dict[str, SourceKind] = {}
+welcomes: dict[str, Welcome] = {}
+
+
+def register_welcome(blueprint: str, welcome: Welcome) -> None:
+    """Call `welcome` with the pks of entities of this blueprint that a request to the API has just
+    made, in its transaction. What it returns for one is told to the caller, once, as its
+    `additionalData`.
+    """
+    if blueprint in welcomes:
+        raise ValueError(f"New entities of {blueprint!r} are welcomed already")
+    welcomes[blueprint] = welcome
 
 
 def register_feed_consumer(name: str, handler: FeedHandler) -> None:

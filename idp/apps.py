@@ -10,4 +10,9 @@ class IdpConfig(AppConfig):
 
     def ready(self) -> None:
         # The Celery app, so that `.delay()` finds the broker; and the system checks.
+        from catalog import registry
+        from catalog.models import USER
         from idp import celery, checks  # noqa: F401
+        from idp.people import welcome_service_accounts
+
+        registry.register_welcome(USER, welcome_service_accounts)

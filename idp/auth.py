@@ -26,6 +26,7 @@ from catalog.kernel.actors import Actor, Role
 from catalog.kernel.errors import InvalidInput, NotAuthenticated
 from catalog.kernel.identifiers import is_storable
 from idp.models import ApiClient
+from idp.service_accounts import service_role
 
 TOKEN_LIFETIME_S = 10_800
 _ALGORITHM = "HS256"
@@ -47,6 +48,8 @@ def issue_token(*, client_id: object, client_secret: object) -> Token:
         if isinstance(client_id, str) and is_storable(client_id)
         else None
     )
+    if client is not None and not _stands(client):
+        client = None
     digest = _digest(client_secret if isinstance(client_secret, str) else "")
     # Compare even without a client, so that the answer takes the same time.
     matches = hmac.compare_digest(digest, client.secret_digest if client else "0" * 64)
@@ -74,6 +77,7 @@ def create_client(
     actor: Actor,
     client_id: str | None = None,
     client_secret: str | None = None,
+    account: str = "",
 ) -> tuple[ApiClient, str]:
     """Make a client; returns it with its secret, which is not stored and cannot be shown again."""
     secret = client_secret or secrets.token_urlsafe(32)
@@ -85,6 +89,7 @@ def create_client(
     client = ApiClient(
         name=name,
         role=Role(role).value,
+        account=account,
         client_id=client_id or f"idp_{secrets.token_hex(12)}",
         secret_digest=_digest(secret),
     )
@@ -143,7 +148,7 @@ class BearerAuthentication(BaseAuthentication):
         except jwt.InvalidTokenError:
             raise NotAuthenticated("The token is not valid") from None
         client = ApiClient.objects.filter(client_id=claims["sub"], is_active=True).first()
-        if client is None:
+        if client is None or not _stands(client):
             raise NotAuthenticated("The token's client was switched off or deleted")
         if claims.get("ver") != _version(client):
             raise NotAuthenticated(
@@ -153,6 +158,18 @@ class BearerAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: HttpRequest) -> str:
         return 'Bearer realm="idp"'
+
+
+def _stands(client: ApiClient) -> bool:
+    """Whether the service account, for one that has one, is still there and active; its role is
+    then the client's.
+    """
+    if not client.account:
+        return True
+    role = service_role(client.account)
+    if role is not None:
+        client.role = role
+    return role is not None
 
 
 def _version(client: ApiClient) -> str:

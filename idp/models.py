@@ -105,6 +105,13 @@ class ApiClient(models.Model):
     client_id = models.CharField(max_length=100, unique=True)
     secret_digest = models.CharField(max_length=64, editable=False)
     role = models.CharField(max_length=20, choices=ROLE_CHOICES, default=Role.MEMBER.value)
+    account = models.CharField(
+        max_length=1000,
+        blank=True,
+        editable=False,
+        help_text="The service account (`_user` entity) whose credentials these are; it says the "
+        "role, and without it they open nothing.",
+    )
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, editable=False)
@@ -120,6 +127,11 @@ class ApiClient(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def email(self) -> str:
+        """By which a service account is found among the people of the catalogue."""
+        return self.account
 
     @property
     def is_authenticated(self) -> bool:

@@ -139,7 +139,7 @@ def _written(item: ItemResult) -> dict[str, Any]:
         "index": item.index,
         "identifier": item.identifier,
         "created": item.status is Status.CREATED,
-        "additionalData": {},
+        "additionalData": item.additional,
     }
 
 

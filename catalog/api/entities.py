@@ -110,9 +110,11 @@ class EntityList(ExporterWrites):
             if item.error:
                 raise item.error
             shown = _shown(item)
+            told = {"additionalData": item.additional} if item.additional else {}
             if params.flag(request, "validation_only"):
                 transaction.set_rollback(True)
-        return ok(201, entity=shown)
+                told = {}
+        return ok(201, entity=shown, **told)
 
 
 class EntityDetail(ExporterWrites):

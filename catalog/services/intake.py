@@ -7,11 +7,13 @@ nothing. Where it names an entity it may hold a search instead (see `references`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
 
+from catalog import registry
 from catalog.kernel.actors import Actor, Principal
 from catalog.kernel.errors import IdpError, InvalidEntity, NotFound, shorten
 from catalog.models import Blueprint
@@ -47,16 +49,22 @@ def write_bodies(
         else:
             drafts[index] = _draft(blueprint, body.get("identifier"), body)
     if drafts:
-        applied = entities.apply(
-            list(drafts.values()),
-            mode=mode,
-            actor=actor,
-            missing_targets=missing_targets,
-            dry_run=dry_run,
-            run=run,
-        )
+        welcome = registry.welcomes.get(blueprint.identifier)
+        told: Mapping[int, Mapping[str, Any]] = {}
+        with transaction.atomic() if welcome else nullcontext():
+            applied = entities.apply(
+                list(drafts.values()),
+                mode=mode,
+                actor=actor,
+                missing_targets=missing_targets,
+                dry_run=dry_run,
+                run=run,
+            )
+            made = [i.pk for i in applied.items if i.status is Status.CREATED and i.pk]
+            if welcome and made:
+                told = welcome(made, actor)
         for index, item in zip(drafts, applied.items, strict=True):
-            results[index] = replace(item, index=index)
+            results[index] = replace(item, index=index, additional=told.get(item.pk or 0, {}))
         if not dry_run:
             _refresh(blueprint, applied.items)
     return [results[index] for index in range(len(bodies))]

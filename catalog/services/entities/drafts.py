@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -74,7 +74,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ItemResult:
-    """What became of the draft at `index`. pk is None when nothing is stored."""
+    """What became of the draft at `index`. pk is None when nothing is stored.
+
+    additional: what the caller is told once (see `registry.register_welcome`).
+    """
 
     index: int
     blueprint: str
@@ -82,6 +85,7 @@ class ItemResult:
     status: Status
     pk: int | None = None
     error: IdpError | None = None
+    additional: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
