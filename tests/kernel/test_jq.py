@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from catalog.kernel import jq
 from catalog.kernel.errors import InvalidExpression
@@ -46,6 +48,25 @@ def run_one(item, /, **program):
 def test_the_first_output_comes_back_as_it_is(expression, value, expected):
     result = jq.evaluate(expression, value)
     assert (result, type(result)) == (expected, type(expected))
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=5), inner),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(JSON)
+def test_whatever_is_handed_on_is_unchanged(value):
+    result = jq.evaluate("{value: .value}", {"value": value})
+    assert result == {"value": value}
+    if isinstance(value, int):
+        assert isinstance(result["value"], int)
 
 
 def test_fields_fail_one_by_one_with_the_words_of_jq():

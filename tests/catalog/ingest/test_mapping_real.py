@@ -1,7 +1,9 @@
 """Mappings and raw objects of the real world."""
 
 import json
+import re
 from collections import Counter
+from pathlib import Path
 
 from catalog.ingest.mapping import map_items, parse_mapping
 from catalog.kernel.errors import InvalidMapping
@@ -22,6 +24,21 @@ def test_every_vector_maps_to_its_entity(test_data):
         if given != (expected if vector["selected"] else []):
             wrong.append(path.name)
     assert wrong == []
+
+
+def test_the_examples_of_the_documentation_are_right():
+    text = (Path(__file__).resolve().parents[3] / "docs" / "mapping.md").read_text()
+    seen = 0
+    for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL):
+        document = load_document(block, name="docs/mapping.md")
+        if "port" in document:
+            document = {"resources": [{"kind": "image", **document}]}
+        if "resources" in document or "mappings" in document:
+            mapping = parse_mapping(document, shapes=lambda name: None)
+            assert mapping.resources
+            assert list(mapping.findings) == []
+            seen += 1
+    assert seen == 4
 
 
 def documents(folder):
