@@ -20,13 +20,14 @@ from catalog.api.integrations_documents import (
     light_document,
 )
 from catalog.api.openapi import Schema, documented, envelope, list_of, query
+from catalog.ingest import integrations as own
 from catalog.ingest.runs import request_sync
 from catalog.kernel.errors import Conflict, InvalidInput, NotFound
 from catalog.models import Integration, SyncRun
 from catalog.selectors.integrations import get_source, sources
 from catalog.services import exporters, permissions
-from catalog.services import integrations as own
 from catalog.services.entities.drafts import UNSET
+from catalog.tasks import start_sync
 
 TAG = "Integrations"
 PATH = OpenApiParameter(
@@ -185,8 +186,10 @@ class IntegrationDetail(ApiView):
     def delete(self, request: Request, integration: str) -> Response:
         found = get_source(integration)
         self._require(found, "delete integrations")
-        remove = own.delete_integration if found.runs_here else exporters.remove
-        remove(found, actor=self.actor)
+        if found.runs_here:
+            own.delete_source(found, actor=self.actor)
+        else:
+            exporters.remove(found, actor=self.actor)
         return ok()
 
     def change(
@@ -211,7 +214,8 @@ class IntegrationDetail(ApiView):
     def _request_resync(self, found: Integration) -> Integration:
         if not found.runs_here:
             return exporters.request_resync(found, actor=self.actor)
-        request_sync(found, trigger=SyncRun.Trigger.API, requested_by=self.actor.name)
+        run = request_sync(found, trigger=SyncRun.Trigger.API, requested_by=self.actor.name)
+        start_sync(run)
         return found
 
     def _change_own(
@@ -228,7 +232,7 @@ class IntegrationDetail(ApiView):
                 details={"field": field, "expected": "title or config"},
             )
         before = found.mapping
-        changed = own.update_integration(
+        changed = own.update_source(
             found,
             title=(body["title"] or "") if "title" in body else UNSET,
             mapping=body.get("config", UNSET),
