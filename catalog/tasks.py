@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from celery import shared_task
+from celery import Task, shared_task
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 from structlog import get_logger
 
-from catalog.ingest import runner, runs, schedule
+from catalog.ingest import live, migrations, runner, runs, schedule
 from catalog.kernel import feed
 from catalog.kernel.feed import FeedRow
-from catalog.models import SyncRun
+from catalog.models import DataMigration, Integration, SyncRun
 from catalog.registry import feed_consumers
-from catalog.services import derived
+from catalog.services import derived, exporter_runs
 
 logger = get_logger(__name__)
 
+EVENTS_TICK_S = 10
 TICK_S = 30  # a run that nobody was told of begins at most so much later
 
 # A tick stops here, so that one consumer with a long backlog cannot keep a worker to itself.
@@ -96,8 +97,9 @@ def run_sync(run_pk: int) -> None:
 
 @shared_task
 def tick_syncs() -> None:
-    """Queue what is due, and hand out every run that nobody works on."""
+    """Queue what is due, hand out every run that nobody works on, end those of dead exporters."""
     schedule.queue_due()
+    exporter_runs.end_silent_runs()
     for pk in runs.startable():
         # Told again with each tick, so what a busy worker did not take is worth nothing then.
         run_sync.apply_async((pk,), expires=TICK_S)
@@ -109,16 +111,52 @@ def prune_syncs() -> None:
     schedule.prune()
 
 
+@shared_task
+def process_events(integration_pk: int) -> None:
+    """Process the live events of a source; a long queue is handed on, so that others get a turn."""
+    if live.process_waiting(integration_pk):
+        process_events.delay(integration_pk)
+
+
+@shared_task
+def tick_events() -> None:
+    """Hand out the events that wait: those put back, and those nobody was told of."""
+    for pk in live.waiting_sources():
+        process_events.apply_async((pk,), expires=EVENTS_TICK_S)
+
+
+@shared_task
+def run_migration(pk: int) -> None:
+    """Work on a migration; a longer one is handed on before a task's time is up."""
+    if migrations.run_migration(pk):
+        run_migration.delay(pk)
+
+
+@shared_task
+def tick_migrations() -> None:
+    """Hand out the migrations that are not over; who finds one taken leaves it."""
+    for pk in migrations.unfinished():
+        run_migration.apply_async((pk,), expires=TICK_S)
+
+
 def start_sync(run: SyncRun) -> None:
-    """Have a worker take up a queued run once the transaction is over.
-
-    When the broker is away, the next tick does it.
-    """
-    transaction.on_commit(partial(_send, run.pk), robust=True)
+    """Have a worker take up a queued run once the transaction is over."""
+    transaction.on_commit(partial(_poke, run_sync, run.pk), robust=True)
 
 
-def _send(run_pk: int) -> None:
+def start_events(integration: Integration) -> None:
+    """Have a worker process the events of a source once the transaction is over."""
+    transaction.on_commit(partial(_poke, process_events, integration.pk), robust=True)
+
+
+def start_migration(migration: DataMigration) -> None:
+    """Have a worker take up a migration once the transaction is over."""
+    transaction.on_commit(partial(_poke, run_migration, migration.pk), robust=True)
+
+
+def _poke(task: Task, pk: int) -> None:
+    """Send a task; when the broker is away, the next tick does it."""
     try:
-        run_sync.apply_async((run_pk,), retry=False)
+        task.apply_async((pk,), retry=False)
     except OperationalError as error:
-        logger.warning("sync_poke_lost", run=run_pk, error=str(error))
+        logger.warning("poke_lost", task=task.name, pk=pk, error=str(error))

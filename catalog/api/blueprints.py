@@ -14,7 +14,6 @@ from catalog.api.openapi import FORCE, RUN_ID, documented, envelope, flag, list_
 from catalog.kernel.errors import NotFound
 from catalog.models import Blueprint
 from catalog.selectors.documents import timestamp
-from catalog.selectors.receipts import receipt
 from catalog.services import blueprints, permissions
 from catalog.services.clearing import clear_blueprint
 from catalog.services.system_blueprints import SYSTEM_BLUEPRINTS
@@ -232,35 +231,6 @@ class SystemStructure(ApiView):
             "aggregationProperties": {},
         }
         return ok(blueprint={**empty, **SYSTEM_BLUEPRINTS[blueprint]})
-
-
-class MigrationDetail(ApiView):
-    @documented(
-        "get_migration",
-        "Get what became of an act on many entities",
-        tag=TAG,
-        path=["migration"],
-        answers={200: envelope(migration=ref("Migration"))},
-        errors=[404],
-    )
-    def get(self, request: Request, migration: str) -> Response:
-        row = receipt(migration)
-        done = row.after or {}
-        return ok(
-            migration={
-                "id": row.identifier,
-                "status": "COMPLETED",
-                "actor": row.actor,
-                "sourceBlueprint": row.blueprint,
-                "mapping": {},
-                "deleteBlueprint": bool(done.get("deletedBlueprint")),
-                "deleteEntities": True,
-                "successCount": done.get("deletedEntities", 0),
-                "failureCount": 0,
-                "createdAt": timestamp(row.at),
-                "updatedAt": timestamp(row.at),
-            }
-        )
 
 
 def _with_relations() -> QuerySet[Blueprint]:

@@ -78,6 +78,7 @@ _ERRORS = {
     413: "The body is too large.",
     415: "The body is not JSON.",
     422: "A value breaks a rule.",
+    429: "Too many requests; `Retry-After` says when to come again.",
 }
 
 
@@ -484,14 +485,30 @@ COMPONENTS: dict[str, Schema] = {
         "type": "object",
         "properties": {
             "id": _TEXT,
-            "status": {"type": "string", "enum": ["COMPLETED"]},
+            "status": {
+                "type": "string",
+                "enum": [
+                    "PENDING",
+                    "INITIALIZING",
+                    "RUNNING",
+                    "COMPLETED",
+                    "FAILURE",
+                    "PENDING_CANCELLATION",
+                    "CANCELLED",
+                ],
+            },
             "actor": _TEXT,
             "sourceBlueprint": _TEXT,
             "mapping": _OBJECT,
             "deleteBlueprint": {"type": "boolean"},
             "deleteEntities": {"type": "boolean"},
+            "totalCount": {"type": "integer", "description": "Entities of the source."},
+            "filteredCount": {"type": "integer", "description": "Left out by the filter."},
             "successCount": {"type": "integer"},
             "failureCount": {"type": "integer"},
+            "failures": list_of(_OBJECT),
+            "error": _nullable(_TEXT),
+            "reason": _nullable(_TEXT),
             "createdAt": _MOMENT,
             "updatedAt": _MOMENT,
         },

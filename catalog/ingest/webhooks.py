@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+import orjson
 from django.db import transaction
 
 from catalog.ingest.live_writing import Deed, Step, Writer
@@ -139,6 +140,12 @@ def steps_of(mapping: SourceMapping, given: Mapping[str, Any], writer: Writer) -
         writer.note_problems(resource, mapped, [given])
         steps.append(_step(resource, mapped.entities, given))
     return steps
+
+
+def sample_event(body: Any, headers: Mapping[str, str], query: Mapping[str, str]) -> Event:
+    """An event that brings `body` (JSON), for `try_out`. headers: names in any case."""
+    named = {name.lower(): value for name, value in headers.items()}
+    return Event({**named, "content-type": "application/json"}, query, orjson.dumps(body))
 
 
 def try_out(

@@ -56,6 +56,16 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 30,
         "options": {"expires": 30},
     },
+    "live-events": {
+        "task": "catalog.tasks.tick_events",
+        "schedule": 10,
+        "options": {"expires": 10},
+    },
+    "migrations": {
+        "task": "catalog.tasks.tick_migrations",
+        "schedule": 30,
+        "options": {"expires": 30},
+    },
     "sync-history": {"task": "catalog.tasks.prune_syncs", "schedule": crontab("25", "3")},
     "computed": {
         "task": "catalog.tasks.refresh_computed",
@@ -76,3 +86,8 @@ IDP_HEARTBEAT_S = env.whole("IDP_HEARTBEAT_S", 5, low=1, high=300)
 
 # How many days runs of sources, their log and their events stay; 0 keeps all.
 IDP_SYNC_HISTORY_DAYS = env.whole("IDP_SYNC_HISTORY_DAYS", 30, high=3650)
+
+# How large a live event of a source may be (GitHub's limit; generic webhooks have Port's, 512 KiB),
+# and how many a source takes in a minute.
+IDP_MAX_EVENT_BYTES = env.whole("IDP_MAX_EVENT_BYTES", 25 * 1024 * 1024, low=1024)
+IDP_EVENTS_PER_MINUTE = env.whole("IDP_EVENTS_PER_MINUTE", 6000, low=1, high=10_000_000)
