@@ -14,6 +14,8 @@ _KINDS: Final = (
     "gitlab.GitLab",
     "kubernetes.Kubernetes",
     "aws.Aws",
+    "jira.Jira",
+    "pagerduty.PagerDuty",
     "prometheus.Prometheus",
     "git.Git",
     "backstage_files.BackstageFiles",
