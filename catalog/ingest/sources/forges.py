@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
-from catalog.kernel.errors import UpstreamError, UpstreamUnavailable, shorten
+from catalog.kernel.errors import InvalidInput, UpstreamError, UpstreamUnavailable, shorten
 from catalog.kernel.source import Page
 from catalog.kernel.yaml_reader import YamlError, read_documents
 
@@ -280,6 +280,19 @@ def path_rules(entries: Any) -> list[PathRule]:
             )
         )
     return found
+
+
+def needed_rules(selector: Mapping[str, Any], key: str) -> list[PathRule]:
+    """The rules under `key` ("files", "folders"). Raises InvalidInput when there are none."""
+    rules = path_rules(selector.get(key))
+    if not rules:
+        example = "**/catalog-info.yaml" if key == "files" else "services/*"
+        raise InvalidInput(
+            f"The selector does not say which {key} to read",
+            hint=f'For example {{"{key}": [{{"path": "{example}"}}]}}.',
+            details={"field": f"selector.{key}"},
+        )
+    return rules
 
 
 def folders_above(paths: Iterable[str], *, limit: int = 200) -> list[str]:

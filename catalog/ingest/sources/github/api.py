@@ -21,12 +21,14 @@ from catalog.kernel.errors import (
     UpstreamRefused,
     shorten,
 )
-from catalog.kernel.http import Client, Response
+from catalog.kernel.http import CacheEtags, Client, Response
 from catalog.kernel.source import Connection, Page
 
 PUBLIC_URL: Final = "https://api.github.com"
 PAGE_SIZE: Final = 100
 _SEARCH_LIMIT: Final = 1000  # the search API gives no more, whatever there is
+_KEPT_BYTES: Final = 64 * 1024  # packed
+_KEPT_S: Final = 26 * 3600  # daily syncs find what the day before left
 _JWT_LIFE: Final = timedelta(minutes=9)  # GitHub takes ten, and clocks differ
 _RENEW_BEFORE: Final = timedelta(minutes=5)
 
@@ -112,6 +114,7 @@ class GitHubApi:
                 "x-github-api-version": "2022-11-28",
             },
             redirects=3,  # renamed repositories and owners
+            etags=connection.http.etags or self._etags(),
         )
         if self.is_app and not (self._app_id and self._key):
             missing = "privateKey" if self._app_id else "appId"
@@ -119,6 +122,12 @@ class GitHubApi:
                 f"A GitHub App signs in with its id and its private key; {missing} is missing",
                 details={"field": missing},
             )
+
+    def _etags(self) -> CacheEtags:
+        """Small answers are kept for a day: one that has not changed costs no rate limit."""
+        whose = (self.base_url, self._token, self._app_id, self._installation, self._key)
+        scope = hashlib.sha256("\0".join(whose).encode()).hexdigest()
+        return CacheEtags(scope, max_bytes=_KEPT_BYTES, keep_s=_KEPT_S)
 
     @property
     def is_app(self) -> bool:

@@ -24,6 +24,7 @@ from catalog.ingest.sources.forges import (
     fixed_part,
     is_on,
     is_pattern,
+    needed_rules,
     nested,
     path_rules,
 )
@@ -485,7 +486,7 @@ class Listing:
 
     def files_at(self, repository: Item, paths: Sequence[str]) -> Iterator[Item]:
         """Those of `paths` (of the default branch) that the selector means, with their content."""
-        for rule, reference in _rules_for(self.selector, "files", repository):
+        for rule, reference in _rules_for(path_rules(self.selector.get("files")), repository):
             if reference == repository.get("default_branch"):
                 for path in paths:
                     if rule.matches(path) and (
@@ -506,7 +507,7 @@ class Listing:
         """Whether a selector's files or folders hold a path of a branch."""
         return any(
             branch == reference and rule.matches(path)
-            for rule, branch in _rules_for(selector, key, repository)
+            for rule, branch in _rules_for(path_rules(selector.get(key)), repository)
         )
 
     def _matches(
@@ -515,7 +516,7 @@ class Listing:
         """What the rules mean in a repository: by branch and path, the entry of the tree and the
         rule. kind: "blob" or "tree"."""
         by_branch: dict[str, list[PathRule]] = {}
-        for rule, reference in _rules_for(self.selector, key, repository):
+        for rule, reference in _rules_for(needed_rules(self.selector, key), repository):
             by_branch.setdefault(reference, []).append(rule)
         found: dict[tuple[str, str], tuple[Item, PathRule]] = {}
         for reference, rules in by_branch.items():
@@ -601,16 +602,8 @@ class Listing:
         )
 
 
-def _rules_for(selector: Selector, key: str, repository: Item) -> list[tuple[PathRule, str]]:
-    """The rules of a selector that concern a repository, each with the branch it reads."""
-    rules = path_rules(selector.get(key))
-    if not rules:
-        example = "**/catalog-info.yaml" if key == "files" else "services/*"
-        raise InvalidInput(
-            f"The selector does not say which {key} to read",
-            hint=f'For example {{"{key}": [{{"path": "{example}"}}]}}.',
-            details={"field": f"selector.{key}"},
-        )
+def _rules_for(rules: Sequence[PathRule], repository: Item) -> list[tuple[PathRule, str]]:
+    """The rules that concern a repository, each with the branch it reads."""
     names = (repository["name"], repository["full_name"])
     default, login = repository.get("default_branch") or "", repository["owner"]["login"]
     chosen = [(rule, rule.branch_in(login, names, default)) for rule in rules]

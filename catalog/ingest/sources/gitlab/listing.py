@@ -22,11 +22,12 @@ from catalog.ingest.sources.forges import (
     fixed_part,
     is_on,
     is_pattern,
+    needed_rules,
     nested,
     path_rules,
 )
 from catalog.ingest.sources.gitlab.api import PAGE_SIZE, GitLabApi, segment
-from catalog.kernel.errors import InvalidInput, UpstreamError, UpstreamNotFound
+from catalog.kernel.errors import UpstreamError, UpstreamNotFound
 from catalog.kernel.source import Page
 
 Selector = Mapping[str, Any]
@@ -308,7 +309,7 @@ class Listing:
 
     def files_at(self, project: Item, paths: Sequence[str]) -> Iterator[Item]:
         """Those of `paths` (of the default branch) that the selector means, with their content."""
-        for rule, reference in _rules_for(self.selector, "files", project):
+        for rule, reference in _rules_for(path_rules(self.selector.get("files")), project):
             if reference == project.get("default_branch"):
                 for path in paths:
                     if rule.matches(path) and (
@@ -327,7 +328,7 @@ class Listing:
         """Whether a selector's files or folders hold a path of a branch."""
         return any(
             branch == reference and rule.matches(path)
-            for rule, branch in _rules_for(selector, key, project)
+            for rule, branch in _rules_for(path_rules(selector.get(key)), project)
         )
 
     def _matches(
@@ -336,7 +337,7 @@ class Listing:
         """What the rules mean in a project: by branch and path, the entry of the tree and the
         rule. kind: "blob" or "tree"."""
         found: dict[tuple[str, str], tuple[Item, PathRule]] = {}
-        for rule, reference in _rules_for(self.selector, key, project):
+        for rule, reference in _rules_for(needed_rules(self.selector, key), project):
             if kind == "blob" and not is_pattern(rule.path):
                 path = rule.path.strip("/")  # a file that is named needs no tree to be found
                 found.setdefault((reference, path), ({"path": path, "type": kind}, rule))
@@ -402,16 +403,8 @@ def _days_ago(days: Any) -> str | None:
     return (datetime.now(UTC) - timedelta(days=float(days))).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _rules_for(selector: Selector, key: str, project: Item) -> list[tuple[PathRule, str]]:
-    """The rules of a selector that concern a project, each with the branch it reads."""
-    rules = path_rules(selector.get(key))
-    if not rules:
-        example = "**/catalog-info.yaml" if key == "files" else "services/*"
-        raise InvalidInput(
-            f"The selector does not say which {key} to read",
-            hint=f'For example {{"{key}": [{{"path": "{example}"}}]}}.',
-            details={"field": f"selector.{key}"},
-        )
+def _rules_for(rules: Sequence[PathRule], project: Item) -> list[tuple[PathRule, str]]:
+    """The rules that concern a project, each with the branch it reads."""
     path = str(project["path_with_namespace"])
     names = (path, path.rpartition("/")[2], str(project["id"]))
     default = project.get("default_branch") or ""

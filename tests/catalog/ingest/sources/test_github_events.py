@@ -231,6 +231,13 @@ def test_a_push_to_another_branch_says_nothing_of_files(vendor):
     assert said(changes(vendor, "push", gone)) == ["branch*"]
 
 
+def test_a_push_says_nothing_of_files_that_no_selector_names(vendor):
+    serve_push(vendor)
+    commits = [{"added": ["services/x/app.yaml"]}]
+    wanted = {"branch": [{}], "file": [{}], "folder": [{}]}
+    assert said(changes(vendor, "push", push(commits=commits), wanted)) == ["branch"]
+
+
 # --- what may go wrong ------------------------------------------------------------------------
 
 
