@@ -35,7 +35,7 @@ class SecretAdmin(IdpModelAdmin):
 
         @display(description="Used by")
         def used_by(secret: Secret) -> str:
-            return ", ".join(str(one) for one in used.get(secret.name, ())) or "–"
+            return ", ".join(str(one) for one in used.get(secret.name, ()))
 
         return ["name", "description", used_by, "changed"]
 

@@ -18,7 +18,7 @@ from catalog.services.entities.drafts import UNSET
 TAG = "Secrets"
 _NAME = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$"}
 _VALUE = {"type": "string", "minLength": 1, "maxLength": secrets.MAX_VALUE}
-_DESCRIPTION = {"type": "string", "maxLength": 200}
+_DESCRIPTION = {"type": ["string", "null"], "maxLength": 200}
 _TEXT = {"type": "string"}
 _SECRET: Schema = {
     "type": "object",
@@ -70,7 +70,7 @@ class SecretList(ApiView):
         made = secrets.create_secret(
             name=params.body_text(body, "secretName"),
             value=body.get("secretValue", ""),
-            description=body.get("description") or "",
+            description=_description(body.get("description")),
             actor=self.actor,
         )
         return ok(201, secret=_document(made))
@@ -110,7 +110,7 @@ class SecretDetail(ApiView):
         changed = secrets.update_secret(
             secret,
             value=body.get("secretValue", UNSET),
-            description=body["description"] or "" if "description" in body else UNSET,
+            description=_description(body["description"]) if "description" in body else UNSET,
             actor=self.actor,
         )
         return ok(secret=_document(changed))
@@ -128,6 +128,11 @@ class SecretDetail(ApiView):
         permissions.require_admin(self.principal, "delete secrets")
         secrets.delete_secret(secret, actor=self.actor)
         return ok()
+
+
+def _description(value: Any) -> Any:
+    """null is how some clients say that there is none; anything else the service judges."""
+    return "" if value is None else value
 
 
 def _document(secret: Secret) -> dict[str, Any]:

@@ -14,6 +14,9 @@ from catalog.models import Integration
 from catalog.services import secrets
 from catalog.services.integrations import check_settings, source_kind
 
+LONGEST_WAIT_S = 3_900.0  # for one call; GitHub's limits start again every hour
+FORM_WAIT_S = 3.0
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -55,6 +58,10 @@ def open_source(
     settings = with_defaults(kind.settings_schema, resolved.settings)
     check_settings(kind.settings_schema, settings)
     http = Client(secrets=resolved.secrets, on_wait=on_wait)
+    if on_wait:  # which may give a wait up; some limits are by the hour
+        http = http.with_(max_wait_s=LONGEST_WAIT_S)
+    else:  # somebody looks at a form
+        http = http.with_(max_wait_s=FORM_WAIT_S, retries=1)
     return Source(kind, Connection(settings, http, log), resolved.secrets)
 
 

@@ -96,6 +96,24 @@ def test_flags(value, expected, monkeypatch, problems):
             "idp",
             "IDP_X is 'mysql://…'; expected a URL like postgresql://user:password@host:5432/idp.",
         ),
+        (
+            lambda: env.allowed("IDP_X"),
+            "10.0.0.0/8, http://git.example.com",
+            (),
+            "IDP_X is 'http://git.example.com'; expected host names, *.suffixes and networks.",
+        ),
+        (
+            lambda: env.proxy("IDP_X"),
+            "socks5://user:secret@h:1080",
+            "",
+            "IDP_X is 'socks5://…'; expected an address like http://proxy.example.com:3128.",
+        ),
+        (
+            lambda: env.file("IDP_X"),
+            "/nowhere/ca.pem",
+            "",
+            "IDP_X is '/nowhere/ca.pem'; expected a file that this program may read.",
+        ),
     ],
 )
 def test_a_value_that_is_not_understood(read, value, expected, message, monkeypatch, problems):
@@ -134,6 +152,7 @@ def test_the_deploy_check_is_clean_with_production_settings(tmp_path):
         "IDP_SECRET_KEY": "k3y-of-fifty-characters-and-more-0123456789-abcdefgh",
         "IDP_URL": "https://idp.example.com",
         "IDP_METRICS_TOKEN": "a-token-of-twenty-characters-and-more",
+        "IDP_ENCRYPTION_KEYS": "c2l4dGVlbiBieXRlcyBhbmQgc2l4dGVlbiBtb3JlIDE=",
         "DATABASE_URL": "postgresql://idp:pw@db.example.com/idp",
         "REDIS_URL": "redis://redis.example.com/0",
     }
@@ -149,7 +168,7 @@ def test_the_deploy_check_reports_what_serves_one_machine_only(tmp_path):
         IDP_URL="http://idp.example.com",
         IDP_METRICS_TOKEN="short",
     )
-    for code in ("idp.E001", "idp.W001", "idp.W002", "idp.W003"):
+    for code in ("idp.E001", "idp.E013", "idp.W001", "idp.W002", "idp.W003"):
         assert f"({code})" in done.stderr
 
 

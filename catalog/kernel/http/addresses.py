@@ -109,7 +109,10 @@ def allowed() -> AllowList:
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """The addresses of `host` as the system gives them. Raises OSError when there are none."""
+    """The addresses of `host` as the system gives them. Raises OSError when there are none.
+
+    How long it may take is the system's setting (resolv.conf), not ours.
+    """
     # As bytes: names are in ASCII already, and a second encoding has errors of its own.
     found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(info[4][0]) for info in found))

@@ -14,7 +14,8 @@ from urllib.parse import urljoin
 import httpx2
 import orjson
 
-from catalog.kernel.errors import UpstreamError, shorten
+from catalog.kernel.errors import InvalidRequest, UpstreamError, shorten
+from catalog.kernel.json_text import parse_json
 
 _PIECE_BYTES = 64 * 1024
 _WORDS_LIMIT = 300
@@ -39,8 +40,8 @@ class Response:
     def json(self) -> Any:
         """The body as JSON. Raises UpstreamError when it is none."""
         try:
-            return orjson.loads(self.content)
-        except orjson.JSONDecodeError:
+            return parse_json(self.content)
+        except InvalidRequest:
             seen = " ".join(self.text[:400].split())
             raise UpstreamError(
                 f"{self.method} {self.url} answered {self.status} with what is not JSON: "

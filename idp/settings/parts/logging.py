@@ -41,6 +41,8 @@ LOGGING = {
         # Its default handlers would mail administrators and repeat lines in debug mode.
         "django": {"handlers": [], "level": IDP_LOG_LEVEL, "propagate": True},
         "django.server": {"handlers": [], "level": IDP_LOG_LEVEL, "propagate": True},
+        # At DEBUG it writes whole headers of answers, with cookies and signed addresses.
+        "httpcore2": {"level": "WARNING"},
         # Two lines for each request, on demand; refusals and errors are written always.
         "django_structlog": {
             "level": IDP_LOG_LEVEL if env.flag("IDP_LOG_REQUESTS", False) else "WARNING"
