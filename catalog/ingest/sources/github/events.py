@@ -20,10 +20,11 @@ from catalog.ingest.sources.github.listing import (
     branch,
     of_repository,
     organization,
+    pull_request,
     root,
+    tag,
     team,
     user,
-    with_repository,
     workflow,
 )
 from catalog.kernel.errors import (
@@ -191,7 +192,7 @@ class Reader:
     def tag(
         self, repository: Item, name: str, *, is_gone: bool, sha: str | None = None
     ) -> Iterator[LiveChange]:
-        bare = with_repository({"name": name}, repository)
+        bare = tag({"name": name}, repository)
         if is_gone:
             yield LiveChange("tag", bare, is_gone=True)
             return
@@ -253,7 +254,7 @@ class Reader:
     # --- what happens in a repository ----------------------------------------------------------
 
     def pull_request(self, body: Item) -> Iterator[LiveChange]:
-        yield LiveChange("pull-request", of_repository(body["pull_request"], body["repository"]))
+        yield LiveChange("pull-request", pull_request(body["pull_request"], body["repository"]))
 
     def issue(self, body: Item) -> Iterator[LiveChange]:
         is_gone = body.get("action") in ("deleted", "transferred") and "comment" not in body

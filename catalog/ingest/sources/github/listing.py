@@ -62,6 +62,18 @@ def branch(item: Item, repository: Item) -> Item:
     return {**with_repository(item, repository), "__is_default_branch": is_default}
 
 
+def tag(item: Item, repository: Item) -> Item:
+    """With `tag` and `repo`, the names that mappings of Port's older GitHub app know."""
+    about = {"tag": {"name": item["name"]}, "repo": repository}
+    return {**with_repository(item, repository), **about}
+
+
+def pull_request(item: Item, repository: Item) -> Item:
+    """With `status` ("open", "merged", "closed"), which Port's older GitHub app worked out."""
+    status = "merged" if item.get("merged_at") else item.get("state")
+    return {**of_repository(item, repository), "status": status}
+
+
 def workflow(item: Item, repository: Item) -> Item:
     """With `type` and `repo`, by which simple mappings tell workflows from other objects."""
     return {**of_repository(item, repository), "type": "workflow", "repo": repository}
@@ -134,7 +146,7 @@ _LISTS: Final[Mapping[str, _List]] = {
     "issue": _List("issues", params=_issue_params, absent=((410, ""), (404, "disabled"))),
     "workflow": _List("actions/workflows", "workflows", shape=workflow),
     "release": _List("releases"),
-    "tag": _List("tags", shape=with_repository, absent=(_EMPTY,)),
+    "tag": _List("tags", shape=tag, absent=(_EMPTY,)),
     # Repositories of a plan without environments have no such address.
     "environment": _List("environments", "environments", absent=((404, "not found"),)),
     "deployment": _List("deployments", params=_deployment_params),
@@ -323,7 +335,7 @@ class Listing:
                 params |= {"sort": "updated", "direction": "desc"}
             path = f"{root(repository)}/pulls"
             for page in self.api.pages(path, params, cursor=at):
-                items = [of_repository(item, repository) for item in page.items]
+                items = [pull_request(item, repository) for item in page.items]
                 at = page.next
                 if state == "closed":
                     items, is_enough = self._recent(items, given)
