@@ -144,8 +144,9 @@ class DatasourceEntities(ApiView):
             )
         },
         errors=[422],
-        description="The program is the User-Agent of the last write. What the exporter's resync "
-        "under way has changed itself comes whatever `before` says. Without `limit` all come.",
+        description="The program is the User-Agent of the last write. Of what changed after "
+        "`before`, what the exporter's own resync changed comes all the same, unless it is new. "
+        "Without `limit` all come.",
     )
     @method_decorator(gzip_page)
     def post(self, request: Request) -> Response:

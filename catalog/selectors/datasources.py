@@ -34,9 +34,10 @@ def written_by(
     version, does not count.
 
     before: only what has not changed after this moment, so that what came in meanwhile is spared.
-    A write that changed nothing moves no time. run: all the same, what this run changed last: the
-    exporter that asks knows what its own run wrote, and takes the share that is stale for a sign
-    of trouble when the rest is missing. limit: None is all.
+    A write that changed nothing moves no time. run: all the same, what was there before and this
+    run changed last. The exporter knows what its own run wrote; but it deletes nothing where the
+    stale are too large a share of all it gets, and that is to be their share of what there was.
+    limit: None is all.
     """
     found = entities.filter(datasource__startswith=prefix, pk__gt=after_pk)
     if suffix:
@@ -49,7 +50,8 @@ def written_by(
             model=Change.ENTITY, object_id=OuterRef("pk"), at=OuterRef("updated_at"), run=run
         )
         is_old = Q(updated_at__lte=before)
-        found = found.filter(is_old | Exists(by_run) if run else is_old)
+        was_there = Q(created_at__lte=before)
+        found = found.filter(is_old | (was_there & Exists(by_run)) if run else is_old)
     rows = found.order_by("pk").values_list("pk", "identifier", "blueprint__identifier")
     items = list(rows if limit is None else rows[: limit + 1])
     if limit is None or len(items) <= limit:
