@@ -230,9 +230,11 @@ class _Sync:
         runs.save(self.run, kinds=written(self.kinds), cursor=asdict(self.cursor))
 
     def _check(self) -> None:
-        """Raises ClaimLost, or _OutOfTime when another task shall go on."""
+        """After something was written: raises ClaimLost, or _OutOfTime when another task shall
+        go on."""
         self.pulse.check()
         if time.monotonic() > self.ends_at and not self.run.is_dry_run:
+            self._save()
             raise _OutOfTime
 
     def _remark(self, level: str, message: str, *, stage: str = "", kind: str = "") -> None:
@@ -286,18 +288,22 @@ class _Sync:
         # be another one by now, but not counted again.
         done = self.cursor.offset
         for items, following in self._pages(found, resource):
-            self._check()
+            self.pulse.check()
             is_new = len(items) > done or not done
             if is_new and not entry.pages:
                 self._keep_examples(resource, items)
             entry.pages += is_new
             for start in range(0, len(items), BATCH):
                 part = items[start : start + BATCH]
-                self._write(resource, entry, part, is_known=start + len(part) <= done)
-                self._check()
+                is_known = start + len(part) <= done
+                self._write(resource, entry, part, is_known=is_known)
+                if not is_known and start + BATCH < len(items):
+                    self._check()
             done = max(0, done - len(items))
             if following is not None:
                 self.cursor.page, self.cursor.offset, done = following, 0, 0
+            if is_new:
+                self._check()
 
     def _pages(
         self, found: ResourceKind, resource: ResourceMapping
@@ -548,7 +554,6 @@ class _Sync:
     def _retry(self, entry: KindProgress, rows: Sequence[Postponed], *, is_last: bool) -> bool:
         """Write postponed entities; those that still wait stay, unless `is_last`. Returns whether
         any was stored."""
-        self._check()
         bodies = [Body(one.blueprint, one.body) for one in rows]
         with transaction.atomic():
             results = self._apply(entry.kind, bodies)
@@ -565,6 +570,7 @@ class _Sync:
             Postponed.objects.filter(pk__in=over).delete()
             self.log.flush()
             self._save()
+        self._check()
         return any(one.error is None for one in results)
 
     def _sweep(self) -> dict[str, Any]:

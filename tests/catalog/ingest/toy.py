@@ -61,7 +61,8 @@ class Toy(SourceKind):
         world = connection.settings["kinds"].get(resource.name, {})
         items = world.get("items")
         if items is None:
-            items = [{"name": f"{resource.name}-{n:05}", "n": n} for n in range(world["count"])]
+            prefix = world.get("prefix", resource.name)
+            items = [{"name": f"{prefix}-{n:05}", "n": n} for n in range(world["count"])]
         size = world.get("page_size", 100)
         numbers = range(0, len(items), size)
         for number, start in enumerate(numbers, 1):
