@@ -44,7 +44,7 @@ CALL_S: Final = 45.0  # for all items of one call; a sync is given up for dead a
 MAX_STOPS: Final = 5  # items of one call that may cost a process
 POOL_SIZE: Final = 2  # so that a long batch does not hold up a quick one
 _FRAME_BYTES: Final = 2 << 20  # measured: larger ones gain nothing
-_WAIT_FACTOR: Final = 4  # wall time for a second of CPU time, on a busy machine
+_WAIT_FACTOR: Final = 4  # wall time for a second of CPU time, on a busy machine; and beside that:
 _START_S: Final = 10.0
 _CHILD: Final = Path(__file__).with_name("jq_child.py")
 
@@ -366,7 +366,7 @@ class _Call:
         for position, n in enumerate(frame):
             budget = CPU_S + CPU_S_PER_MB * len(self.items[n]) / (1 << 20)
             try:
-                answer = child.receive(budget * _WAIT_FACTOR)
+                answer = child.receive(_START_S + budget * _WAIT_FACTOR)
             except _Died as death:
                 return self._died(frame, position, death, is_sure=was_fresh and position == 0)
             good = answer[:1] == b"="

@@ -60,7 +60,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(JSON)
 def test_whatever_is_handed_on_is_unchanged(value):
     result = jq.evaluate("{value: .value}", {"value": value})
@@ -273,7 +273,7 @@ def test_children_die_with_their_parent(parent):
     [child] = children_of(parent.pid)
     parent.kill()
     parent.wait()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while alive(child) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not alive(child)
@@ -299,7 +299,7 @@ assert {c.process.pid for c in jq._the_pool._all} == mine
 print("done")
 """
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, timeout=30
+        [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, timeout=60
     )
     assert (done.stdout, done.stderr) == (b"done\n", b"")
 

