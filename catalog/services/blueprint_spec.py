@@ -105,10 +105,18 @@ class BlueprintSpec:
 
 def aggregating(aggregations: dict[str, Any], old: str, new: str) -> dict[str, Any]:
     """Aggregation properties that follow a blueprint to its new name."""
-    return {
-        name: {**one, "target": new} if one["target"] == old else one
-        for name, one in aggregations.items()
-    }
+    return {name: _following(one, old, new) for name, one in aggregations.items()}
+
+
+def _following(one: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    moved: dict[str, Any] = {"target": new} if one["target"] == old else {}
+    filters = one.get("pathFilter") or []
+    if any(part.get("fromBlueprint") == old for part in filters):
+        moved["pathFilter"] = [
+            {**part, "fromBlueprint": new} if part.get("fromBlueprint") == old else part
+            for part in filters
+        ]
+    return {**one, **moved}
 
 
 def parse(document: Mapping[str, Any]) -> BlueprintSpec:

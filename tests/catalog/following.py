@@ -4,10 +4,21 @@ from catalog.kernel.feed import FeedRow
 from catalog.models import Change
 from catalog.services import derived
 
-FIELDS = (
+_FIELDS = (
     "transaction", "id", "at", "actor_kind", "actor", "action", "model", "blueprint",
     "identifier", "object_id", "before", "after", "run",
 )  # fmt: skip
+
+
+def as_row(change: Change) -> FeedRow:
+    return FeedRow(*(getattr(change, name) for name in _FIELDS))
+
+
+def refresh_all() -> None:
+    """Refresh every entity once."""
+    derived.mark_all()
+    while derived.refresh_stale() is not None:
+        pass
 
 
 class Follower:
@@ -22,7 +33,7 @@ class Follower:
         while rows := list(Change.objects.filter(id__gt=self.position).order_by("id")):
             self.position = rows[-1].pk
             handled += len(rows)
-            derived.mark([FeedRow(*(getattr(row, name) for name in FIELDS)) for row in rows])
+            derived.mark([as_row(row) for row in rows])
             while derived.refresh_stale() is not None:
                 pass
         return handled
