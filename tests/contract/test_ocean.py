@@ -52,8 +52,11 @@ class Workshop:
 
     def sail(self, *options: str) -> Program:
         self.port = free_port()
+        return self.start("sail", ".", f"--port={self.port}", *options)
+
+    def start(self, *command: str) -> Program:
         self.running = Program(
-            [str(self.program), "sail", ".", f"--port={self.port}", *options],
+            [str(self.program), *command],
             cwd=self.folder,
             environment={
                 "OCEAN__PORT__BASE_URL": self.server,
@@ -177,3 +180,9 @@ def test_the_whole_life_of_an_exporter(workshop):
     assert integration.resync_state["status"] == "aborted"
     assert stored() == before
     assert SyncMessage.objects.filter(stage="log").exists()
+
+    # `ocean defaults clean` removes what the first start made.
+    cleaning = workshop.start("defaults", "clean", "--force", "--wait", "--destroy")
+    assert cleaning.end(30) == 0, cleaning.text
+    assert not Blueprint.objects.filter(is_system=False).exists(), cleaning.text
+    assert not Integration.objects.exists(), cleaning.text
