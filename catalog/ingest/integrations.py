@@ -42,8 +42,8 @@ def create_source(
     is_enabled: bool = True,
     with_blueprints: bool = False,
 ) -> Integration:
-    """Add a source. mapping: None takes the kind's own. with_blueprints: also create those of the
-    kind's blueprints, and of those the mapping needs, that do not exist.
+    """Add a source. mapping: None takes the kind's own. with_blueprints: also create the
+    blueprints that the mapping writes and that do not exist.
 
     Raises NotFound (no such kind), AlreadyExists, InvalidInput, InvalidMapping; then nothing is
     stored.
@@ -118,16 +118,31 @@ def check_mapping(mapping: Mapping[str, Any], *, kind: str) -> None:
 
 
 def create_blueprints(kind: str, mapping: Mapping[str, Any], *, actor: Actor) -> list[str]:
-    """Create those blueprints of a kind and of a mapping that do not exist; returns which."""
-    wanted = {}
-    if kind in source_kinds:
-        wanted = {one["identifier"]: one for one in source_kinds[kind].blueprints()}
-    created = ensure_blueprints(wanted, actor=actor)
-    if mapping:
-        needs = parse_mapping(mapping, kind=source_kinds.get(kind), compile_all=False).needs
-        missing = {one.identifier: one.document for one in needs if not one.exists}
-        created += ensure_blueprints(missing, actor=actor)
-    return created
+    """Create the blueprints that a mapping writes and that do not exist; returns which.
+
+    What the mapping itself tells of them (the simple dialect) comes before the kind's own.
+    """
+    if not mapping:
+        return []
+    parsed = parse_mapping(mapping, kind=source_kinds.get(kind), compile_all=False)
+    needed = {one.identifier: one.document for one in parsed.needs if not one.exists}
+    created = ensure_blueprints(needed, actor=actor)
+    written = {name for resource in parsed.resources for name in resource.blueprints}
+    own = source_kinds[kind].blueprints() if kind in source_kinds else ()
+    return created + ensure_blueprints(_with_targets(written, own), actor=actor)
+
+
+def _with_targets(names: set[str], documents: Sequence[Any]) -> dict[str, Any]:
+    """The documents of these blueprints and of what they relate to, directly or not."""
+    by_name = {one["identifier"]: one for one in documents}
+    wanted: dict[str, Any] = {}
+    waiting = [name for name in by_name if name in names]
+    while waiting:
+        name = waiting.pop()
+        if name in by_name and name not in wanted:
+            wanted[name] = by_name[name]
+            waiting += [one["target"] for one in by_name[name].get("relations", {}).values()]
+    return wanted
 
 
 def try_connection(
