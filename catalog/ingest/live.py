@@ -4,7 +4,8 @@ The events of a source are processed one after the other in the order of their a
 worker at a time: whoever holds the advisory lock of the source. An event is one transaction: its
 entities, whose they are, its lines of the log and its state are stored together or not at all, and
 a worker that dies lets go of the lock with its connection. Before that, in a transaction of its
-own, the attempt is counted, so that an event that kills its workers is given up.
+own, the attempt is counted, so that an event that kills its workers is given up. New events are
+taken up several at a time, others one by one.
 
 While an event waits to be tried again, those behind it wait too; what it cannot be processed for
 (the vendor is away) mostly holds for them as well.
@@ -15,7 +16,7 @@ from __future__ import annotations
 import re
 import secrets as random
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -50,6 +51,7 @@ from catalog.services.entities import MissingTargets, Mode
 
 MAX_ATTEMPTS: Final = 6
 RETRY_AFTER_S: Final = (5, 30, 120, 600, 1800)
+BATCH: Final = 20  # new events that are taken up together
 LEASE_S: Final = 15  # until its lock is held, nobody else takes an event that was taken up
 BUDGET_S: Final = 60.0  # of one call; others wait for the worker, too
 LONGEST_WAIT_S: Final = 20.0  # for a vendor; a longer one is waited for without a worker
@@ -188,43 +190,51 @@ def process_waiting(integration_pk: int, *, budget_s: float = BUDGET_S) -> bool:
     """
     ends_at = time.monotonic() + budget_s
     while True:
-        event = _claim(integration_pk)
-        if event is not None:
-            process_event(event)
+        claimed = _claim(integration_pk)
+        for place, event in enumerate(claimed, 1):
+            if not process_event(event) or time.monotonic() > ends_at:
+                _let_go(claimed[place:])  # their turn has not come
+                break
         # One that came while we looked: its own worker found the lock taken, and left.
-        elif not (_due(integration_pk) and _is_free(integration_pk)):
+        if not claimed and not (_due(integration_pk) and _is_free(integration_pk)):
             return False
         if time.monotonic() > ends_at:
             return _due(integration_pk) is not None
 
 
-def process_event(event: InboundEvent) -> None:
-    """Process an event that was claimed; does nothing when somebody else took it up since."""
+def process_event(event: InboundEvent) -> bool:
+    """Process an event that was claimed; does nothing when somebody else took it up since.
+
+    Returns whether it is over, so that the next one's turn has come.
+    """
     log = Log(event.integration, event=event)
     try:
         with transaction.atomic():
             if not try_hold(Lock.LIVE_EVENTS, event.integration_id):
-                return
+                return False
             row = (
                 InboundEvent.objects.select_related("integration")
                 .filter(pk=event.pk, state=State.WAITING, attempts=event.attempts)
                 .first()
             )
-            if row is not None:
-                _process(row, log)
+            if row is None:
+                return False
+            _process(row, log)
     except _Gone:
-        return
+        return False
     except (UpstreamUnavailable, OperationalError, SoftTimeLimitExceeded) as error:
-        _put_back(event, error, log)
+        is_over = _put_back(event, error, log)
         if isinstance(error, SoftTimeLimitExceeded):
             raise
+        return is_over
     except IdpError as error:
         _fail(event, str(error), log)
     except InterfaceError:
         raise
     except Exception as error:
-        logger.exception("live_event_broke", event=event.pk)
-        _put_back(event, error, log)
+        logger.exception("live_event_broke", pk=event.pk)
+        return _put_back(event, error, log)
+    return True
 
 
 def _process(event: InboundEvent, log: Log) -> None:
@@ -281,32 +291,57 @@ def _not_for_long(wait: Wait) -> None:
         raise UpstreamUnavailable(wait.reason, details={"retry_after": wait.total_s})
 
 
-def _claim(integration_pk: int) -> InboundEvent | None:
-    """Take up the oldest event of a source, if it is due and nobody is at it; count the attempt."""
+def _claim(integration_pk: int) -> list[InboundEvent]:
+    """Take up the oldest events of a source, if they are due and nobody is at it.
+
+    Counts the attempt. One that was tried before comes alone.
+    """
     while True:
         with transaction.atomic():
             if not try_hold(Lock.LIVE_EVENTS, integration_pk):
-                return None
-            event = _due(integration_pk)
-            if event is None:
-                return None
-            if event.attempts < MAX_ATTEMPTS:
-                event.attempts += 1
-                event.due_at = timezone.now() + timedelta(seconds=LEASE_S)
-                event.save(update_fields=["attempts", "due_at"])
-                return event
+                return []
+            first = _due(integration_pk)
+            if first is None:
+                return []
+            if first.attempts < MAX_ATTEMPTS:
+                return _taken_up(first)
             gave_up = f"Its worker died; it was given up after {MAX_ATTEMPTS} attempts."
-            _fail(event, gave_up, Log(event.integration, event=event))
+            _fail(first, gave_up, Log(first.integration, event=first))
+
+
+def _taken_up(first: InboundEvent) -> list[InboundEvent]:
+    events = [first]
+    if first.attempts == 0:
+        behind = _waiting(first.integration_id).filter(pk__gt=first.pk)
+        for event in behind[: BATCH - 1]:
+            if event.attempts:
+                break
+            events.append(event)
+    until = timezone.now() + timedelta(seconds=LEASE_S)
+    for event in events:
+        event.attempts, event.due_at = event.attempts + 1, until
+    InboundEvent.objects.filter(pk__in=[event.pk for event in events]).update(
+        attempts=first.attempts, due_at=until
+    )
+    return events
+
+
+def _let_go(events: Sequence[InboundEvent]) -> None:
+    """Put down new events that were taken up and not begun, as if nobody had touched them."""
+    InboundEvent.objects.filter(
+        pk__in=[event.pk for event in events], state=State.WAITING, attempts=1
+    ).update(attempts=0, due_at=timezone.now())
+
+
+def _waiting(integration_pk: int) -> QuerySet[InboundEvent]:
+    """The events of a source that are not done, oldest first, without their bodies."""
+    waiting = InboundEvent.objects.filter(integration=integration_pk, state=State.WAITING)
+    return waiting.select_related("integration").defer("body").order_by("pk")
 
 
 def _due(integration_pk: int) -> InboundEvent | None:
     """The oldest event of a source that is not done, if it is due."""
-    oldest = (
-        InboundEvent.objects.select_related("integration")
-        .filter(integration=integration_pk, state=State.WAITING)
-        .order_by("pk")
-        .first()
-    )
+    oldest = _waiting(integration_pk).first()
     return oldest if oldest is not None and oldest.due_at <= timezone.now() else None
 
 
@@ -315,8 +350,8 @@ def _is_free(integration_pk: int) -> bool:
         return try_hold(Lock.LIVE_EVENTS, integration_pk)
 
 
-def _put_back(event: InboundEvent, error: BaseException, log: Log) -> None:
-    """Have an event tried again later; the last time it has failed."""
+def _put_back(event: InboundEvent, error: BaseException, log: Log) -> bool:
+    """Have an event tried again later; the last time it has failed. Returns whether it has."""
     if isinstance(error, IdpError):
         told = str(error)
     elif isinstance(error, OperationalError | SoftTimeLimitExceeded):
@@ -325,19 +360,20 @@ def _put_back(event: InboundEvent, error: BaseException, log: Log) -> None:
         told = f"Unexpected error: {type(error).__name__}. The server's log has more."
     if event.attempts >= MAX_ATTEMPTS:
         _fail(event, told, log)
-        return
+        return True
     wait_s = float(RETRY_AFTER_S[min(event.attempts, len(RETRY_AFTER_S)) - 1])
     if isinstance(error, UpstreamUnavailable):
         asked = error.details.get("retry_after_s", error.details.get("retry_after"))
         if isinstance(asked, int | float):
             wait_s = max(wait_s, min(float(asked), RETRY_AFTER_S[-1]))
-    elif isinstance(error, SoftTimeLimitExceeded):
-        wait_s = 0.0
+    elif isinstance(error, OperationalError | SoftTimeLimitExceeded):
+        wait_s = 0.0  # a deadlock is over by now, a server that stops is not there to try
     _still_ours(event).update(
         due_at=timezone.now() + timedelta(seconds=wait_s),
         error=masked_text(told, log.secrets),
     )
-    logger.info("live_event_put_back", event=event.pk, attempt=event.attempts, wait_s=wait_s)
+    logger.info("live_event_put_back", pk=event.pk, attempt=event.attempts, wait_s=wait_s)
+    return False
 
 
 def _fail(event: InboundEvent, error: str, log: Log) -> None:

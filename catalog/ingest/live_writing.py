@@ -278,7 +278,10 @@ class Writer:
         self._remove(step, [key for key in named if key in there], named)
 
     def _remove(self, step: Step, doomed: Sequence[Key], named: Mapping[Key, MappedEntity]) -> None:
-        """Delete entities; of several, those that can go do."""
+        """Delete entities; of several, those that can go do.
+
+        Those that need them are asked for only where there are any: they take the lock of all.
+        """
         if not doomed:
             return
         if self.dry_run:
@@ -286,20 +289,20 @@ class Writer:
                 self.outcome.add(key, "deleted")
             return
         try:
-            deleted = entities.delete(
-                doomed,
-                actor=self.actor,
-                delete_dependents=step.with_dependents,
-                run=self.run_name,
-            )
+            deleted = entities.delete(doomed, actor=self.actor, run=self.run_name)
         except HasDependents as error:
-            if len(doomed) == 1:
+            if step.with_dependents:
+                deleted = entities.delete(
+                    doomed, actor=self.actor, delete_dependents=True, run=self.run_name
+                )
+            elif len(doomed) > 1:
+                for key in doomed:
+                    self._remove(step, [key], named)
+                return
+            else:
                 [key] = doomed
                 self._refused(step, named[key], key, "kept", error, stage="delete")
                 return
-            for key in doomed:
-                self._remove(step, [key], named)
-            return
         for key in deleted:  # dependents among them
             self.outcome.add(key, "deleted")
 
