@@ -1,8 +1,10 @@
 """The Celery app: what the worker and beat run, and what `.delay()` sends to."""
 
+import json
 import logging.config
 import os
 import signal
+from collections.abc import Collection
 from typing import Any
 
 from celery import Celery, bootsteps
@@ -21,7 +23,7 @@ app.autodiscover_tasks()
 
 
 class Heartbeat(bootsteps.StartStopStep):
-    """Tells /readyz that a worker is alive.
+    """Tells /readyz that the worker of the default queue is alive.
 
     It beats in the worker's main loop, so that a worker whose processes are all busy with long
     tasks still counts as alive, and one whose loop hangs does not.
@@ -34,6 +36,8 @@ class Heartbeat(bootsteps.StartStopStep):
         self.timer: Any = None
 
     def start(self, worker: Any) -> None:
+        if settings.CELERY_TASK_DEFAULT_QUEUE not in queues():
+            return
         self._beat()
         self.timer = worker.timer.call_repeatedly(settings.IDP_HEARTBEAT_S, self._beat)
 
@@ -69,18 +73,25 @@ def _die_with_the_worker(**_: Any) -> None:
 def _start_clean(**_: Any) -> None:
     env.refuse([*settings.IDP_PROBLEMS, *settings.IDP_NO_LASTING_KEY])
     if os.environ.get("IDP_SOLE_WORKER"):
-        hand_back_tasks()
+        hand_back_tasks(queues())
 
 
-def hand_back_tasks() -> int:
-    """Put tasks that a killed worker had taken back into their queues; return how many.
+def queues() -> set[str]:
+    """The queues that this worker works for."""
+    return set(app.amqp.queues.consume_from)
 
-    Only for the one worker of an embedded Redis: nobody else can have taken them. Elsewhere the
-    broker does it after its visibility timeout.
+
+def hand_back_tasks(queues: Collection[str]) -> int:
+    """Put tasks that a killed worker had taken from these queues back; return how many.
+
+    Only where a queue has one worker, as with an embedded Redis: nobody else can have taken them.
+    Elsewhere the broker does it after its visibility timeout.
     """
     with app.connection_for_write() as link:
         channel: Any = link.default_channel
-        tags = channel.client.hkeys(channel.unacked_key)
+        taken = channel.client.hgetall(channel.unacked_key)
+        # [message, exchange, routing key]; a queue and its routing key are called the same
+        tags = [tag for tag, taken in taken.items() if json.loads(taken)[2] in queues]
         for tag in tags:
             channel.qos.restore_by_tag(tag.decode())
     if tags:

@@ -1,9 +1,9 @@
 """`manage.py up`: everything on one machine, under one process.
 
 The supervisor starts the embedded engines where the environment names no others, has `manage.py
-prepare` bring database and static files up to date, and runs three children: web, worker and beat.
-It restarts what dies, and ends with nothing left behind. Nothing of Django is loaded here: this
-process lives as long as the server and should weigh little.
+prepare` bring database and static files up to date, and runs four children: web, worker, a worker
+for syncs, and beat. It restarts what dies, and ends with nothing left behind. Nothing of Django is
+loaded here: this process lives as long as the server and should weigh little.
 """
 
 import argparse
@@ -333,6 +333,25 @@ class Supervisor:
         celery = [*python, "celery", "--app=idp"]
         schedule = f"--schedule={home.run / 'beat-schedule'}"
         count, level = self.options.workers, environment.get("IDP_LOG_LEVEL", "info")
+
+        def worker(name: str, host: str, queue: str, count: int, patience_s: float) -> Child:
+            return Child(
+                name,
+                f"--hostname={host}@",
+                [
+                    *(*celery, "worker", f"--hostname={host}@%h", f"--queues={queue}"),
+                    *(f"--concurrency={count}", f"--loglevel={level}"),
+                    *("--without-gossip", "--without-mingle"),
+                ],
+                environment,
+                lambda: home.open_log(name),
+                # Finish what runs; then stop it and hand it back to the queue.
+                stop_signals=((signal.SIGTERM, patience_s), (signal.SIGQUIT, 5.0), *_KILL),
+                # The only worker of a queue takes up at its start what a killed one left; among
+                # several it hands its tasks back before it goes.
+                on_death=signal.SIGKILL if "IDP_SOLE_WORKER" in environment else signal.SIGQUIT,
+            )
+
         return [
             Child(
                 "web",
@@ -348,21 +367,10 @@ class Supervisor:
                 on_death=signal.SIGKILL,
                 keep_open=(listener.fileno(),),
             ),
-            Child(
-                "worker",
-                f"--hostname={tag}",
-                [
-                    *(*celery, "worker", f"--hostname={tag}@%h", f"--concurrency={count}"),
-                    *(f"--loglevel={level}", "--without-gossip", "--without-mingle"),
-                ],
-                environment,
-                lambda: home.open_log("worker"),
-                # Finish what runs; then stop it and hand it back to the queue.
-                stop_signals=((signal.SIGTERM, 20.0), (signal.SIGQUIT, 5.0), *_KILL),
-                # The only worker takes up at its start what a killed one left; among several it
-                # hands its tasks back before it goes.
-                on_death=signal.SIGKILL if "IDP_SOLE_WORKER" in environment else signal.SIGQUIT,
-            ),
+            worker("worker", tag, "default", count, 20.0),
+            # Syncs take long: with a worker of their own nobody waits behind them. They go on where
+            # they were stopped, so nothing is gained by waiting for them either.
+            worker("syncs", f"{tag}-syncs", "sources", max(1, count // 2), 5.0),
             Child(
                 "beat",
                 schedule,

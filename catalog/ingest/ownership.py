@@ -159,9 +159,10 @@ def judge(
         elif one.found:
             one.reason = what
         verdict.kinds.append(one)
+    some = stale_entities(passed, limit=5 * SAMPLE) if in_all else []
     verdict.sample = [
         {"blueprint": one.blueprint, "identifier": one.identifier, "title": one.title}
-        for one in stale_entities(passed, limit=5 * SAMPLE)
+        for one in some
         if one.is_deletable
     ][:SAMPLE]
     return verdict
@@ -179,9 +180,9 @@ def concluded(
         names = ", ".join(dict.fromkeys(incomplete))
         reasons.append(f"nothing is known of {names}, not read to the end in this run")
     if needed:
-        reasons.append(f"{needed:,} stay, since other entities need them")
+        reasons.append(f"not deleted since other entities need them: {needed:,}")
     if verdict.released:
-        reasons.append(f"{verdict.released:,} stay, since others made them or have them too")
+        reasons.append(f"not deleted since others made them or have them too: {verdict.released:,}")
     if is_dry_run:
         verdict.state = "preview"
     elif verdict.of("held"):
@@ -328,7 +329,7 @@ def delete_held(run: SyncRun, *, actor: Actor) -> int:
     verdict.state = "deleted"
     verdict.reason = f"{verdict.reason} {actor.name} had {count:,} of them deleted.".strip()
     if left:
-        verdict.reason += f" {len(left):,} stay, since other entities need them."
+        verdict.reason += f" Not deleted since other entities need them: {len(left):,}."
     saved(verdict)
     return count
 

@@ -28,7 +28,7 @@ from catalog.kernel.errors import (
 from catalog.kernel.identifiers import check_length
 from catalog.kernel.placeholders import names_in
 from catalog.kernel.schedules import parse_schedule
-from catalog.kernel.schema import check_json, compile_schema
+from catalog.kernel.schema import Problem, check_json, compile_schema
 from catalog.kernel.source import SourceKind
 from catalog.models import Change, Integration
 from catalog.registry import source_kinds
@@ -237,14 +237,10 @@ def _set_settings(integration: Integration, values: Mapping[str, Any]) -> None:
     integration.settings, integration.sealed = secrets.seal_settings(
         schema, values, _bytes(integration.sealed)
     )
-    kept = {
-        name: secrets.MASK
-        for name in secrets.names_of_sealed(_bytes(integration.sealed))
-        if values.get(name, secrets.MASK) == secrets.MASK
-    }
-    whole = {**integration.settings, **dict(values), **kept}
+    sealed = secrets.names_of_sealed(_bytes(integration.sealed))
+    whole = {**integration.settings, **{name: values.get(name, secrets.MASK) for name in sealed}}
     # Nothing can be said of what was kept, nor of what is looked up only when it is used.
-    unseen = {*kept, *(name for name, value in whole.items() if names_in(value))}
+    unseen = {name for name, value in whole.items() if value == secrets.MASK or names_in(value)}
     check_settings(schema, whole, unseen=unseen)
 
 
@@ -255,7 +251,7 @@ def check_settings(
 
     unseen: settings whose own value is not looked at.
     """
-    hidden = secrets.secret_properties(schema)
+    hidden = {name for name in secrets.secret_properties(schema) if values.get(name)}
     found = [
         one
         for one in compile_schema(schema).problems(dict(values))
@@ -263,12 +259,7 @@ def check_settings(
     ]
     if not found:
         return
-    problems = [
-        replace(one, message="it does not fit", value=secrets.MASK)
-        if one.path.split(".")[0] in hidden
-        else one
-        for one in found
-    ]
+    problems = [_discreet(one, hidden) for one in found]
     first = problems[0]
     field = f"settings.{first.path}" if first.path else "settings"
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -281,6 +272,17 @@ def check_settings(
             "problems": [one.as_dict() for one in problems],
         },
     )
+
+
+def _discreet(problem: Problem, hidden: Collection[str]) -> Problem:
+    """The problem without what may be a secret. One of the whole tells all that is in it."""
+    if not problem.path:
+        names_keys = problem.expected.startswith(("required", "additionalProperties"))
+        message = problem.message if names_keys else "the settings do not fit together"
+        return replace(problem, message=message, value="")
+    if problem.path.split(".")[0] in hidden:
+        return replace(problem, message="it does not fit", value=secrets.MASK)
+    return problem
 
 
 def _set_schedule(integration: Integration, text: str, now: datetime) -> None:

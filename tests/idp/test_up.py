@@ -60,9 +60,9 @@ class Up:
                 return found
 
     def child(self, name: str) -> int:
-        """Return the pid of web, worker or beat."""
+        """Return the pid of web, worker, syncs or beat."""
         pids = [pid for pid, _ in self.children()]
-        return dict(zip(("web", "worker", "beat"), pids, strict=True))[name]
+        return dict(zip(("web", "worker", "syncs", "beat"), pids, strict=True))[name]
 
     def children(self) -> list[tuple[int, str]]:
         """Return pid and mark of each child, in the order of their start."""
@@ -136,6 +136,7 @@ def test_the_whole_life_of_an_installation(home):
     assert [line for line in second.seen if line.startswith("stopping")] == [
         "stopping web",
         "stopping worker",
+        "stopping syncs",
         "stopping beat",
     ]
     assert not (processes_of(home).keys() | marked.keys()) & processes_of("").keys()

@@ -138,7 +138,7 @@ def test_what_a_source_found_is_not_its_to_delete():
     run = sync(source)
     assert identifiers() == ["mine"]
     assert (run.stale["deleted"], run.stale["released"]) == (1, 1)
-    assert "1 stay, since others made them or have them too" in run.stale["reason"]
+    assert "Not deleted since others made them or have them too: 1." in run.stale["reason"]
     assert not Owned.objects.exists()
 
 
@@ -254,7 +254,7 @@ def test_dependents_go_along_only_where_the_mapping_lets_them(goes_along):
         ]
     else:
         assert (identifiers("repo"), identifiers("issue")) == (["a", "b", "c", "d"], ["i"])
-        assert "1 stay, since other entities need them" in run.stale["reason"]
+        assert "Not deleted since other entities need them: 1." in run.stale["reason"]
         [line] = run.messages.filter(stage="delete")
         assert (line.identifier, line.level) == ("a", "warning")
 

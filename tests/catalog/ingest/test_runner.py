@@ -77,7 +77,8 @@ def test_statements_do_not_grow_with_the_page():
             sync(source)
         return len(captured)
 
-    assert statements(40, 1) == statements(400, 1)
+    statements(10, 1)  # the shapes of blueprints are cached after the first
+    assert statements(40, 1) == statements(400, 1) == 49
     per_page = (statements(80, 5) - statements(80, 1)) / 4
     assert per_page == 13
 
