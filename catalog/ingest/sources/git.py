@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import orjson
-
 from catalog.ingest.sources.defaults import defaults_of
-from catalog.kernel.errors import IdpError
+from catalog.ingest.sources.forges import MAX_FILE_BYTES, content_of, glob
 from catalog.kernel.git import Checkout, checked_out
 from catalog.kernel.source import Connection, Page, ResourceKind, SourceKind
-from catalog.kernel.yaml_reader import read_documents
 
 PAGE_SIZE: Final = 100
-MAX_FILE_BYTES: Final = 1024 * 1024
-
-_YAML = (".yaml", ".yml")
 
 # What a source of repositories needs to read them.
 REPOSITORY_SETTINGS: Final[Mapping[str, Any]] = {
@@ -44,9 +37,9 @@ REPOSITORY_SETTINGS: Final[Mapping[str, Any]] = {
 
 
 class Git(SourceKind):
-    """Items: a `file` is {"path", "name", "content", "documents"?, "repository": {"url", "name",
-    "branch", "commit"}}, its content parsed where it is JSON or YAML and text otherwise
-    (`documents`: all of a YAML file). A `repository` is what a file says of its own, and
+    """Items: a `file` is {"path", "name", "content", "repository": {"url", "name", "branch",
+    "commit"}}, its content parsed where it is JSON or YAML (a list, where a YAML file holds
+    several documents) and text otherwise. A `repository` is what a file says of its own, and
     {"files": how many}.
     """
 
@@ -147,25 +140,6 @@ def paths_of(folder: Path) -> Iterator[PurePosixPath]:
             yield PurePosixPath(relative)
 
 
-def matches(path: PurePosixPath, pattern: str) -> bool:
-    """Whether a shell pattern names the path: `*` stays within a part, `**` is any number of
-    parts."""
-    # reached: how many of the path's parts the patterns so far can account for
-    reached = {0}
-    for one in pattern.strip("/").split("/"):
-        if one == "**":
-            reached = set(range(min(reached), len(path.parts) + 1))
-        else:
-            reached = {
-                at + 1
-                for at in reached
-                if at < len(path.parts) and fnmatchcase(path.parts[at], one)
-            }
-        if not reached:
-            return False
-    return len(path.parts) in reached
-
-
 def _pages(
     connection: Connection,
     checkout: Checkout,
@@ -173,11 +147,10 @@ def _pages(
     selector: Mapping[str, Any],
 ) -> Iterator[list[dict[str, Any]]]:
     patterns = selector.get("path") or ["**/*.yaml", "**/*.yml", "**/*.json"]
-    if isinstance(patterns, str):
-        patterns = [patterns]
+    wanted = [glob(one) for one in ([patterns] if isinstance(patterns, str) else patterns)]
     items: list[dict[str, Any]] = []
     for path in paths_of(checkout.folder):
-        if not any(matches(path, pattern) for pattern in patterns):
+        if not any(pattern.fullmatch(str(path)) for pattern in wanted):
             continue
         item = _item(connection, checkout.folder, path, repository)
         if item is not None:
@@ -197,15 +170,9 @@ def _item(
     if file.stat().st_size > MAX_FILE_BYTES:
         connection.log("warning", f"{place} has more than {MAX_FILE_BYTES:,} bytes: left out")
         return None
-    data = file.read_bytes()
-    item: dict[str, Any] = {"path": str(path), "name": path.name, "repository": repository}
-    try:
-        if path.suffix in _YAML:
-            documents = [one.value for one in read_documents(data, name=place, strict=True)]
-            documents = [one for one in documents if one is not None]
-            return {**item, "content": documents[0] if documents else None, "documents": documents}
-        if path.suffix == ".json":
-            return {**item, "content": orjson.loads(data)}
-    except (IdpError, orjson.JSONDecodeError) as error:
-        connection.log("warning", f"{place} is read as text: {error}")
-    return {**item, "content": data.decode(errors="replace").replace("\x00", "")}
+    return {
+        "path": str(path),
+        "name": path.name,
+        "content": content_of(str(path), file.read_bytes()),
+        "repository": repository,
+    }
