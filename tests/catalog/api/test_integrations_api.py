@@ -1,9 +1,13 @@
 """/v1/integration as exporters use it, call by call, and as people read it."""
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from catalog.kernel.actors import Role
 from catalog.models import Change, Entity, Integration, KindExample, SyncMessage, SyncRun
+from catalog.services.exporter_runs import end_silent_runs
 from tests.factories import make_api, make_entity
 
 OCEAN = "port-ocean/github/1.2.3/my-github"
@@ -251,6 +255,39 @@ def test_a_run_that_never_ended_ends_with_the_next(ocean):
         "failed",
         "running",
     ]
+
+
+def test_a_silent_run_ends_and_a_heard_one_goes_on(ocean):
+    state(ocean, "running")
+    send(ocean, record("repository", 0, "syncing"))
+    SyncRun.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=61))
+    ocean.post(f"{ONE}/ingest/metrics/heartbeat", {"eventId": "resync-1"})
+    assert end_silent_runs() == 0
+    SyncRun.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=61))
+    assert end_silent_runs() == 1
+    assert SyncRun.objects.get().state == "failed"
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        "x",
+        ["x"],
+        [{"eventId": "a\x00", "kindIdentifier": "k"}],
+        [{"eventId": "a", "kindIdentifier": "k", "metrics": "x" * 70_000}],
+    ],
+)
+def test_bad_metrics_are_refused(ocean, records):
+    answer = ocean.post(f"{ONE}/ingest/metrics/syncMetrics", {"syncKindsMetrics": records})
+    assert answer.status_code == 422
+    assert not SyncRun.objects.exists()
+
+
+def test_odd_metrics_count_nothing(ocean):
+    odd = {"eventId": "e", "kindIdentifier": "k", "kindIndex": "x", "metrics": {"phase": []}}
+    send(ocean, odd, {"eventId": 7}, {"eventId": "", "kindIdentifier": "k"})
+    [kind] = SyncRun.objects.get().kinds
+    assert (kind["kind"], kind["index"], kind["fetched"], kind["state"]) == ("", 0, 0, "running")
 
 
 def test_a_completed_run_with_refused_writes_is_partial_and_says_which(ocean, service):
