@@ -289,10 +289,11 @@ class _Sync:
         done = self.cursor.offset
         for items, following in self._pages(found, resource):
             self.pulse.check()
-            is_new = len(items) > done or not done
-            if is_new and not entry.pages:
-                self._keep_examples(resource, items)
-            entry.pages += is_new
+            is_new = len(items) > done
+            if not done:
+                if not entry.pages:
+                    self._keep_examples(resource, items)
+                entry.pages += 1
             for start in range(0, len(items), BATCH):
                 part = items[start : start + BATCH]
                 is_known = start + len(part) <= done

@@ -19,6 +19,7 @@ from catalog.models import Integration, SyncRun
 from catalog.registry import source_kinds
 from catalog.services.entities import EntityDraft, MissingTargets, Mode, apply
 from tests.factories import ACTOR
+from tests.processes import wait_for_start
 
 # Called with (resource kind, page number) before a page is given; tests put things here.
 on_page: list[Callable[[str, int], None]] = []
@@ -173,3 +174,11 @@ def work(run_pk: int) -> None:
     """Work on a run in another process."""
     register()
     run_sync(run_pk)
+
+
+def work_at_once(_number: int) -> None:
+    """Race for the only run there is."""
+    register()
+    [run] = SyncRun.objects.all()
+    wait_for_start()
+    run_sync(run.pk)
