@@ -58,9 +58,8 @@ class ApiView(APIView):
 
 
 def get_blueprint(identifier: str) -> Blueprint:
-    """The blueprint without its definitions. Raises NotFound."""
-    blueprints = Blueprint.objects.only("identifier", "is_system", "permissions")
-    found = blueprints.filter(identifier=identifier).first()
+    """The blueprint without its schema. Raises NotFound."""
+    found = Blueprint.objects.defer("schema").filter(identifier=identifier).first()
     if found is None:
         raise NotFound.of("Blueprint", identifier)
     return found
