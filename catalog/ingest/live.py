@@ -62,7 +62,7 @@ State = InboundEvent.State
 _NAME: Final = re.compile(r"[A-Za-z0-9@_=-]{1,100}")
 # Headers that prove who sent an event, or name a person's address; no mapping needs them.
 _PRIVATE: Final = re.compile(
-    r"auth(?!or)|cookie|signature|token|secret|passw|api-?key|credential|forwarded|real-ip|hmac",
+    r"auth(?!or$)|cookie|signature|token|secret|passw|api-?key|credential|forwarded|real-ip|hmac",
     re.I,
 )
 _MAX_HEADER: Final = 2000  # characters

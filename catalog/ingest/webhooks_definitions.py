@@ -61,12 +61,15 @@ def create_webhook(body: Mapping[str, Any], *, actor: Actor) -> Integration:
     """
     given = _checked(body, needs_all=True)
     identifier = given.pop("identifier", None) or f"webhook-{random.token_hex(6)}"
-    return create_integration(
-        identifier=identifier,
-        kind=Integration.WEBHOOK,
-        actor=actor,
-        **{"mapping": {"mappings": []}, **given, **_security(body.get("security"), None)},
-    )
+    security = _security(body.get("security"), None)
+    with transaction.atomic():
+        made = create_integration(
+            identifier=identifier,
+            kind=Integration.WEBHOOK,
+            actor=actor,
+            **{"mapping": {"mappings": []}, **given, **security},
+        )
+        return _typed(made, body.get("integrationType"))
 
 
 def replace_webhook(
@@ -77,8 +80,9 @@ def replace_webhook(
     Raises AlreadyExists, InvalidInput, InvalidMapping.
     """
     nothing = {"description": "", "icon": "", "mapping": {"mappings": []}}
-    given = {**nothing, "attributes": {}, **_checked(body, needs_all=True)}
-    return _change(integration, given, _security(body.get("security"), None), actor)
+    given = {**nothing, **_checked(body, needs_all=True)}
+    changed = _change(integration, given, _security(body.get("security"), None), actor)
+    return _typed(changed, body.get("integrationType"))
 
 
 def patch_webhook(
@@ -86,7 +90,9 @@ def patch_webhook(
 ) -> Integration:
     """Change what the body says. Raises AlreadyExists, InvalidInput, InvalidMapping."""
     security = _security(body["security"], integration) if "security" in body else {}
-    return _change(integration, _checked(body, needs_all=False), security, actor)
+    changed = _change(integration, _checked(body, needs_all=False), security, actor)
+    is_typed = "integrationType" in body
+    return _typed(changed, body["integrationType"]) if is_typed else changed
 
 
 def webhook_document(integration: Integration) -> dict[str, Any]:
@@ -115,6 +121,15 @@ def _change(
         return update_integration(integration, actor=actor, **given, **security)
 
 
+def _typed(integration: Integration, value: str | None) -> Integration:
+    """Keep Port's `integrationType`, which means nothing here and is answered as it was sent."""
+    attributes = {} if value is None else {"integrationType": value}
+    if integration.attributes != attributes:
+        integration.attributes = attributes
+        integration.save(update_fields=["attributes"])
+    return integration
+
+
 def _checked(body: Mapping[str, Any], *, needs_all: bool) -> dict[str, Any]:
     """The parts of a body, by what integrations call them. Raises InvalidInput."""
     given: dict[str, Any] = {}
@@ -130,7 +145,7 @@ def _checked(body: Mapping[str, Any], *, needs_all: bool) -> dict[str, Any]:
             raise _wrong(body, "enabled", "true or false")
         given["is_enabled"] = body["enabled"]
     if body.get("integrationType") is not None:
-        given["attributes"] = {"integrationType": _text(body, "integrationType", 100)}
+        _text(body, "integrationType", 100)
     if "mappings" in body:
         mappings = body["mappings"]
         if mappings is not None and not isinstance(mappings, list):
