@@ -36,11 +36,14 @@ _PERSON_FORMATS = {"user": USER, "team": TEAM}
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """A value nobody types. source: "mirror", "calculation" or "aggregation"."""
+    """A value nobody types. source: "mirror", "calculation", "aggregation" or "inherited".
+    problem: why there is none, where it could not be worked out.
+    """
 
     title: str
     value: Any
     source: str
+    problem: str = ""
 
     @property
     def text(self) -> str:
@@ -120,16 +123,21 @@ class EntityForm(forms.Form):
     @property
     def computed(self) -> list[Computed]:
         values = self.entity.computed if self.entity else {}
+        errors = (self.entity.computed_errors if self.entity else None) or {}
         groups = (
             ("mirror", self.spec.mirror_properties),
             ("calculation", self.spec.calculation_properties),
             ("aggregation", self.spec.aggregation_properties),
         )
-        return [
-            Computed(one.get("title") or name, values.get(name), source)
+        found = [
+            Computed(one.get("title") or name, values.get(name), source, errors.get(name, ""))
             for source, group in groups
             for name, one in group.items()
         ]
+        if self.spec.team_path is not None:
+            teams = ", ".join(self.entity.team) if self.entity else ""
+            found.insert(0, Computed("Teams", teams or None, "inherited", errors.get("$team", "")))
+        return found
 
     def draft(self) -> EntityDraft:
         """What a valid form asks for."""
@@ -140,14 +148,14 @@ class EntityForm(forms.Form):
                 cleaned["identifier"],
                 title=cleaned["title"],
                 icon=cleaned["icon"],
-                team=cleaned["team"],
+                team=cleaned.get("team"),
                 properties=self._said(PROPERTY),
                 relations=self._said(RELATION),
             )
         changed: dict[str, Any] = {
             name: cleaned[name]
             for name in ("title", "icon", "team")
-            if cleaned[name] != self._stored_identity(name)
+            if name in cleaned and cleaned[name] != self._stored_identity(name)
         }
         return EntityDraft(
             self.spec.identifier,
@@ -220,13 +228,14 @@ class EntityForm(forms.Form):
                 help_text="Names it in URLs, relations and the API. Left empty, one is made up.",
             )
         self._add("title", fields.TextField, widget=widgets.TextInput())
-        self._add(
-            "team",
-            fields.ManyPickerField,
-            label="Teams",
-            widget=self._picker(TEAM, many=True),
-            help_text="Who owns it.",
-        )
+        if self.spec.team_path is None:  # nobody writes what is inherited
+            self._add(
+                "team",
+                fields.ManyPickerField,
+                label="Teams",
+                widget=self._picker(TEAM, many=True),
+                help_text="Who owns it.",
+            )
         self._add(
             "icon",
             fields.TextField,

@@ -1,6 +1,12 @@
 """Models hold fields and constraints; `catalog.services` writes them, nobody else does."""
 
-from catalog.models.blueprints import TEAM, USER, Blueprint, RelationDefinition
+from catalog.models.blueprints import (
+    TEAM,
+    USER,
+    Blueprint,
+    RelationDefinition,
+    team_path_of,
+)
 from catalog.models.changes import Change, FeedConsumer
 from catalog.models.entities import (
     CONTENT_COLUMNS,
@@ -47,4 +53,5 @@ __all__ = [
     "SyncMessage",
     "SyncRun",
     "name_in_order",
+    "team_path_of",
 ]

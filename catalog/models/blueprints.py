@@ -11,6 +11,14 @@ from catalog.models.fields import OrderedJSONField
 USER, TEAM = "_user", "_team"
 
 
+def team_path_of(ownership: dict[str, Any] | None, extra: dict[str, Any]) -> str | None:
+    """See `Blueprint.team_path`. `teamInheritance` is how older clients say it."""
+    if ownership is not None:
+        return ownership.get("path") if ownership["type"] == "Inherited" else None
+    inheritance = extra.get("teamInheritance")
+    return inheritance.get("path") if isinstance(inheritance, dict) else None
+
+
 class Blueprint(models.Model):
     """A kind of thing the catalogue knows. Its schema gives the shape of its entities.
 
@@ -64,14 +72,8 @@ class Blueprint(models.Model):
 
     @property
     def team_path(self) -> str | None:
-        """The relations ("system.domain") that its entities inherit their teams along, if any.
-
-        `teamInheritance` is how older clients say it.
-        """
-        if self.ownership is not None:
-            return self.ownership.get("path") if self.ownership["type"] == "Inherited" else None
-        inheritance = self.extra.get("teamInheritance")
-        return inheritance.get("path") if isinstance(inheritance, dict) else None
+        """The relations ("system.domain") that its entities inherit their teams along, if any."""
+        return team_path_of(self.ownership, self.extra)
 
     @property
     def has_computed(self) -> bool:

@@ -32,7 +32,9 @@ _OPEN_FORMATS = ("markdown", "yaml", "proto")
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """One value. origin: "mirror", "calculation", "aggregation", "unknown" to its schema, or ""."""
+    """One value. origin: "mirror", "calculation", "aggregation", "unknown" to its schema, or "".
+    problem: why there is none, where it could not be worked out.
+    """
 
     name: str
     title: str
@@ -40,6 +42,7 @@ class Property:
     html: SafeString
     is_empty: bool
     origin: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +78,16 @@ class Values:
 
 
 def arrange(
-    kind: Kind, stored: Mapping[str, Any], computed: Mapping[str, Any] | None = None
+    kind: Kind,
+    stored: Mapping[str, Any],
+    computed: Mapping[str, Any] | None = None,
+    errors: Mapping[str, str] | None = None,
 ) -> Values:
-    """The values of an entity, as its kind describes them."""
-    computed = computed or {}
+    """The values of an entity, as its kind describes them.
+
+    errors: why computed ones are missing, by name.
+    """
+    computed, errors = computed or {}, errors or {}
     described = stored.get("description")
     description = None
     listed: list[Property] = []
@@ -87,7 +96,8 @@ def arrange(
         if name == "description" and isinstance(described, str) and described.strip():
             description = values.full(described, {**spec, "format": "markdown"})
             continue
-        one = _property(name, value, spec, origin)
+        problem = errors.get(name, "") if origin not in ("", "unknown") else ""
+        one = _property(name, value, spec, origin, problem)
         (blocks if _wants_room(value, spec) else listed).append(one)
     return Values(
         description=description,
@@ -157,14 +167,17 @@ def _all(
             yield name, value, {}, "unknown"
 
 
-def _property(name: str, value: Any, spec: Mapping[str, Any], origin: str) -> Property:
+def _property(
+    name: str, value: Any, spec: Mapping[str, Any], origin: str, problem: str = ""
+) -> Property:
     return Property(
         name=name,
         title=spec.get("title") or name,
         description=spec.get("description") or "",
         html=values.full(value, spec),
-        is_empty=values.is_empty(value),
+        is_empty=values.is_empty(value) and not problem,
         origin=origin,
+        problem=problem,
     )
 
 

@@ -113,9 +113,11 @@ def _walked_back(
 def undone(
     content: dict[str, Any], before: dict[str, Any], after: dict[str, Any]
 ) -> dict[str, Any]:
-    """`content` without one change."""
+    """`content` without one change. Computed values are no part of it."""
     result = dict(content)
     for key in {**before, **after}:
+        if key == "computed":
+            continue
         if key in ("properties", "relations"):
             old, new = before.get(key, {}), after.get(key, {})
             kept = {n: v for n, v in result[key].items() if n not in new or n in old}
@@ -128,7 +130,7 @@ def undone(
 def _flat(part: dict[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in part.items():
-        if key in ("properties", "relations", "schema") and isinstance(value, dict):
+        if key in ("properties", "relations", "computed", "schema") and isinstance(value, dict):
             flat.update({f"{key}.{name}": one for name, one in value.items()})
         else:
             flat[key] = value

@@ -14,6 +14,7 @@ from catalog.kernel.identifiers import (
     check_property_identifier,
 )
 from catalog.kernel.schema import PROPERTY_TYPES, check_json
+from catalog.models import team_path_of
 from catalog.services.derived.specs import (
     read_aggregation,
     read_calculation,
@@ -74,6 +75,11 @@ class BlueprintSpec:
     aggregation_properties: dict[str, Any]
     ownership: dict[str, Any] | None
     extra: dict[str, Any]
+
+    @property
+    def team_path(self) -> str | None:
+        """See `Blueprint.team_path`."""
+        return team_path_of(self.ownership, self.extra)
 
     def following(self, old_identifier: str) -> BlueprintSpec:
         """This with what leads to itself under its new name."""

@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from catalog.kernel.actors import Role
 from catalog.models import Entity
 from catalog.services import derived
 from catalog.services.blueprints import patch_blueprint
 from catalog.services.entities import EntityDraft, MissingTargets, Mode, apply
 from tests.catalog.following import refresh_all
-from tests.factories import ACTOR, make_blueprint, make_entity
+from tests.factories import ACTOR, make_blueprint, make_browser, make_entity
 
 pytestmark = pytest.mark.django_db
 
@@ -347,3 +348,24 @@ def test_statements_do_not_depend_on_how_many_entities_there_are(
         # two locks, plan, entities, two paths, kinds for two aggregations and these, update, feed
         with django_assert_num_queries(11):
             assert len(derived.refresh(pk, pks)) == count - (0 if count == 2 else 2)
+
+
+def test_pages_say_what_could_not_be_worked_out(world):
+    calculation = {"title": "Odd", "calculation": ".title + 1", "type": "string"}
+    patch_blueprint(
+        "service",
+        {
+            "calculationProperties": {"bad": calculation},
+            "ownership": {"type": "Inherited", "path": "system.domain"},
+        },
+        actor=ACTOR,
+    )
+    refreshed("service", "a")
+    page = make_browser().get("/catalog/service/a").content.decode()
+    assert 'title="string (&quot;A&quot;) and number (1) cannot be added"' in page
+    admin = make_browser(role=Role.ADMIN)
+    form = admin.get(f"/admin/catalog/entity/{Entity.objects.get(identifier='a').pk}/change/")
+    shown = form.content.decode()
+    assert "could not be worked out: string" in shown
+    assert 'name="team"' not in shown
+    assert "inherited" in shown

@@ -57,7 +57,7 @@ def entity(request: PortalRequest, blueprint: str, identifier: str) -> HttpRespo
         kinds,
         rows=entity_page.GROUP_ROWS if tab in ("related", "overview") else 0,
     )
-    arranged = arrange(kind, found.properties, found.computed)
+    arranged = arrange(kind, found.properties, found.computed, found.computed_errors)
     context: dict[str, Any] = {
         "entity": found,
         "kind": kind,
