@@ -51,6 +51,7 @@ lock: venv
 	uv $(LOCK) 3.11 pyproject.toml -o requirements.lock
 	uv $(LOCK) 3.11 pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 	uv $(LOCK) 3.12 --group clients -o requirements-clients.lock
+	uv $(LOCK) 3.13 --group mcp -o requirements-mcp.lock
 
 # One environment serves both; the development set holds the other. A stamp inside it keeps the
 # checksum of the lock it was made from, so that nothing is installed twice.
@@ -69,26 +70,31 @@ venv-dev:
 		cksum < requirements.lock > .venv/lock.stamp && \
 		cksum < requirements-dev.lock > .venv/lock-dev.stamp; }
 
-# Programs of others want Python 3.12, and an environment of their own. No dependency is looked up:
-# the lock has them all, and some extras that packages name are in none of them.
-CLIENTS := .venv-clients
+# Programs of others have environments of their own, since they want newer Pythons and other
+# versions. No dependency is looked up: the locks have them all, and some extras that packages name
+# are in none of them. $(1): the environment; $(2): its lock; $(3): the oldest Python 3 it is for.
+define client_environment
+@[ "$$(cat $(1)/lock.stamp 2>/dev/null)" = "$$(cksum < $(2))" ] && \
+	$(1)/bin/python -c '' 2>/dev/null && exit 0; \
+for python in $(CLIENTS_PYTHON) python3.12 python3.13 python3.14 python3 \
+	"$$HOME"/.pyenv/versions/3.1[2-9]*/bin/python; do \
+	"$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, $(3)))' \
+		2>/dev/null || continue; \
+	echo "making $(1) with $$("$$python" --version)"; \
+	rm -rf $(1) && "$$python" -m venv $(1) && \
+	$(1)/bin/python -m pip --disable-pip-version-check install --quiet \
+		--require-hashes --no-deps -r $(2) && \
+	cksum < $(2) > $(1)/lock.stamp; \
+	exit; \
+done; \
+echo "error: no Python 3.$(3) or newer with venv was found for $(1)." \
+	"Name one: make clients CLIENTS_PYTHON=/path/to/python3.$(3)"; \
+exit 1
+endef
+
 clients:
-	@[ "$$(cat $(CLIENTS)/lock.stamp 2>/dev/null)" = "$$(cksum < requirements-clients.lock)" ] && \
-		$(CLIENTS)/bin/python -c '' 2>/dev/null && exit 0; \
-	for python in $(CLIENTS_PYTHON) python3.12 python3.13 python3.14 python3 \
-		"$$HOME"/.pyenv/versions/3.1[2-9]*/bin/python; do \
-		"$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 12))' \
-			2>/dev/null || continue; \
-		echo "making $(CLIENTS) with $$("$$python" --version)"; \
-		rm -rf $(CLIENTS) && "$$python" -m venv $(CLIENTS) && \
-		$(CLIENTS)/bin/python -m pip --disable-pip-version-check install --quiet \
-			--require-hashes --no-deps -r requirements-clients.lock && \
-		cksum < requirements-clients.lock > $(CLIENTS)/lock.stamp; \
-		exit; \
-	done; \
-	echo "error: no Python 3.12 or newer with venv was found." \
-		"Name one: make clients CLIENTS_PYTHON=/path/to/python3.12"; \
-	exit 1
+	$(call client_environment,.venv-clients,requirements-clients.lock,12)
+	$(call client_environment,.venv-mcp,requirements-mcp.lock,13)
 
 .PHONY: .venv-made
 .venv-made:

@@ -245,8 +245,11 @@ def _get(identifier: str) -> Blueprint:
 
 
 def _document(blueprint: Blueprint) -> dict[str, Any]:
+    document = blueprints.blueprint_document(blueprint)
+    if document["icon"] is None:  # clients that check answers know no blueprint's icon of null
+        del document["icon"]
     return {
-        **blueprints.blueprint_document(blueprint),
+        **document,
         "createdAt": timestamp(blueprint.created_at),
         "createdBy": blueprint.created_by,
         "updatedAt": timestamp(blueprint.updated_at),

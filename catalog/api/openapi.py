@@ -369,7 +369,6 @@ COMPONENTS: dict[str, Schema] = {
         "required": [
             "identifier",
             "title",
-            "icon",
             "description",
             "schema",
             "relations",

@@ -51,7 +51,6 @@ def test_the_containers_are_always_there(api):
     assert without_authorship(shown) == {
         "identifier": "bare",
         "title": "bare",
-        "icon": None,
         "description": None,
         "schema": {"properties": {}, "required": []},
         "relations": {},
