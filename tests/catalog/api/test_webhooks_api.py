@@ -14,6 +14,7 @@ from catalog.kernel.source import Event
 from catalog.models import Change, Entity, InboundEvent, Integration, Owned, Secret
 from catalog.services import secrets
 from catalog.services.integrations import set_enabled
+from idp.celery import app
 from idp.settings.logs import drop_secrets
 from tests.factories import ACTOR, make_api, make_blueprint, make_entity
 
@@ -271,6 +272,17 @@ def test_an_event_becomes_entities(build):
     send(webhook, {"id": 8}, x_event="deployment")
     states = InboundEvent.objects.order_by("pk").values_list("state", flat=True)
     assert list(states) == ["done", "done", "ignored"]
+
+
+def test_a_worker_is_told(build, django_capture_on_commit_callbacks):
+    webhook = make_webhook(BUILD)
+    with django_capture_on_commit_callbacks(execute=True):
+        send(webhook, {"id": 1}, x_event="build")
+    with app.connection_for_read() as link:
+        waiting = link.default_channel.client.lrange("default", 0, -1)
+    tasks = [orjson.loads(one)["headers"] for one in waiting]
+    told = [one["argsrepr"] for one in tasks if one["task"] == "catalog.tasks.process_events"]
+    assert told == [f"({webhook.pk},)"]
 
 
 def test_the_same_delivery_is_answered_again_and_changes_nothing(build):
