@@ -20,7 +20,14 @@ from catalog.kernel.errors import IdpError
 from catalog.models import Entity, Integration
 from catalog.registry import source_kinds
 from catalog.selectors.kinds import Kind
-from catalog.selectors.provenance import Ownership, Touch, is_stale, ownerships, touches
+from catalog.selectors.origins import (
+    Ownership,
+    Touch,
+    is_stale,
+    making_of,
+    ownerships,
+    touches,
+)
 from catalog.services.exporters import installation_of
 
 ORIGINALS: Final = (
@@ -133,10 +140,10 @@ def origins_of(entity: Entity) -> tuple[list[Origin], bool]:
 
 
 def provenance_of(entity: Entity, kind: Kind) -> Provenance:
-    """Everything about where an entity and its values come from; four statements at most."""
+    """Everything about where an entity and its values come from; five statements at most."""
     origins, stale = origins_of(entity)
     touched = touches(entity)
-    made = Touch(entity.created_at, _maker_kind(entity, origins), entity.created_by)
+    made = making_of(entity) or Touch(entity.created_at, "", entity.created_by)
     traces = {}
     for path in _paths(entity):
         touch = touched.get(path)
@@ -234,13 +241,6 @@ def _paths(entity: Entity) -> list[str]:
         *(f"properties.{name}" for name in entity.properties),
         *(f"relations.{name}" for name in entity.relations),
     ]
-
-
-def _maker_kind(entity: Entity, origins: Sequence[Origin]) -> str:
-    """Entities keep who made them without what sort of actor that was."""
-    if any(one.source.identifier == entity.created_by for one in origins):
-        return "integration"
-    return "user" if "@" in entity.created_by else "client"
 
 
 _Written = tuple[bool, dict[str, list[tuple[str | None, frozenset[str]]]]]
