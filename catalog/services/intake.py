@@ -150,15 +150,11 @@ def delete_entity(
 def _refresh(
     blueprint: Blueprint, items: Sequence[ItemResult], *, is_renamed: bool = False
 ) -> None:
-    """Work out what is computed for the entities just written, so that the answer shows it.
-
-    What others compute from them follows by the change feed.
-    """
+    """Work out what is computed for the entities just written, so that the answer shows it."""
     written = (Status.CREATED, Status.UPDATED)
     pks = [item.pk for item in items if item.pk and (item.status in written or is_renamed)]
     if pks and blueprint.has_computed:
-        with transaction.atomic():
-            derived.refresh(blueprint.pk, pks)
+        derived.refresh_written(blueprint.identifier, pks)
 
 
 def _resolved(

@@ -6,6 +6,7 @@ from random import Random
 import pytest
 from django.db import connection, transaction
 
+from catalog import tasks
 from catalog.kernel import feed
 from catalog.kernel.actors import Actor
 from catalog.models import Entity, StaleEntity
@@ -113,6 +114,29 @@ def _somebody_waits() -> bool:
             "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
         )
         return cursor.fetchone()[0]
+
+
+def test_the_tasks_of_the_workers_make_values_true():
+    make_blueprint("domain")
+    make_blueprint(
+        "service",
+        relations={"domain": {"target": "domain"}},
+        mirrorProperties={"domain": {"path": "domain.$title"}},
+    )
+    make_entity("domain", "d", title="old")
+    service = make_entity("service", "s", relations={"domain": "d"})
+
+    def shows(title):
+        service.refresh_from_db()
+        return service.computed == {"domain": title}
+
+    def work():
+        tasks.consume_feed(derived.CONSUMER)
+        tasks.refresh_computed()
+
+    until(lambda: shows("old"), work)
+    rename_domain("new")
+    until(lambda: shows("new"), work)
 
 
 def test_every_value_is_true_in_the_end():

@@ -8,7 +8,13 @@ refreshed with it; all others by the consumer of the change feed in `stale`.
 
 from catalog.services.derived.checks import check_definitions
 from catalog.services.derived.plan import load_plan
-from catalog.services.derived.refresh import CHUNK, Difference, compare, refresh
+from catalog.services.derived.refresh import (
+    CHUNK,
+    Difference,
+    compare,
+    refresh,
+    refresh_written,
+)
 from catalog.services.derived.stale import mark, mark_all, mark_loose, refresh_stale, settle
 
 CONSUMER = "derived"
@@ -25,5 +31,6 @@ __all__ = [
     "mark_loose",
     "refresh",
     "refresh_stale",
+    "refresh_written",
     "settle",
 ]

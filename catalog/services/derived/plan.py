@@ -67,9 +67,10 @@ class Aggregation:
 class Computed:
     """What is computed for the entities of one blueprint, by name.
 
-    uses: the mirrors, aggregations and `$team` that its calculations read. problems: why a
-    definition has no value. is_timed: values change by themselves as time goes by, or with
-    entities that nobody watches; those names are in `loose`.
+    mirrors: (the way there, the name read at its end). team: the way to what teams are inherited
+    from. uses: the mirrors, aggregations and `$team` that its calculations read. loose: names
+    whose values change by themselves as time goes by, or with entities that nobody watches.
+    problems: why a definition has no value.
     """
 
     kind: Kind

@@ -77,6 +77,17 @@ def refresh(blueprint: int, pks: Sequence[int], *, is_whole: bool = True) -> lis
     return refresh_locked(blueprint, pks, whole=pks if is_whole else ())
 
 
+def refresh_written(blueprint: str, pks: Sequence[int]) -> None:
+    """Refresh entities (pks) that were just written, for those who look at them next.
+
+    What others compute from them follows by the change feed.
+    """
+    computed = load_plan().of(blueprint)
+    if computed is not None and not computed.is_empty and pks:
+        with transaction.atomic():
+            refresh(computed.kind.pk, pks)
+
+
 def lock(blueprint: int) -> None:
     """Wait for the writers of a blueprint's entities, until the transaction ends."""
     hold_shared(Lock.CATALOGUE)
