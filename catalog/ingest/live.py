@@ -42,7 +42,7 @@ from catalog.kernel.errors import (
     shorten,
 )
 from catalog.kernel.http import Wait
-from catalog.kernel.locks import Lock, try_hold
+from catalog.kernel.locks import Lock, hold, try_hold
 from catalog.kernel.source import Event, SourceKind
 from catalog.models import InboundEvent, Integration
 from catalog.registry import source_kinds
@@ -210,8 +210,8 @@ def process_event(event: InboundEvent) -> bool:
     log = Log(event.integration, event=event)
     try:
         with transaction.atomic():
-            if not try_hold(Lock.LIVE_EVENTS, event.integration_id):
-                return False
+            # Who looks for something to take up has it for a moment only.
+            hold(Lock.LIVE_EVENTS, event.integration_id)
             row = (
                 InboundEvent.objects.select_related("integration")
                 .filter(pk=event.pk, state=State.WAITING, attempts=event.attempts)
@@ -296,7 +296,7 @@ def _claim(integration_pk: int) -> list[InboundEvent]:
 
     Counts the attempt. One that was tried before comes alone.
     """
-    while True:
+    while _due(integration_pk):
         with transaction.atomic():
             if not try_hold(Lock.LIVE_EVENTS, integration_pk):
                 return []
@@ -307,6 +307,7 @@ def _claim(integration_pk: int) -> list[InboundEvent]:
                 return _taken_up(first)
             gave_up = f"Its worker died; it was given up after {MAX_ATTEMPTS} attempts."
             _fail(first, gave_up, Log(first.integration, event=first))
+    return []
 
 
 def _taken_up(first: InboundEvent) -> list[InboundEvent]:

@@ -2,17 +2,20 @@
 
 import hashlib
 import hmac
+import threading
 import time
 from collections import Counter
 
 import orjson
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 
 from catalog.ingest import live
 from catalog.ingest.integrations import create_source, update_source
 from catalog.ingest.sources.github import GitHub
 from catalog.kernel.errors import Conflict, NotAuthenticated
+from catalog.kernel.locks import Lock, hold
 from catalog.models import Change, Entity, InboundEvent, Owned, SyncMessage
 from catalog.registry import source_kinds
 from tests import processes
@@ -297,6 +300,29 @@ def test_what_a_killed_worker_had_begun_is_done_by_another(talker, tmp_path):
     event.refresh_from_db()
     assert (event.state, event.attempts, names()) == (State.DONE, 2, ["a"])
     assert Change.objects.filter(model="entity", action="create").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_only_looks_takes_no_turn_from_who_works(talker):
+    make_blueprint("issue")
+    source = make_talker()
+    tell(source, issue("a"))
+    [event] = live._claim(source.pk)
+    is_held, may_end = threading.Event(), threading.Event()
+
+    def look():
+        with transaction.atomic():
+            hold(Lock.LIVE_EVENTS, source.pk)
+            is_held.set()
+            may_end.wait(0.2)
+        connection.close()
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    is_held.wait(5)
+    assert live.process_event(event) is True
+    looker.join()
+    assert names() == ["a"]
 
 
 # A burst
