@@ -21,12 +21,14 @@ from catalog.kernel.errors import Conflict, IdpError
 from catalog.kernel.json_text import write_json
 from catalog.models import TEAM, USER, Blueprint, Entity
 from catalog.selectors.pick import titles_of
-from catalog.services import entities
+from catalog.services import derived, entities
 from catalog.services.blueprint_spec import BlueprintSpec, RelationSpec, parse
 from catalog.services.blueprints import blueprint_document
 from catalog.services.entities import EntityDraft, ItemResult, Mode
 
 PROPERTY, RELATION = "p-", "r-"  # property and relation names may collide with each other
+
+_PREFIXES = {"properties": PROPERTY, "relations": RELATION}
 
 _TEXT_TYPES = {"url": "url", "email": "email", "idn-email": "email"}
 _CODE_FORMATS = {"yaml", "proto"}
@@ -48,6 +50,21 @@ class Computed:
     @property
     def text(self) -> str:
         return self.value if isinstance(self.value, str) else write_json(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Why a field is not for people: a source answers for it. url: the page of the source."""
+
+    source: str
+    url: str
+
+    @property
+    def reason(self) -> str:
+        return (
+            f"{self.source} answers for this value: its next sync would write over yours. Change "
+            "it there, or have its mapping leave this out."
+        )
 
 
 def entity_form_class(
@@ -83,9 +100,11 @@ class EntityForm(forms.Form):
         *,
         entity: Entity | None = None,
         initial: Mapping[str, Any] | None = None,
+        locks: Mapping[str, Lock] | None = None,
         **kwargs: Any,
     ) -> None:
-        """initial: values for a new entity by field (`identifier`, `p-tier`, `r-owner`)."""
+        """initial: values for a new entity by field (`identifier`, `p-tier`, `r-owner`). locks:
+        by path ("title", "properties.tier"), what may not be changed here."""
         self.entity = entity
         self.prefill = dict(initial or {})
         self._titles: dict[tuple[str, str], str] | None = None
@@ -95,6 +114,7 @@ class EntityForm(forms.Form):
             self._add_property(name, schema)
         for name, relation in self.spec.relations.items():
             self._add_relation(name, relation)
+        self._locked = self._lock(locks or {})
         self.fields["if_hash"] = forms.CharField(required=False, widget=forms.HiddenInput)
         if entity is not None:
             self.initial["if_hash"] = bytes(entity.content_hash).hex()
@@ -175,6 +195,7 @@ class EntityForm(forms.Form):
             must_exist=self.entity is not None,
         ).items
         if item.error is None:
+            derived.refresh_written(self.spec.identifier, [item.pk] if item.pk else [])
             return item
         self.add_idp_error(item.error)
         return None
@@ -196,7 +217,7 @@ class EntityForm(forms.Form):
         if error.details.get("with") == "identifier":
             path = "identifier"
         group, _, name = path.partition(".")
-        prefix = {"properties": PROPERTY, "relations": RELATION}.get(group)
+        prefix = _PREFIXES.get(group)
         self._add_at(f"{prefix}{name}" if prefix else path, str(error))
 
     def _add_at(self, field: str, message: str) -> None:
@@ -385,6 +406,30 @@ class EntityForm(forms.Form):
         schema = self.spec.schema["properties"][field_name.removeprefix(PROPERTY)]
         return _PERSON_FORMATS[schema.get("format") or schema["items"]["format"]]
 
+    def _lock(self, locks: Mapping[str, Lock]) -> dict[str, Lock]:
+        """Turn fields into text, by name; `lock` and `fixed` are for the template."""
+        locked = {}
+        for path, lock in locks.items():
+            group, _, name = path.partition(".")
+            field_name = f"{_PREFIXES[group]}{name}" if group in _PREFIXES else path
+            if (field := self.fields.get(field_name)) is None:
+                continue
+            stored = self.initial.get(field_name)
+            field.required = False
+            field.lock = lock  # type: ignore[attr-defined]
+            field.fixed = _text(stored)  # type: ignore[attr-defined]
+            locked[field_name] = lock
+        return locked
+
+    def clean(self) -> dict[str, Any]:
+        """What is locked stays as it is, and whoever sends something else is told why."""
+        for name, lock in self._locked.items():
+            stored = self.initial.get(name)
+            if name in self.data and not _same(self.cleaned_data.get(name), stored):
+                self.add_error(name, f"Not changed. {lock.reason}")
+            self.cleaned_data[name] = stored
+        return self.cleaned_data
+
     def clean_team(self) -> list[str] | None:
         """New owners must be in the catalogue: a misspelt team would own things unseen."""
         teams = self.cleaned_data["team"] or []
@@ -416,6 +461,12 @@ def _same(one: Any, other: Any) -> bool:
 
 def _is_plain(value: Any) -> bool:
     return isinstance(value, int | float | str) and not isinstance(value, bool)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return ", ".join(value)
+    return value if isinstance(value, str) else "" if value is None else write_json(value)
 
 
 def _hash(text: str) -> bytes | None:

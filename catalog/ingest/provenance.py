@@ -14,6 +14,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
+from django.urls import reverse
+
+from catalog.forms import Lock
 from catalog.ingest.mapping import parse_mapping, static_fields
 from catalog.ingest.mapping.model import static_blueprint
 from catalog.kernel.errors import IdpError
@@ -108,16 +111,33 @@ class Provenance:
             iter(self.origins), None
         )
 
-    def locks(self) -> dict[str, Origin]:
-        """What a person may not change by hand, since the next sync would undo it."""
-        return locked(self.origins, self.traces)
-
 
 def locked(origins: Iterable[Origin], paths: Iterable[str]) -> dict[str, Origin]:
     """Of `paths`, those that a source which is on answers for."""
     awake = [one for one in origins if one.source.is_enabled and one.gone is None]
     found = {path: next((o for o in awake if o.answers_for(path)), None) for path in paths}
     return {path: origin for path, origin in found.items() if origin}
+
+
+def locks_of(entity: Entity, origins: Iterable[Origin]) -> dict[str, Lock]:
+    """What the form of an entity may not change, with the source that would undo it."""
+    blueprint = entity.blueprint
+    relations = blueprint.relation_definitions.values_list("identifier", flat=True)
+    paths = [
+        *_IDENTITY,
+        *(f"properties.{name}" for name in blueprint.properties),
+        *(f"relations.{name}" for name in relations),
+    ]
+    return {
+        path: Lock(str(origin.source), source_url(origin.source))
+        for path, origin in locked(origins, paths).items()
+    }
+
+
+def source_url(source: Integration) -> str:
+    """The page of a source in the portal. Webhooks may have the name of another source."""
+    name = "webhook-source" if source.kind == Integration.WEBHOOK else "source"
+    return reverse(f"catalog:{name}", args=[source.identifier])
 
 
 def origins_of(entity: Entity) -> tuple[list[Origin], bool]:

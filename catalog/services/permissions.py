@@ -27,6 +27,7 @@ __all__ = [
     "Standing",
     "actor_of",
     "can_administer",
+    "can_read_sources",
     "can_write_entities",
     "require_admin",
     "require_entity_write",
@@ -148,9 +149,14 @@ def require_entity_write(principal: Principal, blueprint: Blueprint) -> None:
     _require(principal, allowed, what, needed)
 
 
-def require_source_read(principal: Principal, what: str) -> None:
+def can_read_sources(principal: Principal) -> bool:
     """Mappings, logs and raw objects of sources: for those who work with them."""
-    _require(principal, _is_in(principal, *WRITERS), what, Role.MEMBER)
+    return _is_in(principal, *WRITERS)
+
+
+def require_source_read(principal: Principal, what: str) -> None:
+    """See `can_read_sources`."""
+    _require(principal, can_read_sources(principal), what, Role.MEMBER)
 
 
 def require_exporter(principal: Principal, exporter: Integration | None, what: str) -> None:

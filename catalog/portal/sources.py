@@ -1,0 +1,175 @@
+"""Sources and their runs, as the portal shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.urls import NoReverseMatch, reverse
+
+from catalog.ingest.provenance import source_url
+from catalog.models import Integration, SyncMessage, SyncRun
+from catalog.portal.provenance import run_url
+from catalog.registry import source_kinds
+from catalog.selectors.sources import Health, SourceState
+
+LOG_ROWS: Final = 100
+LEVELS: Final = ("error", "warning", "info", "debug")
+
+HEALTH: Final = {  # words, tone, icon
+    Health.OFF: ("Off", "lightGray", "pause_circle"),
+    Health.NEW: ("Never ran", "lightGray", "hourglass_empty"),
+    Health.WORKING: ("Syncing", "blue", "sync"),
+    Health.GOOD: ("Good", "green", "check_circle"),
+    Health.TROUBLED: ("Has problems", "yellow", "warning"),
+    Health.FAILED: ("Failed", "red", "error"),
+}
+_STATES: Final = {
+    SyncRun.State.QUEUED: ("Waiting", "lightGray", "schedule"),
+    SyncRun.State.RUNNING: ("Running", "blue", "sync"),
+    SyncRun.State.SUCCEEDED: ("Succeeded", "green", "check_circle"),
+    SyncRun.State.PARTIAL: ("Completed with errors", "yellow", "warning"),
+    SyncRun.State.FAILED: ("Failed", "red", "error"),
+    SyncRun.State.CANCELLED: ("Cancelled", "lightGray", "cancel"),
+}
+_STALE: Final = {
+    "deleted": "Deleted what is gone from the source",
+    "held": "Held back: nothing is deleted until an admin decides",
+    "ignored": "Kept what is gone from the source",
+    "skipped": "Nothing was deleted",
+    "preview": "Would delete",
+    "none": "Nothing was deleted",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    words: str
+    tone: str
+    icon: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run with what a list or a page says of it. totals: of all kinds (see `SyncRun.totals`).
+
+    seconds: how long it took, or has taken so far; None while it waits. stale_words: what became
+    of what the source no longer has.
+    """
+
+    run: SyncRun
+    url: str
+    badge: Badge
+    totals: Mapping[str, int]
+    seconds: float | None
+    stale_words: str
+
+    @property
+    def changed(self) -> int:
+        return self.totals.get("created", 0) + self.totals.get("updated", 0)
+
+    @property
+    def problems(self) -> int:
+        return self.totals.get("failed", 0) + self.totals.get("rejected", 0)
+
+    @property
+    def rate(self) -> float | None:
+        """Items a second."""
+        fetched = self.totals.get("fetched", 0)
+        return fetched / self.seconds if fetched and self.seconds else None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """problem: what a person should know, in a sentence; "" for nothing."""
+
+    source: Integration
+    url: str
+    kind_title: str
+    badge: Badge
+    state: SourceState
+    last: RunRow | None
+    problem: str
+
+    @property
+    def is_webhook(self) -> bool:
+        return self.source.kind == Integration.WEBHOOK
+
+
+def source_row(state: SourceState, now: datetime) -> SourceRow:
+    source = state.integration
+    kind = source_kinds.get(source.kind)
+    last = run_row(state.last_run, source, now) if state.last_run else None
+    return SourceRow(
+        source=source,
+        url=source_url(source),
+        kind_title=kind.title if kind else source.kind,
+        badge=Badge(*_health_words(source, state)),
+        state=state,
+        last=last,
+        problem=_problem(state),
+    )
+
+
+def run_row(run: SyncRun, source: Integration, now: datetime) -> RunRow:
+    until = run.ended_at or now
+    words, tone, icon = _STATES[SyncRun.State(run.state)]
+    stale = run.stale.get("state", "")
+    return RunRow(
+        run=run,
+        url=run_url(source, run.pk),
+        badge=Badge("Preview" if run.is_dry_run and run.is_finished else words, tone, icon),
+        totals=run.totals,
+        seconds=(until - run.started_at).total_seconds() if run.started_at else None,
+        stale_words=_STALE.get(stale, ""),
+    )
+
+
+def log_of(
+    run: SyncRun, *, level: str, text: str, before: int | None
+) -> tuple[Sequence[SyncMessage], int | None]:
+    """A page of a run's log, newest first, and where the next page goes on."""
+    lines: QuerySet[SyncMessage] = run.messages.order_by("-pk")
+    if level in LEVELS:
+        lines = lines.filter(level=level)
+    if text:
+        lines = lines.filter(identifier__icontains=text) | lines.filter(message__icontains=text)
+    if before is not None:
+        lines = lines.filter(pk__lt=before)
+    found = list(lines[: LOG_ROWS + 1])
+    rows = found[:LOG_ROWS]
+    return rows, rows[-1].pk if len(found) > LOG_ROWS else None
+
+
+def admin_url(model: Any, pk: int | None = None) -> str:
+    """The admin's page of a source or run, or its list; "" where there is none (yet)."""
+    if not admin.site.is_registered(model):
+        return ""
+    name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+    try:
+        return reverse(f"{name}_change", args=[pk]) if pk else reverse(f"{name}_changelist")
+    except NoReverseMatch:
+        return ""
+
+
+def _health_words(source: Integration, state: SourceState) -> tuple[str, str, str]:
+    if source.kind == Integration.WEBHOOK and state.health is Health.NEW:
+        return "Listening", "green", "sensors"
+    return HEALTH[state.health]
+
+
+def _problem(state: SourceState) -> str:
+    if not state.integration.is_enabled:
+        return ""
+    last = state.last_run
+    if last is not None and last.state == SyncRun.State.FAILED:
+        return last.error or "The last run failed"
+    if state.held is not None:
+        return str(state.held.stale.get("reason", ""))
+    if last is not None and last.state == SyncRun.State.PARTIAL:
+        return last.error or "The last run completed with errors; its log says which"
+    return ""
