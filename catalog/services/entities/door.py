@@ -327,8 +327,13 @@ class _Door:
             item.status = Status.CREATED
         elif stored.content_hash != item.content_hash:
             item.status = Status.UPDATED
-        if item.is_changed:
+        if item.is_changed or self._is_touched(item):
             self._authorize(item)
+
+    def _is_touched(self, item: _Item) -> bool:
+        """Whether a draft that changes nothing makes the actor's program the last writer."""
+        told = self.actor.datasource
+        return bool(item.stored and told and item.stored.datasource != told)
 
     def _authorize(self, item: _Item) -> None:
         """Raises PermissionDenied where the change is not the actor's to make."""
@@ -419,12 +424,8 @@ class _Door:
 
     def _touch(self, unchanged: list[_Item]) -> None:
         """Note the last writer where only that differs; content, times and history stay."""
-        moved = [
-            item.stored.pk
-            for item in unchanged
-            if item.stored and item.stored.datasource != self.actor.datasource
-        ]
-        if moved and self.actor.datasource:
+        moved = [item.stored.pk for item in unchanged if item.stored and self._is_touched(item)]
+        if moved:
             with connection.cursor() as cursor:
                 cursor.execute(
                     "UPDATE catalog_entity SET datasource = %s WHERE id = ANY(%s)",

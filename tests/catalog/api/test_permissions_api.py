@@ -175,6 +175,18 @@ def test_each_item_of_a_batch_is_asked_about(admin, service, mode):
     }
 
 
+def test_who_may_not_change_a_thing_is_not_its_last_writer_either(admin, service):
+    make_entity("service", "pay", properties={"tier": "1"})
+    grant(admin, update={"roles": []})
+    url = "/v1/blueprints/service/entities?upsert=true&merge=true"
+    body = {"identifier": "pay", "properties": {"tier": "1"}}
+    assert make_api(Role.MEMBER, agent="other/1").post(url, body).status_code == 403
+    assert Entity.objects.get(identifier="pay").datasource == ""
+    assert make_api(Role.ADMIN, agent="other/1").post(url, body).status_code == 201
+    assert Entity.objects.get(identifier="pay").datasource == "other/1"
+    assert make_api(Role.MEMBER, agent="other/1").post(url, body).status_code == 201
+
+
 def test_owners_users_and_teams(admin, service):
     """By e-mail, by a team's name, and by owning the thing; in the portal as in the API."""
     browser = make_browser(role=Role.VIEWER)
