@@ -1,3 +1,5 @@
+"""Fixtures for all that needs a source."""
+
 import pytest
 
 
