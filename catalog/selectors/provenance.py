@@ -1,4 +1,4 @@
-"""Where an entity comes from, and what sources had to say of it; also of one that is missing."""
+"""What sources had to say of an entity; also of one that is missing."""
 
 from __future__ import annotations
 
@@ -8,53 +8,7 @@ from datetime import datetime
 
 from catalog.kernel import feed
 from catalog.kernel.identifiers import is_storable
-from catalog.models import Change, Entity, Integration, Owned, SyncMessage, SyncRun
-from catalog.selectors.integrations import last_runs
-from catalog.selectors.stale import last_pass
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """A source that has an entity. kinds: of its mapping, that give it; none where it only made
-    the entity because another one names it.
-
-    seen_at: when the source had it last. run: the pk of the sync run that saw it last; None for a
-    live event. is_stale: the newest pass did not find it. last_run: the newest run of the source.
-    """
-
-    integration: Integration
-    kinds: tuple[str, ...]
-    is_creator: bool
-    seen_at: datetime
-    run: int | None
-    is_stale: bool
-    last_run: SyncRun | None
-
-
-def owners_of(entity: Entity) -> list[Owner]:
-    """The sources that have an entity, the one that made it first."""
-    rows: dict[int, list[Owned]] = {}
-    sources: dict[int, Integration] = {}
-    for row in Owned.objects.filter(entity=entity).select_related("integration").order_by("kind"):
-        rows.setdefault(row.integration_id, []).append(row)
-        sources[row.integration_id] = row.integration
-    runs = last_runs(sources.values())
-    owners = []
-    for pk, integration in sources.items():
-        named = [row for row in rows[pk] if row.kind]
-        newest = max(rows[pk], key=lambda row: row.seen_at)
-        owners.append(
-            Owner(
-                integration=integration,
-                kinds=tuple(row.kind for row in named),
-                is_creator=any(row.is_creator for row in rows[pk]),
-                seen_at=newest.seen_at,
-                run=newest.run,
-                is_stale=_is_stale(integration, named),
-                last_run=runs.get(pk),
-            )
-        )
-    return sorted(owners, key=lambda one: (not one.is_creator, one.integration.identifier))
+from catalog.models import Change, SyncMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +47,4 @@ def ingest_history(blueprint: str, identifier: str, *, limit: int = 50) -> Inges
             Deletion(one.at, one.actor_kind, one.actor, one.run, one.pk)
             for one in deleted.order_by("-id")[:limit]
         ],
-    )
-
-
-def _is_stale(integration: Integration, rows: Sequence[Owned]) -> bool:
-    passed = last_pass(integration.pk) if rows else None
-    if passed is None:
-        return False
-    return all(
-        row.kind in passed.kinds and row.run != passed.run and row.seen_at < passed.before
-        for row in rows
     )

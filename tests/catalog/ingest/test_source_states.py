@@ -1,52 +1,18 @@
-"""What can be told of a source, and of an entity: also of one that is missing."""
+"""What can be told of a source, and of an entity that is missing."""
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from catalog.ingest.provenance import provenance_of
 from catalog.ingest.runs import request_sync
-from catalog.models import Entity, Integration
+from catalog.models import Integration
 from catalog.selectors.provenance import ingest_history
 from catalog.selectors.sources import Health, needing_attention, owned_by_kind, stale_of, states_of
 from catalog.services.integrations import set_enabled
 from tests.catalog.ingest.toy import make_source, named, now_has, resource, sync
-from tests.factories import ACTOR, make_blueprint, make_entity
+from tests.factories import ACTOR, make_blueprint
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("toy")]
-
-
-def entity(identifier):
-    return Entity.objects.select_related("blueprint").get(identifier=identifier)
-
-
-def test_where_an_entity_comes_from():
-    make_blueprint("repo", properties={"n": {"type": "number"}, "tier": {"type": "string"}})
-    make_entity("repo", "a")
-    mapping = {
-        "resources": [
-            resource("repo", properties={"n": ".n"}),
-            resource("issue", blueprint="repo", properties={"tier": ".tier"}),
-        ]
-    }
-    one = make_source("one", mapping=mapping, repo=named("a", "b"), issue=named("b"))
-    two = make_source("two", repo=named("b"))
-    first, second = sync(one), sync(two)
-    assert provenance_of(entity("a")).origins[0].owner.is_creator is False
-    found = provenance_of(entity("b"))
-    assert [(o.owner.integration, o.owner.is_creator, o.owner.run) for o in found.origins] == [
-        (one, True, first.pk),
-        (two, False, second.pk),
-    ]
-    assert found.origins[0].owner.kinds == ("issue", "repo")
-    assert found.origins[0].fields["properties.n"] == ["repo"]
-    assert found.origins[0].fields["title"] == ["repo", "issue"]
-    assert [o.owner.integration for o in found.origins_of("properties.tier")] == [one]
-    assert found.origins_of("properties.by_hand") == []
-    assert not any(o.owner.is_stale for o in found.origins)
-    now_has(two, repo=named())
-    sync(two)  # "two" made nothing here, so it lets go
-    assert [o.owner.integration for o in provenance_of(entity("b")).origins] == [one]
 
 
 def test_why_an_entity_is_missing():
@@ -74,8 +40,6 @@ def test_what_is_gone_is_listed_until_it_is_seen_to():
     count, found = stale_of(source)
     assert (count, [one.identifier for one in found]) == (2, ["b", "c"])
     assert [one.identifier for one in stale_of(source, after=found[0].pk)[1]] == ["c"]
-    assert provenance_of(entity("b")).origins[0].owner.is_stale
-    assert not provenance_of(entity("a")).origins[0].owner.is_stale
     # a run that did not get so far does not change what is known
     now_has(source, repo=named("a", fail_page=1))
     sync(source)
