@@ -17,6 +17,7 @@ from unfold.sites import UnfoldAdminSite
 from catalog.kernel.actors import Principal
 from catalog.models import Change, Entity, Relation
 from catalog.selectors.catalogue import KIND_COUNT_CAP, kind_counts
+from catalog.selectors.sources import needing_attention
 from idp.models import ApiClient, User
 
 COUNT_CAP = 1_000  # "1,000+" is as good as the number, and costs the same at any size
@@ -71,6 +72,7 @@ class IdpAdminSite(UnfoldAdminSite):
             "ownerless": _capped(
                 Entity.objects.visible_to(principal).filter(team=[], blueprint__is_system=False)
             ),
+            "troubled_sources": needing_attention(),
             "cap": COUNT_CAP,
             "user_count": User.objects.filter(is_active=True).count(),
             "client_count": ApiClient.objects.filter(is_active=True).count(),

@@ -23,6 +23,7 @@ from catalog.admin.filters import (
     property_filters,
 )
 from catalog.forms import EntityForm, entity_form_class
+from catalog.ingest.provenance import locks_of, origins_of
 from catalog.kernel.admin import IdpModelAdmin, KeysetChangeList
 from catalog.kernel.errors import HasDependents, IdpError
 from catalog.kernel.keyset import Key, Keyset
@@ -142,7 +143,7 @@ class EntityAdmin(IdpModelAdmin):
         entity = self.load(request, object_id)
         blueprint = entity.blueprint
         form = entity_form_class(blueprint, principal_of(request))(
-            request.POST or None, entity=entity
+            request.POST or None, entity=entity, locks=locks_of(entity, origins_of(entity))
         )
         if request.method == "POST" and form.is_valid():
             item = form.save(actor=actor_for(request))
@@ -185,6 +186,7 @@ class EntityAdmin(IdpModelAdmin):
                 "loose": incoming.select_related("source__blueprint", "definition")[:NEIGHBOURS],
                 "loose_count": incoming.count(),
                 "error": error,
+                "origins": [one for one in origins_of(entity) if one.gone is None],
             },
             original=entity,
             status=409 if error else 200,

@@ -114,7 +114,7 @@ class EntityForm(forms.Form):
             self._add_property(name, schema)
         for name, relation in self.spec.relations.items():
             self._add_relation(name, relation)
-        self._locked = self._lock(locks or {})
+        self.locks = self._lock(locks or {})
         self.fields["if_hash"] = forms.CharField(required=False, widget=forms.HiddenInput)
         if entity is not None:
             self.initial["if_hash"] = bytes(entity.content_hash).hex()
@@ -423,7 +423,7 @@ class EntityForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         """What is locked stays as it is, and whoever sends something else is told why."""
-        for name, lock in self._locked.items():
+        for name, lock in self.locks.items():
             stored = self.initial.get(name)
             if name in self.data and not _same(self.cleaned_data.get(name), stored):
                 self.add_error(name, f"Not changed. {lock.reason}")

@@ -9,8 +9,8 @@ the history.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -67,6 +67,10 @@ class Origin:
     gone: Ownership | None = None
 
     @property
+    def field_names(self) -> list[str]:
+        return sorted(name.partition(".")[2] or name for name in self.fields or ())
+
+    @property
     def is_exporter(self) -> bool:
         return not self.source.runs_here
 
@@ -101,15 +105,21 @@ class Provenance:
     """traces: by path, for every field that has a value or is computed."""
 
     origins: Sequence[Origin]
-    traces: dict[str, Trace] = field(default_factory=dict)
-    is_stale: bool = False
+    traces: Mapping[str, Trace]
 
     @property
-    def keeper(self) -> Origin | None:
-        """The source that keeps the entity: the one that made it, else the first that has it."""
-        return next((one for one in self.origins if one.is_creator), None) or next(
-            iter(self.origins), None
-        )
+    def is_stale(self) -> bool:
+        return is_gone(self.origins)
+
+
+def is_gone(origins: Sequence[Origin]) -> bool:
+    """Whether every source that had an entity does so no more."""
+    return bool(origins) and all(one.gone for one in origins)
+
+
+def keeper(origins: Sequence[Origin]) -> Origin | None:
+    """The source that keeps an entity: the one that made it, else the first that has it."""
+    return next((one for one in origins if one.is_creator), None) or next(iter(origins), None)
 
 
 def locked(origins: Iterable[Origin], paths: Iterable[str]) -> dict[str, Origin]:
@@ -140,9 +150,8 @@ def source_url(source: Integration) -> str:
     return reverse(f"catalog:{name}", args=[source.identifier])
 
 
-def origins_of(entity: Entity) -> tuple[list[Origin], bool]:
-    """The sources that have an entity, its maker first, and whether none of them lists it any
-    more; three statements at most. `entity.blueprint` is loaded."""
+def origins_of(entity: Entity) -> list[Origin]:
+    """The sources that have an entity, its maker first; three statements at most."""
     owned = ownerships([entity.pk]).get(entity.pk, [])
     exporter = installation_of(entity.datasource)
     sources: dict[int, Integration] = {}
@@ -156,12 +165,11 @@ def origins_of(entity: Entity) -> tuple[list[Origin], bool]:
     if exporter and not origins:
         found = Integration.objects.filter(identifier=exporter, runs_here=False)
         origins += [_exporter(entity, one) for one in found.exclude(kind=Integration.WEBHOOK)]
-    return origins, is_stale(owned)
+    return origins
 
 
-def provenance_of(entity: Entity, kind: Kind) -> Provenance:
-    """Everything about where an entity and its values come from; five statements at most."""
-    origins, stale = origins_of(entity)
+def provenance_of(entity: Entity, kind: Kind, origins: Sequence[Origin]) -> Provenance:
+    """Where an entity and each of its values come from; two statements beside `origins_of`."""
     touched = touches(entity)
     made = making_of(entity) or Touch(entity.created_at, "", entity.created_by)
     traces = {}
@@ -177,7 +185,7 @@ def provenance_of(entity: Entity, kind: Kind) -> Provenance:
     for name in kind.computed:
         path = f"properties.{name}"
         traces[path] = Trace(path, made, how=how_computed(kind, name), error=errors.get(name, ""))
-    return Provenance(origins, traces, stale)
+    return Provenance(origins, traces)
 
 
 def how_computed(kind: Kind, name: str) -> str:

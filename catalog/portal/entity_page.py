@@ -44,6 +44,10 @@ class Property:
     origin: str = ""
     problem: str = ""
 
+    @property
+    def path(self) -> str:
+        return f"properties.{self.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class OutLink:
@@ -117,12 +121,16 @@ def relation_facts(groups: Sequence[RelatedGroup]) -> list[tuple[str, SafeString
     ]
 
 
-def outgoing_lines(groups: Sequence[RelatedGroup]) -> list[tuple[str, SafeString]]:
-    """Every relation with its first targets, for a card."""
-    by_title: dict[str, list[Any]] = {}
+def outgoing_lines(groups: Sequence[RelatedGroup]) -> list[tuple[str, SafeString, str]]:
+    """Every relation with its first targets and its path ("relations.owner"), for a card."""
+    by_relation: dict[tuple[str, str], list[Any]] = {}
     for group in groups:
-        by_title.setdefault(group.title, []).extend(row.target for row in group.rows)
-    return [(title, values.targets(found, limit=6)) for title, found in by_title.items()]
+        key = (group.title, f"relations.{group.relation}")
+        by_relation.setdefault(key, []).extend(row.target for row in group.rows)
+    return [
+        (title, values.targets(found, limit=6), path)
+        for (title, path), found in by_relation.items()
+    ]
 
 
 def related_tables(

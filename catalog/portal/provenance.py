@@ -7,22 +7,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.urls import reverse
-
-from catalog.ingest.provenance import Origin, Provenance, Trace, original_of, source_url
-from catalog.models import Entity, Integration, SyncRun
+from catalog.ingest.provenance import (
+    Origin,
+    Provenance,
+    Trace,
+    keeper,
+    original_of,
+    source_url,
+)
+from catalog.models import Entity, Integration
+from catalog.portal.sources import RunLink
 from catalog.selectors.kinds import Kind
 from catalog.selectors.origins import Touch
 
 _WRITERS: Final = {"client": "API client", "integration": "source", "system": "idp"}
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A sync run one can look at."""
-
-    pk: int
-    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +36,10 @@ class Mark:
     origin: Origin | None
     source_url: str
     seen: datetime | None
-    seen_run: Run | None
+    seen_run: RunLink | None
     changed_at: datetime | None
     changed_by: str
-    changed_run: Run | None
+    changed_run: RunLink | None
     is_first: bool
     original: str
     how: str
@@ -58,25 +56,21 @@ class Keeper:
 
     origin: Origin
     url: str
-    run: Run | None
+    run: RunLink | None
     original: str
     others: Sequence[tuple[Origin, str]]
 
 
-def run_url(source: Integration, pk: int) -> str:
-    return reverse("catalog:source-run", args=[source.identifier, pk])
-
-
-def keeper_of(entity: Entity, kind: Kind, provenance: Provenance) -> Keeper | None:
-    origin = provenance.keeper
+def keeper_of(entity: Entity, kind: Kind, origins: Sequence[Origin]) -> Keeper | None:
+    origin = keeper(origins)
     if origin is None:
         return None
     return Keeper(
         origin=origin,
         url=source_url(origin.source),
-        run=_seen_run(origin),
+        run=seen_run(origin),
         original=original_of(entity, kind, [origin]),
-        others=[(one, source_url(one.source)) for one in provenance.origins if one is not origin],
+        others=[(one, source_url(one.source)) for one in origins if one is not origin],
     )
 
 
@@ -121,7 +115,7 @@ def _mark(
         origin=shown,
         source_url=source_url(shown.source) if shown else "",
         seen=shown.seen_at if shown else None,
-        seen_run=_seen_run(shown) if shown else None,
+        seen_run=seen_run(shown) if shown else None,
         changed_at=None if trace.how else touch.at,
         changed_by="" if is_own or trace.how else actor_words(touch),
         changed_run=_run(shown.source, changed_in) if shown and is_own and changed_in else None,
@@ -138,14 +132,9 @@ def _wrote(origin: Origin, touch: Touch) -> bool:
     return touch.actor_kind == "integration" and touch.actor == origin.source.identifier
 
 
-def _seen_run(origin: Origin) -> Run | None:
+def seen_run(origin: Origin) -> RunLink | None:
     return _run(origin.source, origin.run) if origin.run else None
 
 
-def _run(source: Integration, pk: int) -> Run | None:
-    return Run(pk, run_url(source, pk)) if source.kind != Integration.WEBHOOK else None
-
-
-def run_of(run: SyncRun) -> Run:
-    """Of a run with its integration loaded."""
-    return Run(run.pk, run_url(run.integration, run.pk))
+def _run(source: Integration, pk: int) -> RunLink | None:
+    return RunLink(pk, source) if source.kind != Integration.WEBHOOK else None

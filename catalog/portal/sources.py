@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -10,12 +10,13 @@ from typing import Any, Final
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 
 from catalog.ingest.provenance import source_url
 from catalog.models import Integration, SyncMessage, SyncRun
-from catalog.portal.provenance import run_url
 from catalog.registry import source_kinds
-from catalog.selectors.sources import Health, SourceState
+from catalog.selectors.origins import sync_run_of
+from catalog.selectors.sources import Health, SourceState, states_of
 
 LOG_ROWS: Final = 100
 LEVELS: Final = ("error", "warning", "info", "debug")
@@ -51,6 +52,18 @@ class Badge:
     words: str
     tone: str
     icon: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunLink:
+    """A run that something else names."""
+
+    pk: int
+    source: Integration
+
+    @property
+    def url(self) -> str:
+        return run_url(self.source, self.pk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +111,25 @@ class SourceRow:
     @property
     def is_webhook(self) -> bool:
         return self.source.kind == Integration.WEBHOOK
+
+
+def run_url(source: Integration, pk: int) -> str:
+    return reverse("catalog:source-run", args=[source.identifier, pk])
+
+
+def run_links(names: Iterable[str]) -> dict[str, RunLink]:
+    """The sync runs that the history names ("sync_7"), by name, as far as they are kept."""
+    pks = {pk for name in names if (pk := sync_run_of(name))}
+    found = SyncRun.objects.filter(pk__in=pks).select_related("integration") if pks else ()
+    return {one.name: RunLink(one.pk, one.integration) for one in found}
+
+
+def troubled() -> list[SourceRow]:
+    """The sources that want somebody's hand; five statements."""
+    found = Integration.objects.filter(is_enabled=True).defer("sealed", "mapping", "attributes")
+    now = timezone.now()
+    rows = [source_row(state, now) for state in states_of(found.order_by("identifier"))]
+    return [row for row in rows if row.problem]
 
 
 def source_row(state: SourceState, now: datetime) -> SourceRow:

@@ -1,15 +1,25 @@
-"""`/catalog/…`. Pages of a table stand under `-`; an entity of that name has other ones."""
+"""`/catalog/…` and `/sources/…`. Pages of a list stand under `-`: nothing in it has that name."""
 
 from django.urls import path
 
 from catalog.portal import links  # noqa: F401 - registers the converter "identifier"
-from catalog.portal.views import catalogue, editing, entities
+from catalog.portal.views import catalogue, editing, entities, sources
 
 app_name = "catalog"
 
 urlpatterns = [
     path("catalog", catalogue.index, name="index"),
     path("catalog/", catalogue.index),
+    path("sources", sources.index, name="sources"),
+    path("sources/-/missing", sources.missing, name="missing"),
+    path(
+        "sources/-/webhooks/<identifier:identifier>",
+        sources.source,
+        {"is_webhook": True},
+        name="webhook-source",
+    ),
+    path("sources/<identifier:identifier>", sources.source, name="source"),
+    path("sources/<identifier:identifier>/runs/<int:pk>", sources.run, name="source-run"),
     path("catalog/-/person", entities.person, name="person"),
     path("catalog/<identifier:blueprint>", catalogue.table, name="table"),
     path("catalog/<identifier:blueprint>/-/new", editing.create, name="create"),

@@ -12,6 +12,7 @@ from django.http import QueryDict
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from catalog.ingest.provenance import source_url
 from catalog.models import Entity
 from catalog.portal import code, icons, links, values
 from catalog.selectors.entity_page import RelatedGroup
@@ -153,6 +154,29 @@ def all_url(group: RelatedGroup, entity: Entity) -> str:
     """The table of everything that points here by this relation."""
     name = entity.identifier if group.is_direct else entity.ref
     return links.table_url(group.blueprint, f=f"relations.{group.relation}:has:{name}")
+
+
+@register.filter
+def thousands(number: int) -> str:
+    return f"{number:,}"
+
+
+@register.filter
+def duration(seconds: float) -> str:
+    """How long something took: "0.4 s", "12 s", "3 min 5 s", "2 h 10 min"."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60:,} h {minutes % 60} min"
+
+
+register.filter("pretty_json", code.as_json)
+register.filter("source_url", source_url)
 
 
 @register.filter

@@ -22,6 +22,8 @@ _ADMIN_MODELS = [
     ("Blueprints", "schema", "catalog.Blueprint"),
     ("Entities", "deployed_code", "catalog.Entity"),
     ("Relations", "account_tree", "catalog.Relation"),
+    ("Sources", "sync", "catalog.Integration"),
+    ("Sync runs", "history_toggle_off", "catalog.SyncRun"),
     ("Pages", "dashboard", "catalog.Page"),
     ("Actions", "bolt", "actions.Action"),
     ("Runs", "play_circle", "actions.Run"),
@@ -40,6 +42,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             "items": [
                 _item(request, "Home", "home", reverse("portal:home"), exact=True),
                 _item(request, "Catalogue", "category", reverse("catalog:index"), exact=True),
+                _item(request, "Sources", "sync", reverse("catalog:sources")),
                 _item(request, "Teams", "groups", reverse("portal:teams")),
                 _item(request, "People", "person", reverse("portal:people")),
                 _item(request, "API docs", "terminal", reverse("docs")),

@@ -12,11 +12,13 @@ from catalog.kernel.keyset import Keyset
 from catalog.models import USER, Entity
 from catalog.portal import saved, teamwork
 from catalog.portal.shell import Crumb, PortalRequest, fragment, page, portal_view
+from catalog.portal.sources import troubled
 from catalog.selectors import catalogue, team_lists
 from catalog.selectors.find import find_by_kind
 from catalog.selectors.pick import matching
 from catalog.selectors.teams import people as people_with
 from catalog.selectors.teams import teams_of
+from catalog.services.permissions import can_administer
 from idp.portal.navigation import sidebar
 
 MAX_TEXT: Final = 200
@@ -46,6 +48,7 @@ def home(request: PortalRequest) -> HttpResponseBase:
                 for blueprint, count in catalogue.owned_counts(request.user, teams)
             ],
             "updated": catalogue.lately_updated(request.user, teams, limit=HOME_ROWS),
+            "troubled_sources": troubled() if can_administer(request.user) else (),
             "dangling": catalogue.dangling_of(request.user, teams, limit=HOME_ROWS),
             "starred": saved.starred(request.user, HOME_ROWS),
             "changes": catalogue.recent_changes(request.user, limit=HOME_ROWS + 2),

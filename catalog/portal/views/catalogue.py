@@ -16,15 +16,17 @@ from django.views.decorators.vary import vary_on_headers
 
 from catalog.kernel.actors import Principal
 from catalog.kernel.errors import NotFound
-from catalog.models import Blueprint, Entity, EntityQuerySet
+from catalog.models import Blueprint, Entity, EntityQuerySet, Integration
 from catalog.portal import export, saved
 from catalog.portal.links import table_url
 from catalog.portal.shell import Crumb, PortalRequest, fragment, page, portal_view
+from catalog.portal.sources import admin_url
 from catalog.portal.tables import SIZES, TableState, all_operators, operators_of
 from catalog.portal.values import column_cell, is_empty
 from catalog.selectors import tables
 from catalog.selectors.catalogue import KIND_COUNT_CAP, kind_counts
 from catalog.selectors.kinds import Kind, load_kinds
+from catalog.selectors.origins import stale_among
 from catalog.selectors.pick import titles_of
 from catalog.selectors.teams import teams_of
 from catalog.services.permissions import can_administer, can_write_entities
@@ -85,6 +87,7 @@ def table(request: PortalRequest, blueprint: str) -> HttpResponseBase:
         "csv_href": f"{state.href()}&format=csv",
         "api_url": f"{settings.IDP_URL}/v1/blueprints/{quote(kind.identifier, safe='')}/entities",
         "can_write": can_write_entities(request.user, described),
+        "sources_url": admin_url(Integration) if can_administer(request.user) else "",
     }
     if request.headers.get("HX-Request") and not request.headers.get("HX-History-Restore-Request"):
         return fragment(request, "catalog/table_region.html", context)
@@ -223,11 +226,16 @@ def _values(
 
 
 def _shown(user: Principal, entities: Sequence[Entity], state: TableState) -> list[dict[str, Any]]:
-    """Rows as the template wants them: each column with its rendered cell."""
+    """Rows as the template wants them: each column with its rendered cell.
+
+    gone: of one that its source no longer lists, when that was noticed and why it is still here.
+    """
     columns = state.shown_columns
+    gone = stale_among([one.pk for one in entities])
     return [
         {
             "entity": row.entity,
+            "gone": gone.get(row.entity.pk),
             "icon": row.entity.icon or state.kind.icon,
             "cells": [
                 (c, column_cell(c, row.values[c.key]), is_empty(row.values[c.key])) for c in columns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -11,6 +12,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from catalog.forms import entity_form_class
+from catalog.ingest.provenance import Origin, locks_of, origins_of, source_url
 from catalog.kernel import feed
 from catalog.kernel.errors import HasDependents, IdpError, NotFound
 from catalog.models import Blueprint, Change, Entity
@@ -47,7 +49,10 @@ def edit(request: PortalRequest, blueprint: str, identifier: str) -> HttpRespons
     """An entity changed. A form that is older than what is stored is refused, not merged."""
     described = _writable(request, blueprint)
     found = _found(request, blueprint, identifier)
-    form = entity_form_class(described, request.user)(request.POST or None, entity=found)
+    origins = origins_of(found)
+    form = entity_form_class(described, request.user)(
+        request.POST or None, entity=found, locks=locks_of(found, origins)
+    )
     if request.method == "POST" and form.is_valid():
         saved = form.save(actor=actor_for(request))
         if saved is not None:
@@ -63,6 +68,7 @@ def edit(request: PortalRequest, blueprint: str, identifier: str) -> HttpRespons
         title=f"Edit {found}",
         trail=[Crumb(str(found), entity_url(blueprint, identifier)), Crumb("Edit")],
         entity=found,
+        origins=origins,
     )
 
 
@@ -89,6 +95,9 @@ def delete(request: PortalRequest, blueprint: str, identifier: str) -> HttpRespo
             "blueprint": described,
             "incoming": entity_page.incoming(request.user, found, load_kinds()),
             "problem": problem,
+            "origins": [
+                (one, source_url(one.source)) for one in origins_of(found) if one.gone is None
+            ],
         },
         title=f"Delete {found}",
         trail=[
@@ -134,11 +143,17 @@ def _form_page(
     title: str,
     trail: list[Crumb],
     entity: Entity | None = None,
+    origins: Sequence[Origin] = (),
 ) -> HttpResponseBase:
     return page(
         request,
         "catalog/entity/form.html",
-        {"form": form, "blueprint": blueprint, "entity": entity},
+        {
+            "form": form,
+            "blueprint": blueprint,
+            "entity": entity,
+            "origins": [(one, source_url(one.source)) for one in origins],
+        },
         title=title,
         trail=[*_trail(blueprint), *trail],
         status=422 if form.is_bound and form.errors else 200,

@@ -15,25 +15,32 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
+from catalog.ingest.provenance import origins_of, provenance_of, source_url
 from catalog.kernel import feed
 from catalog.models import TEAM, USER, Blueprint, Entity
 from catalog.portal import code, graph_svg, icons, saved, teamwork
 from catalog.portal.entity_page import arrange, outgoing_lines, related_tables, relation_facts
 from catalog.portal.links import entity_url, table_url
+from catalog.portal.provenance import keeper_of, marks_of, seen_run
 from catalog.portal.shell import Crumb, PortalRequest, fragment, page, portal_view
+from catalog.portal.sources import run_links
 from catalog.portal.values import read_moment
 from catalog.selectors import entity_page
 from catalog.selectors.documents import document
 from catalog.selectors.graph import BOTH
 from catalog.selectors.history import entity_as_of, timeline
 from catalog.selectors.kinds import Kind, load_kinds
+from catalog.selectors.origins import events_of
+from catalog.selectors.provenance import ingest_history
 from catalog.selectors.tables import owner_titles
 from catalog.selectors.teams import people
-from catalog.services.permissions import can_administer, can_write_entities
+from catalog.services.permissions import can_administer, can_read_sources, can_write_entities
 
-TABS: Final = ("overview", "related", "graph", "history", "source", "api")
+TABS: Final = ("overview", "related", "graph", "history", "ingestion", "source", "api")
 HISTORY_LIMIT: Final = 100
 RECENT_CHANGES: Final = 4
+RUN_ROWS: Final = 10
+MESSAGES: Final = 50
 
 _DEPTHS = tuple(str(depth) for depth in range(1, graph_svg.MAX_DEPTH + 1))
 
@@ -57,12 +64,15 @@ def entity(request: PortalRequest, blueprint: str, identifier: str) -> HttpRespo
         kinds,
         rows=entity_page.GROUP_ROWS if tab in ("related", "overview") else 0,
     )
+    came_from = origins_of(found)
     arranged = arrange(kind, found.properties, found.computed, found.computed_errors)
     context: dict[str, Any] = {
         "entity": found,
         "kind": kind,
         "kinds": kinds,
         "tab": tab,
+        "came_from": came_from,
+        "keeper": keeper_of(found, kind, came_from),
         "owners": entity_page.owners_of(request.user, found),
         "values": arranged,
         "relation_facts": relation_facts(outgoing),
@@ -127,6 +137,9 @@ def _overview(
         "changes": timeline(found, limit=RECENT_CHANGES),
         "graph": graph_svg.draw_neighbours(request.user, found, is_small=True),
     }
+    provenance = provenance_of(found, kind, context["came_from"])
+    extra["marks"] = marks_of(found, kind, provenance)
+    extra["origins"] = [(one, source_url(one.source)) for one in provenance.origins]
     if kind.identifier in (TEAM, USER):
         extra["circle"] = teamwork.circle_of(
             context["outgoing"], context["incoming"], is_team=kind.identifier == TEAM
@@ -200,6 +213,22 @@ def _history(
     return extra
 
 
+def _ingestion(
+    request: PortalRequest, found: Entity, kind: Kind, context: dict[str, Any]
+) -> dict[str, Any]:
+    origins = context["came_from"]
+    name = (kind.identifier, found.identifier)
+    changed = [one for one in timeline(found, limit=HISTORY_LIMIT) if one.run][:RUN_ROWS]
+    runs = run_links(one.run for one in changed)
+    return {
+        "origins": [(one, source_url(one.source), seen_run(one)) for one in origins],
+        "ingest": ingest_history(*name, limit=MESSAGES),
+        "events": events_of({one.source.pk for one in origins}, *name, limit=MESSAGES),
+        "runs": [(one, runs.get(one.run)) for one in changed],
+        "can_read_log": can_read_sources(request.user),
+    }
+
+
 def _source(
     request: PortalRequest, found: Entity, kind: Kind, context: dict[str, Any]
 ) -> dict[str, Any]:
@@ -223,6 +252,7 @@ _TAB_CONTEXTS = {
     "related": _related,
     "graph": _graph,
     "history": _history,
+    "ingestion": _ingestion,
     "source": _source,
     "api": _api,
 }

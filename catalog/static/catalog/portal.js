@@ -162,6 +162,11 @@
         for (const field of document.querySelectorAll("[data-current-query]")) field.value = region.dataset.query;
     }
 
+    // what a mark says of its value goes away without leaving its place
+    document.addEventListener("keydown", (event) => {
+        if (event.key === "Escape" && document.activeElement?.closest(".ui-mark")) document.activeElement.blur();
+    });
+
     document.addEventListener("htmx:afterSwap", passOnQuery);
     document.addEventListener("htmx:historyRestore", passOnQuery);
 

@@ -268,7 +268,14 @@ def test_a_person_is_found_by_their_e_mail_address(member: Client) -> None:
 
 @pytest.mark.parametrize(
     ("tab", "count"),
-    [("overview", 21), ("related", 11), ("graph", 19), ("history", 10), ("source", 9), ("api", 10)],
+    [
+        ("overview", 24),
+        ("related", 12),
+        ("graph", 20),
+        ("history", 11),
+        ("source", 10),
+        ("api", 11),
+    ],
 )
 def test_query_counts_do_not_grow_with_the_relations(
     tab: str, count: int, member: Client, django_assert_num_queries: DjangoAssertNumQueries

@@ -296,9 +296,8 @@ def test_query_count_does_not_grow_with_the_rows(
         missing_targets=MissingTargets.DANGLE,
     )
     member.get(URL)
-    # session, user, blueprint, kinds, views, rows, sidebar; owners and relations where shown
-    # user, blueprint, kinds, views, rows, sidebar; owners and relations where shown
-    with django_assert_num_queries(6 + (2 if "$team" in columns else 0)):
+    # user, blueprint, kinds, views, rows, sidebar, sources; owners and relations where shown
+    with django_assert_num_queries(7 + (2 if "$team" in columns else 0)):
         member.get(f"{URL}?columns={columns}")
 
 
