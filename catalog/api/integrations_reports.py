@@ -26,6 +26,7 @@ from catalog.api.integrations_documents import (
 )
 from catalog.api.openapi import Schema, documented, envelope, list_of, query
 from catalog.ingest.exporter_log import take_lines
+from catalog.ingest.messages import masked
 from catalog.kernel.errors import InvalidInput, InvalidRequest, NotFound, shorten
 from catalog.models import Integration, KindExample, SyncMessage, SyncRun
 from catalog.selectors.documents import timestamp
@@ -132,7 +133,7 @@ class KindExamples(ExporterView):
     def post(self, request: Request, integration: str, kind: str) -> Response:
         found = self.exporter(integration)
         examples = _list(params.body_object(request), "examples", high=exporters.MAX_EXAMPLES)
-        exporters.keep_examples(found, kind, examples)
+        exporters.keep_examples(found, kind, [masked(one) for one in examples])
         return ok()
 
 

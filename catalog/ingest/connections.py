@@ -8,6 +8,7 @@ from typing import Any
 
 from catalog.kernel.errors import Conflict
 from catalog.kernel.http import Client
+from catalog.kernel.http.masking import mask
 from catalog.kernel.http.waiting import OnWait
 from catalog.kernel.source import Connection, SourceKind
 from catalog.models import Integration
@@ -27,8 +28,9 @@ class Source:
     secrets: frozenset[str]
 
     def environment(self) -> Mapping[str, str]:
-        """What `env` holds in the mapping's JQ."""
-        return self.kind.environment(self.connection.settings)
+        """What `env` holds in the mapping's JQ, where a secret that a setting names may not go."""
+        found = self.kind.environment(self.connection.settings)
+        return {name: mask(value, self.secrets) for name, value in found.items()}
 
 
 def connection_for(

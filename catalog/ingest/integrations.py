@@ -187,6 +187,9 @@ def sample_items(
 
 def _draft(kind: str, settings: Mapping[str, Any], integration: Integration | None) -> Integration:
     """A row with these settings that nobody stores."""
-    old = None if integration is None else integration.sealed
-    plain, sealed = secrets.seal_settings(source_kind(kind).settings_schema, settings, old)
+    schema, old = source_kind(kind).settings_schema, None
+    if integration is not None and integration.kind == kind:
+        old = integration.sealed
+        secrets.check_kept(schema, integration.settings, settings, old)
+    plain, sealed = secrets.seal_settings(schema, settings, old)
     return Integration(identifier="draft", kind=kind, settings=plain, sealed=sealed)

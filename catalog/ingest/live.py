@@ -58,11 +58,12 @@ LONGEST_WAIT_S: Final = 20.0  # for a vendor; a longer one is waited for without
 
 State = InboundEvent.State
 
-# What may serve as the id of a run in the change feed.
-_NAME: Final = re.compile(r"[A-Za-z0-9@_=-]{1,100}")
+# What may serve as the id of a run in the change feed; runs of our own are not for senders to name.
+_NAME: Final = re.compile(r"(?!(sync|mig|evt)_)[A-Za-z0-9@_=-]{1,100}")
 # Headers that prove who sent an event, or name a person's address; no mapping needs them.
 _PRIVATE: Final = re.compile(
-    r"auth(?!or$)|cookie|signature|token|secret|passw|api-?key|credential|forwarded|real-ip|hmac",
+    r"auth(?!or$)|cookie|signature|token|secret|passw|api-?key|credential|forwarded|real-ip|hmac"
+    r"|(^|[-_.])(key|sig|pwd)$",
     re.I,
 )
 _MAX_HEADER: Final = 2000  # characters
@@ -140,8 +141,10 @@ def _verified(integration: Integration, event: Event) -> str:
         logger.warning("live_event_refused", source=integration.identifier, error=str(error))
         raise NotAuthenticated("The settings of this source are not complete") from None
     if integration.kind == Integration.WEBHOOK:
-        webhooks.verify(event, settings)
-        return webhooks.delivery(event, settings)
+        # Refusals quote the other settings, and events are named by them: no secret is put there.
+        security = {**integration.settings, "secret": settings.get("secret")}
+        webhooks.verify(event, security)
+        return webhooks.delivery(event, security)
     kind: SourceKind = source_kinds[integration.kind]
     kind.verify(event, settings)
     return kind.delivery(event)

@@ -20,7 +20,7 @@ MAX_ITEM_BYTES: Final = 16 * 1024
 
 _SECRET_KEY: Final = re.compile(
     r"passw(or)?d|secret|token|api[-_]?key|private[-_]?key|access[-_]?key|credential|"
-    r"authorization|cookie|webhook[-_]?url",
+    r"authorization|cookie|webhook[-_]?url|last-applied-configuration",
     re.IGNORECASE,
 )
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")

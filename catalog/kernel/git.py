@@ -74,7 +74,8 @@ def checked_out(
         raise UpstreamError("The program git is not installed here", hint="Install it.")
     if branch.startswith("-"):
         raise InvalidInput(f"{shorten(branch)} is no name of a branch")
-    options = _options(url, username, token)
+    address = _address(url)
+    options = _options(address, username, token)
     with tempfile.TemporaryDirectory(prefix="idp-git-") as temporary:
         folder = Path(temporary, "tree")
         wanted = ["--branch", branch] if branch else []
@@ -82,7 +83,7 @@ def checked_out(
             [
                 *(program, "clone", "--quiet", "--depth", "1", "--single-branch", "--no-tags"),
                 *wanted,
-                *("--", url, str(folder)),
+                *("--", address, str(folder)),
             ],
             _environment(options, Path(temporary)),
             Path(temporary),
@@ -95,6 +96,15 @@ def checked_out(
         commit = _answer([*git, "rev-parse", "HEAD"], Path(temporary))
         name = _answer([*git, "rev-parse", "--abbrev-ref", "HEAD"], Path(temporary))
         yield Checkout(folder, commit, "" if name == "HEAD" else name)
+
+
+def _address(url: str) -> str:
+    """`url` written out as it was checked, so that git's own reading of it finds no other host.
+
+    Raises AddressRefused.
+    """
+    parsed = parse_url(url)
+    return str(parsed.copy_with(host=parsed.raw_host.decode("ascii"), fragment=None))
 
 
 def _options(url: str, username: str, token: str) -> dict[str, str]:
@@ -122,7 +132,8 @@ def _options(url: str, username: str, token: str) -> dict[str, str]:
             reason = error.strerror or str(error)
             raise UpstreamUnavailable(f"{mask_url(url)} was not reached: {reason}") from error
         options["http.proxy"] = ""
-        options["http.curloptResolve"] = f"{host}:{port}:{','.join(addresses)}"
+        # By the name, or by whatever git's own reading makes of it: nothing is looked up again.
+        options["http.curloptResolve"] = f"*:{port}:{','.join(addresses)}"
     if token:
         pair = base64.b64encode(f"{username or 'git'}:{token}".encode()).decode()
         options["http.extraHeader"] = f"Authorization: Basic {pair}"

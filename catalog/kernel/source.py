@@ -127,7 +127,8 @@ class SourceKind(ABC):
     """Base of all kinds.
 
     settings_schema: JSON Schema of an object; its properties, in their order, are the form.
-    `"secret": true` on a property seals its value. blueprints, mapping: the defaults, in Port's
+    `"secret": true` on a property seals its value; `"incoming": true` says of such a one that it
+    is compared with what comes in, and never sent. blueprints, mapping: the defaults, in Port's
     formats. samples: raw objects by resource kind, to try mappings on before there is a
     connection.
     """

@@ -39,7 +39,12 @@ from catalog.services.entities.drafts import UNSET, Unset
 WEBHOOK_SETTINGS: Final[Mapping[str, Any]] = {
     "type": "object",
     "properties": {
-        "secret": {"type": ["string", "null"], "title": "Secret", "secret": True},
+        "secret": {
+            "type": ["string", "null"],
+            "title": "Secret",
+            "secret": True,
+            "incoming": True,
+        },
         "signatureHeaderName": {"type": ["string", "null"], "title": "Header of the signature"},
         "signatureAlgorithm": {
             "type": ["string", "null"],
@@ -68,8 +73,6 @@ def source_kind(name: str) -> SourceKind:
 
 def settings_schema(kind: str) -> Mapping[str, Any]:
     """The JSON Schema of the settings of a kind that runs here. Raises NotFound."""
-    if kind == Integration.WEBHOOK and kind not in source_kinds:
-        return WEBHOOK_SETTINGS
     return source_kind(kind).settings_schema
 
 
@@ -99,9 +102,7 @@ def create_integration(
         updated_at=now,
         updated_by=actor.name,
     )
-    settings_schema(kind)
-    if kind in source_kinds:
-        integration.icon = source_kinds[kind].icon
+    integration.icon = source_kind(kind).icon
     _assign(
         integration,
         title=title,
@@ -234,6 +235,7 @@ def _set_settings(integration: Integration, values: Mapping[str, Any]) -> None:
         integration.settings = dict(values)
         return
     schema = settings_schema(integration.kind)
+    secrets.check_kept(schema, integration.settings, values, _bytes(integration.sealed))
     integration.settings, integration.sealed = secrets.seal_settings(
         schema, values, _bytes(integration.sealed)
     )

@@ -11,6 +11,7 @@ IDP_SECRET_NAME of the server's environment.
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -161,6 +162,62 @@ def seal_settings(
         elif name not in tokens or not _is_same(value, tokens[name].encode()):
             tokens[name] = crypto.seal(value).decode()
     return plain, orjson.dumps(tokens, option=orjson.OPT_SORT_KEYS) if tokens else None
+
+
+def check_kept(
+    schema: Mapping[str, Any],
+    before: Mapping[str, Any],
+    values: Mapping[str, Any],
+    old: bytes | memoryview | None,
+) -> None:
+    """Refuse to send kept secrets to a server that they were not entered for.
+
+    Nobody can read a secret, so nobody may have it sent to an address of their own either: where
+    the settings name a server that they did not name `before`, each secret is entered again, but
+    for those that the schema calls `incoming`: events prove themselves by them, and they are never
+    sent. Raises InvalidInput.
+    """
+    properties = schema.get("properties", {})
+    secret_names = secret_properties(schema)
+    kept = sorted(
+        name
+        for name in names_of_sealed(old)
+        if name in secret_names
+        and values.get(name, MASK) == MASK
+        and not properties[name].get("incoming")
+    )
+    if not kept:
+        return
+    was_named = {place for name in properties for place in _servers(_setting(schema, name, before))}
+    for name in properties.keys() - secret_names:
+        for place in _servers(_setting(schema, name, values)):
+            if place not in was_named:
+                titles = ", ".join(str(properties[one].get("title") or one) for one in kept)
+                raise InvalidInput(
+                    f"settings.{name}: {shorten(place)} is another server than before",
+                    hint=f"Enter again what would be sent to it: {titles}.",
+                    details={
+                        "field": f"settings.{kept[0]}",
+                        "value": MASK,
+                        "expected": "the secret itself, since it goes to another server",
+                    },
+                )
+
+
+def _setting(schema: Mapping[str, Any], name: str, values: Mapping[str, Any]) -> Any:
+    return values.get(name, schema["properties"][name].get("default"))
+
+
+def _servers(value: Any) -> set[str]:
+    """The servers that the addresses in a setting name, like "https://host:8443"."""
+    found = set()
+    for text in _all_texts(value):
+        scheme, is_address, rest = text.strip().partition("://")
+        if is_address:
+            place = re.split(r"[/?#]", rest, maxsplit=1)[0]  # with what else stands before the path
+            default = {"https": ":443", "http": ":80"}.get(scheme.lower(), "")
+            found.add(f"{scheme}://{place}".lower().removesuffix(default) if default else text)
+    return found
 
 
 def open_settings(sealed: bytes | memoryview | None) -> dict[str, Any]:

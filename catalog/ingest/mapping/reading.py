@@ -33,6 +33,8 @@ from catalog.kernel.errors import InvalidMapping, shorten
 from catalog.kernel.source import ResourceKind, SourceKind
 
 WEBHOOK: Final = "webhook"  # the resource kind of Port's webhook mappings
+MAX_RESOURCES: Final = 1000
+MAX_EXPRESSIONS: Final = 5000  # in all: compiling them takes some seconds
 EVENT_ITEMS: Final = 500  # as many things as one event may bring
 
 _TOP: Final = {
@@ -140,7 +142,11 @@ class _Reader:
     def items(self, document: AnyMapping[str, Any], key: str, path: str) -> Sequence[Any]:
         value = document.get(key)
         if isinstance(value, list):
-            return value
+            if len(value) <= MAX_RESOURCES:
+                return value
+            what = f"has {len(value):,}; expected at most {MAX_RESOURCES:,} resources"
+            self.wrong(_join(path, key), what)
+            return []
         fault = "is missing" if key not in document else f"is {jq.describe(value)}"
         self.wrong(_join(path, key), f"{fault}; expected a list")
         return []
@@ -425,6 +431,10 @@ class _Reader:
 
     def compile(self, resources: Sequence[ResourceMapping]) -> None:
         """Note every expression that does not compile, and names that are given twice."""
+        count = sum(len(resource.leaves) for resource in resources)
+        if count > MAX_EXPRESSIONS:
+            self.wrong("", f"It has {count:,} expressions; expected at most {MAX_EXPRESSIONS:,}")
+            return
         written: dict[str, Leaf] = {}
         for resource in resources:
             names = [leaf.name for leaf in resource.leaves]

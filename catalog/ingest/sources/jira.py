@@ -80,7 +80,12 @@ class Jira(SourceKind):
                 "title": "Organisation ID",
                 "description": "Needed to list teams (Cloud).",
             },
-            "webhookSecret": {"type": "string", "title": "Secret of the webhook", "secret": True},
+            "webhookSecret": {
+                "type": "string",
+                "title": "Secret of the webhook",
+                "secret": True,
+                "incoming": True,
+            },
         },
         "required": ["url", "token"],
         "additionalProperties": False,
@@ -351,7 +356,11 @@ class _Jira:
 
     def release_now(self, version: Item) -> Iterator[LiveChange]:
         """The event names the project by its number alone."""
-        project = self.client.get_json(f"{self.api}/project/{int(version['projectId'])}")
+        try:
+            number = int(version["projectId"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidInput("The event names no project; expected version.projectId") from error
+        project = self.client.get_json(f"{self.api}/project/{number}")
         yield LiveChange("release", {**version, "__projectKey": project["key"]})
 
     def numbered(

@@ -28,6 +28,8 @@ PAGE_SIZE: Final = 250
 _POD_FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _POD_SERVER = "https://kubernetes.default.svc"
 
+_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"  # the whole object once more
+
 _KIND = re.compile(
     r"\A(?:(?P<group>[a-z0-9][a-z0-9.-]*)/)?(?P<version>v[0-9]+(?:(?:alpha|beta)[0-9]+)?)"
     r"/(?P<plural>[a-z0-9-]+)\Z"
@@ -242,6 +244,9 @@ def _item(item: dict[str, Any], page: Mapping[str, Any]) -> dict[str, Any]:
         whole["metadata"] = {k: v for k, v in metadata.items() if k != "managedFields"}
     if whole["kind"] == "Secret":  # the catalogue may know that it is there, not what it holds
         whole = {k: v for k, v in whole.items() if k not in ("data", "stringData")}
+        if isinstance(metadata, dict) and isinstance(metadata.get("annotations"), dict):
+            annotations = {k: v for k, v in metadata["annotations"].items() if k != _APPLIED}
+            whole["metadata"] = {**whole["metadata"], "annotations": annotations}
     return whole
 
 

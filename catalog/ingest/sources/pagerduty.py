@@ -86,6 +86,7 @@ class PagerDuty(SourceKind):
                 "title": "Secret of the webhook",
                 "description": "What PagerDuty shows when the webhook subscription is made.",
                 "secret": True,
+                "incoming": True,
             },
         },
         "required": ["token"],

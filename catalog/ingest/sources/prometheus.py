@@ -56,6 +56,7 @@ class Prometheus(SourceKind):
                 "title": "Token of Alertmanager",
                 "description": "What Alertmanager sends as credentials with live alerts.",
                 "secret": True,
+                "incoming": True,
                 "minLength": 8,
             },
         },
@@ -143,7 +144,7 @@ class Prometheus(SourceKind):
         try:
             alerts = orjson.loads(event.body)["alerts"]
             changes = [_live(one) for one in alerts]
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise InvalidInput(
                 'The body is no message of Alertmanager; expected {"alerts": [...]}',
                 details={"field": "alerts", "expected": "a list of alerts"},

@@ -56,6 +56,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 # What goes along to another host; anything else may be a credential.
 _HARMLESS = ("accept", "accept-language", "content-type", "user-agent")
 _KEPT_WITH_BODY = ("content-type", "link")
+_CLIMBING = re.compile(r"(^|[/\\])(\.|%2e){1,2}([/\\#]|$)", re.I)  # a segment "." or ".."
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _ERROR_BYTES = 256 * 1024  # as much of a refusal is read as its words can need
 # Before these a request has not been sent: asking again repeats nothing.
@@ -179,7 +180,8 @@ class Client:
         are answers; any other is an error. retry: whether repeating does no harm; None says so
         of GET, HEAD and OPTIONS alone.
 
-        Raises AddressRefused, UpstreamRefused (401, 403), UpstreamNotFound (404),
+        Raises AddressRefused, UpstreamRefused (401, 403), UpstreamNotFound (404, and for a relative
+        address with a segment "." or ".."),
         UpstreamUnavailable (rate limits beyond `max_wait_s`, 5xx after the retries, timeouts, no
         connection), UpstreamError (any other status, an answer too large),
         InvalidInput (a header with a line end in it).
@@ -246,6 +248,12 @@ class Client:
         content: bytes | None,
     ) -> _Call:
         is_absolute = url.lower().startswith(("http://", "https://")) or not self.base_url
+        if not is_absolute and _CLIMBING.search(url.partition("?")[0]):
+            # Names that others gave stand in paths; one like this would lead to another object.
+            raise UpstreamNotFound(
+                f"{method} {mask_url(url)}: the path leaves the place that it begins at",
+                details={"url": mask_url(url)},
+            )
         target = parse_url(url if is_absolute else f"{self.base_url.rstrip('/')}/{url.lstrip('/')}")
         own = not self.base_url or _origin(target) == _origin(httpx2.URL(self.base_url))
         wanted = {**(self.params if own else {}), **params}

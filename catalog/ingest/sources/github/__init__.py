@@ -99,6 +99,7 @@ class GitHub(SourceKind):
                 "title": "Webhook secret",
                 "description": "Of your own making; GitHub signs its events with it.",
                 "secret": True,
+                "incoming": True,
             },
         },
         "additionalProperties": False,

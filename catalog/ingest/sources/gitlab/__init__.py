@@ -79,6 +79,7 @@ class GitLab(SourceKind):
                 "title": "Webhook secret",
                 "description": "Of your own making; GitLab sends it along with its events.",
                 "secret": True,
+                "incoming": True,
             },
         },
         "additionalProperties": False,

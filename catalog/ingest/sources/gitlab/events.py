@@ -51,7 +51,7 @@ class Reader:
             for change in read(self, body):
                 if change.kind in self.wanted:
                     yield change
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise InvalidInput(
                 f"The event {name} lacks what such an event says: {error}",
                 hint="Was it sent by GitLab itself?",
@@ -84,7 +84,7 @@ class Reader:
             raise KeyError("project")
         if path and not self.api.names(path):
             return None
-        found: Item | None = self.api.optional(f"projects/{number}")
+        found: Item | None = self.api.optional(f"projects/{int(number)}")
         if found is None or not self.api.names(found["path_with_namespace"]):
             return None
         return found if self.api.takes(found) else None
@@ -112,23 +112,23 @@ class Reader:
 
     def merge_request(self, body: Item) -> Iterator[LiveChange]:
         about = body["object_attributes"]
-        return self.in_project(body, "merge-request", f"merge_requests/{about['iid']}", about)
+        return self.in_project(body, "merge-request", f"merge_requests/{int(about['iid'])}", about)
 
     def issue(self, body: Item) -> Iterator[LiveChange]:
         about = body["object_attributes"]
-        return self.in_project(body, "issue", f"issues/{about['iid']}", about)
+        return self.in_project(body, "issue", f"issues/{int(about['iid'])}", about)
 
     def pipeline(self, body: Item) -> Iterator[LiveChange]:
         about = body["object_attributes"]
-        return self.in_project(body, "pipeline", f"pipelines/{about['id']}", about)
+        return self.in_project(body, "pipeline", f"pipelines/{int(about['id'])}", about)
 
     def job(self, body: Item) -> Iterator[LiveChange]:
         bare = {"id": body["build_id"], "name": body.get("build_name")}
-        return self.in_project(body, "job", f"jobs/{bare['id']}", bare)
+        return self.in_project(body, "job", f"jobs/{int(bare['id'])}", bare)
 
     def deployment(self, body: Item) -> Iterator[LiveChange]:
         bare = {"id": body["deployment_id"]}
-        return self.in_project(body, "deployment", f"deployments/{bare['id']}", bare)
+        return self.in_project(body, "deployment", f"deployments/{int(bare['id'])}", bare)
 
     def release(self, body: Item) -> Iterator[LiveChange]:
         bare = {"tag_name": body["tag"], "name": body.get("name")}
@@ -222,7 +222,7 @@ class Reader:
 
     def _project_now(self, kind: str, bare: Item) -> Iterator[LiveChange]:
         def ask() -> Item | None:
-            found = self.api.project(bare["id"])
+            found = self.api.project(int(bare["id"]))
             if not self.api.takes(found) or not self.api.names(found["path_with_namespace"]):
                 return None
             listing = self.listing(kind)
@@ -257,7 +257,7 @@ class Reader:
 
     def _group_now(self, kind: str, bare: Item) -> Iterator[LiveChange]:
         def ask() -> Item:
-            found = self.api.group(f"groups/{bare['id']}")
+            found = self.api.group(f"groups/{int(bare['id'])}")
             return found if kind == "group" else self.listing(kind).group_with_members(found)
 
         yield from self.asked(kind, ask, gone=bare)
@@ -273,7 +273,7 @@ class Reader:
         yield from self._group_now("group-with-members", group)
         if "remove" not in body["event_name"]:
             bare = {"id": body["user_id"], "username": body.get("user_username")}
-            path = f"groups/{group['id']}/members/{bare['id']}"
+            path = f"groups/{int(group['id'])}/members/{int(bare['id'])}"
             yield from self.asked("member", lambda: self._member(path), gone=bare)
 
     def _member(self, path: str) -> Item | None:
