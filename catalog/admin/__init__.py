@@ -1,5 +1,23 @@
 """The catalogue's part of the admin: edges that parse, call one service and shape the answer."""
 
-from catalog.admin import blueprints, changes, entities, pages, relations, secrets
+from catalog.admin import (
+    blueprints,
+    changes,
+    entities,
+    integrations,
+    pages,
+    relations,
+    secrets,
+    sync_runs,
+)
 
-__all__ = ["blueprints", "changes", "entities", "pages", "relations", "secrets"]
+__all__ = [
+    "blueprints",
+    "changes",
+    "entities",
+    "integrations",
+    "pages",
+    "relations",
+    "secrets",
+    "sync_runs",
+]

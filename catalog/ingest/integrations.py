@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -14,7 +15,7 @@ from catalog.ingest.mapping import parse_mapping
 from catalog.ingest.messages import masked
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import InvalidInput
-from catalog.models import Integration
+from catalog.models import Blueprint, Integration
 from catalog.registry import source_kinds
 from catalog.services import secrets
 from catalog.services.blueprints import ensure_blueprints
@@ -117,19 +118,67 @@ def check_mapping(mapping: Mapping[str, Any], *, kind: str) -> None:
         parse_mapping(mapping, kind=source_kinds.get(kind))
 
 
-def create_blueprints(kind: str, mapping: Mapping[str, Any], *, actor: Actor) -> list[str]:
-    """Create the blueprints that a mapping writes and that do not exist; returns which.
+@dataclass(frozen=True, slots=True)
+class PlannedBlueprint:
+    """A blueprint that a mapping writes, or that one it writes relates to.
+
+    document: to create it with; None where neither the kind nor the mapping describes it.
+    is_written: by the mapping itself.
+    """
+
+    identifier: str
+    title: str
+    exists: bool
+    is_written: bool
+    document: Mapping[str, Any] | None
+
+
+def plan_blueprints(kind: str, mapping: Mapping[str, Any]) -> list[PlannedBlueprint]:
+    """The blueprints that a mapping needs, those it writes first. Raises InvalidMapping.
 
     What the mapping itself tells of them (the simple dialect) comes before the kind's own.
     """
     if not mapping:
         return []
     parsed = parse_mapping(mapping, kind=source_kinds.get(kind), compile_all=False)
-    needed = {one.identifier: one.document for one in parsed.needs if not one.exists}
-    created = ensure_blueprints(needed, actor=actor)
-    written = {name for resource in parsed.resources for name in resource.blueprints}
+    written = dict.fromkeys(name for one in parsed.resources for name in one.blueprints)
     own = source_kinds[kind].blueprints() if kind in source_kinds else ()
-    return created + ensure_blueprints(_with_targets(written, own), actor=actor)
+    documents = _with_targets(set(written), own)
+    documents.update({one.identifier: one.document for one in parsed.needs})
+    names = list(dict.fromkeys([*written, *documents]))
+    there = dict(Blueprint.objects.filter(identifier__in=names).values_list("identifier", "title"))
+    return [
+        PlannedBlueprint(
+            identifier=name,
+            title=there.get(name) or documents.get(name, {}).get("title") or name,
+            exists=name in there,
+            is_written=name in written,
+            document=documents.get(name),
+        )
+        for name in names
+    ]
+
+
+def create_blueprints(
+    kind: str,
+    mapping: Mapping[str, Any],
+    *,
+    actor: Actor,
+    only: Collection[str] | None = None,
+) -> list[str]:
+    """Create the blueprints that a mapping writes and that do not exist; returns which.
+
+    only: these, with what they relate to; None means all that can be described.
+    """
+    missing = {
+        one.identifier: one.document
+        for one in plan_blueprints(kind, mapping)
+        if one.document is not None and not one.exists
+    }
+    if only is not None:
+        wanted = _with_targets(set(only), list(missing.values()))
+        missing = {name: one for name, one in missing.items() if name in wanted}
+    return ensure_blueprints(missing, actor=actor)
 
 
 def _with_targets(names: set[str], documents: Sequence[Any]) -> dict[str, Any]:
