@@ -12,6 +12,7 @@ from catalog.api import params
 from catalog.api.base import ApiView, ok
 from catalog.api.openapi import FORCE, RUN_ID, documented, envelope, flag, list_of, ref
 from catalog.kernel.errors import NotFound
+from catalog.kernel.identifiers import check_stated_run
 from catalog.models import Blueprint
 from catalog.selectors.documents import timestamp
 from catalog.services import blueprints, permissions
@@ -157,7 +158,7 @@ class BlueprintEntities(ApiView):
             blueprint,
             actor=self.actor,
             delete_blueprint_too=params.flag(request, "delete_blueprint"),
-            run=params.text(request, "run_id"),
+            run=check_stated_run(params.text(request, "run_id")),
         )
         return ok(migrationId=migration)
 

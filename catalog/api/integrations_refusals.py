@@ -16,6 +16,9 @@ from catalog.api import params
 from catalog.api.base import ApiView
 from catalog.ingest.exporter_log import Refusal, note_refusals
 from catalog.kernel.errors import IdpError, InvalidRequest
+from catalog.kernel.identifiers import check_stated_run
+from catalog.models import Integration
+from catalog.services import permissions
 from catalog.services.exporter_runs import run_named
 from catalog.services.exporters import exporter_behind
 
@@ -35,9 +38,9 @@ class ExporterWrites(ApiView):
         """The run that causes a write, for the history: as the caller says (`run_id`), or the
         exporter's resync.
         """
-        said = params.text(request, "run_id")
+        said = check_stated_run(params.text(request, "run_id"))
         name = "" if said else _resync_id(request)
-        exporter = exporter_behind(_agent(request)) if name else None
+        exporter = self._exporter(request) if name else None
         run = run_named(exporter, name) if exporter else None
         return run.name if run else said
 
@@ -45,8 +48,11 @@ class ExporterWrites(ApiView):
         """Note what was refused of a batch."""
         if params.flag(request, "validation_only"):
             return
+        exporter = self._exporter(request) if refusals else None
+        if exporter is None:
+            return
         note_refusals(
-            _agent(request),
+            exporter,
             refusals,
             blueprint=blueprint,
             resync_id=_resync_id(request),
@@ -60,6 +66,11 @@ class ExporterWrites(ApiView):
             refusals = [Refusal(name, error, body) for name, body in self._asked(request)]
             self.refused(request, str(self.kwargs.get("blueprint", "")), refusals)
         return super().handle_exception(error)
+
+    def _exporter(self, request: Request) -> Integration | None:
+        """The exporter that its User-Agent says it is, if the caller may say so."""
+        found = exporter_behind(str(request.META.get("HTTP_USER_AGENT", "")))
+        return found if found and permissions.is_exporter(self.principal, found) else None
 
     def _is_write(self, error: IdpError) -> bool:
         method = self.request.method
@@ -81,10 +92,6 @@ def identifier_of(body: Any) -> str:
     """Of an entity's body, or of a bare identifier; "" where it is a search or missing."""
     value = body.get("identifier") if isinstance(body, dict) else body
     return value if isinstance(value, str) else ""
-
-
-def _agent(request: Request) -> str:
-    return str(request.META.get("HTTP_USER_AGENT", ""))
 
 
 def _resync_id(request: Request) -> str:

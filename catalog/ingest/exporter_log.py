@@ -18,7 +18,6 @@ from catalog.ingest.messages import MAX_MESSAGES, Log, masked, masked_text
 from catalog.kernel.errors import IdpError, shorten
 from catalog.models import Integration, SyncMessage
 from catalog.services.exporter_runs import count_refusals, run_named
-from catalog.services.exporters import exporter_behind
 
 KEPT: Final = 10_000  # lines of each exporter
 MAX_TEXT: Final = 4000
@@ -75,15 +74,17 @@ def take_lines(exporter: Integration, lines: Sequence[Any]) -> None:
 
 
 def note_refusals(
-    agent: str, refusals: Sequence[Refusal], *, blueprint: str, resync_id: str = "", event: str = ""
+    exporter: Integration,
+    refusals: Sequence[Refusal],
+    *,
+    blueprint: str,
+    resync_id: str = "",
+    event: str = "",
 ) -> None:
-    """Write down what we refused to the exporter with this User-Agent; others are no concern.
+    """Write down what we refused to an exporter.
 
     resync_id: its name of the run. event: what made it write; a live event belongs to no run.
     """
-    exporter = exporter_behind(agent) if refusals else None
-    if exporter is None:
-        return
     is_live = bool(event) and event != "resync" and not resync_id
     run = None if is_live else run_named(exporter, resync_id)
     if run is not None:
@@ -104,6 +105,8 @@ def note_refusals(
             item=one.body,
         )
     log.close()
+    if run is None:  # nothing else counts these
+        _forget_old(exporter)
 
 
 def _event_ids(line: Mapping[str, Any]) -> list[str]:

@@ -42,6 +42,7 @@ from catalog.kernel.errors import (
     shorten,
 )
 from catalog.kernel.http import Wait
+from catalog.kernel.identifiers import OWN_RUN
 from catalog.kernel.locks import Lock, hold, try_hold
 from catalog.kernel.source import Event, SourceKind
 from catalog.models import InboundEvent, Integration
@@ -58,8 +59,8 @@ LONGEST_WAIT_S: Final = 20.0  # for a vendor; a longer one is waited for without
 
 State = InboundEvent.State
 
-# What may serve as the id of a run in the change feed; runs of our own are not for senders to name.
-_NAME: Final = re.compile(r"(?!(sync|mig|evt)_)[A-Za-z0-9@_=-]{1,100}")
+# What may serve as the id of a run in the change feed.
+_NAME: Final = re.compile(r"[A-Za-z0-9@_=-]{1,100}")
 # Headers that prove who sent an event, or name a person's address; no mapping needs them.
 _PRIVATE: Final = re.compile(
     r"auth(?!or$)|cookie|signature|token|secret|passw|api-?key|credential|forwarded|real-ip|hmac"
@@ -158,7 +159,8 @@ def _run_name(delivery: str) -> str:
     """
     if not delivery:
         return f"evt_{random.token_hex(12)}"
-    return delivery if _NAME.fullmatch(delivery) else sha256(delivery.encode()).hexdigest()
+    is_name = _NAME.fullmatch(delivery) and not OWN_RUN.match(delivery)
+    return delivery if is_name else sha256(delivery.encode()).hexdigest()
 
 
 def _proof_headers(integration: Integration) -> set[str]:

@@ -20,6 +20,9 @@ _PROPERTY = regex.compile(r"[A-Za-z0-9@_=\\-]+")
 
 _UNSTORABLE = regex.compile("[\x00\ud800-\udfff]")
 
+# Syncs, migrations and live events: what the change feed calls the runs that this server makes.
+OWN_RUN = regex.compile(r"(sync|mig|evt)_")
+
 _LETTERS = string.ascii_letters + string.digits
 
 
@@ -43,6 +46,16 @@ def check_property_identifier(value: object, *, field: str = "property") -> str:
 def check_run(value: str) -> str:
     """The id of the action run that a change belongs to; "" for none."""
     return check_property_identifier(value, field="run_id") if value else value
+
+
+def check_stated_run(value: str) -> str:
+    """As `check_run`, for what a caller says: what our own runs did is not for others to add to."""
+    if OWN_RUN.match(value):
+        raise InvalidInput(
+            f'run_id "{shorten(value)}" names a run of this server\'s own; expected an action run',
+            details={"field": "run_id", "value": shorten(value), "expected": "an action run"},
+        )
+    return check_run(value)
 
 
 def is_storable(value: str) -> bool:

@@ -59,7 +59,7 @@ WEBHOOK_SETTINGS: Final[Mapping[str, Any]] = {
     },
 }
 
-_IDENTIFIER = regex.compile(r"[\p{L}0-9@_.+:=-]+")
+_IDENTIFIER = regex.compile(r"(?!\.{1,2}$)[\p{L}0-9@_.+:=-]+")
 
 
 def source_kind(name: str) -> SourceKind:

@@ -29,6 +29,7 @@ __all__ = [
     "can_administer",
     "can_read_sources",
     "can_write_entities",
+    "is_exporter",
     "require_admin",
     "require_entity_write",
     "require_exporter",
@@ -163,10 +164,14 @@ def require_exporter(principal: Principal, exporter: Integration | None, what: s
     """Exporters look after themselves: besides admins, an API client may register one (`exporter`
     is None then), and change and report what it registered.
     """
+    _require(principal, is_exporter(principal, exporter), what, Role.ADMIN)
+
+
+def is_exporter(principal: Principal, exporter: Integration | None) -> bool:
+    """Whether it may speak for an exporter: a User-Agent alone is something anybody can send."""
     client_id = getattr(principal, "client_id", "")
     is_its_own = bool(client_id) and (exporter is None or exporter.created_by == client_id)
-    allowed = can_administer(principal) or (is_its_own and _is_in(principal, Role.MEMBER))
-    _require(principal, allowed, what, Role.ADMIN)
+    return can_administer(principal) or (is_its_own and _is_in(principal, Role.MEMBER))
 
 
 def actor_of(principal: Principal, *, datasource: str = "", request_id: str = "") -> Actor:

@@ -20,9 +20,9 @@ from catalog.kernel.actors import Actor, Role
 from catalog.kernel.errors import InvalidInput, InvalidMapping, NotAuthenticated, UpstreamNotFound
 from catalog.kernel.http import Client
 from catalog.kernel.source import Connection, Event, ImportContext
-from catalog.models import Change, Entity, Integration, KindExample
+from catalog.models import Change, Entity, Integration, KindExample, SyncMessage
 from catalog.services.secrets import MASK, create_secret, open_settings
-from tests.factories import ACTOR, make_api
+from tests.factories import ACTOR, make_api, make_blueprint
 
 pytestmark = pytest.mark.django_db
 
@@ -167,6 +167,37 @@ def test_a_sender_does_not_name_runs_of_ours(name):
     )
     event = live.receive(webhook, {}, {}, orjson.dumps({"id": name}))
     assert len(event.delivery) == 64
+
+
+def test_a_caller_adds_nothing_to_a_run_of_ours():
+    make_blueprint("service")
+    member = make_api(Role.MEMBER)
+    entities = "/v1/blueprints/service/entities"
+    assert member.post(entities, {"identifier": "a"}).status_code == 201
+    for method, path, body in (
+        ("post", entities, [{"identifier": "b"}]),
+        ("patch", f"{entities}/a", [{"title": "t"}]),
+        ("delete", f"{entities}/a", []),
+    ):
+        answer = getattr(member, method)(f"{path}?run_id=sync_12", *body)
+        assert (answer.status_code, answer.json()["error"]) == (422, "invalid_input")
+    assert list(Change.objects.exclude(run="").values_list("run")) == []
+
+
+def test_a_user_agent_alone_makes_nobody_an_exporter():
+    agent = "port-ocean/github/1.0.0/mine/0.30.0"
+    make_blueprint("service")
+    owner, other = make_api(Role.MEMBER, agent=agent), make_api(Role.MEMBER, agent=agent)
+    assert owner.post("/v1/integration", {"installationId": "mine"}).status_code == 200
+    exporter = Integration.objects.get()
+    entities = "/v1/blueprints/service/entities"
+    wrong = {"identifier": "not an identifier"}
+    assert other.post(entities, wrong).status_code == 422
+    assert not SyncMessage.objects.filter(integration=exporter).exists()
+    assert owner.post(entities, wrong).status_code == 422
+    assert SyncMessage.objects.filter(integration=exporter).count() == 1
+    assert other.patch("/v1/integration/mine", {"title": "ours"}).status_code == 403
+    assert other.post("/v1/integration/mine/ingest/logs", {"logs": []}).status_code == 403
 
 
 @pytest.mark.parametrize(
