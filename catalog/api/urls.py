@@ -18,8 +18,10 @@ from catalog.api import (
     migrations,
     pages,
     permissions,
+    provenance,
     search,
     secrets,
+    sync_runs,
     webhooks,
 )
 
@@ -42,6 +44,7 @@ urlpatterns = [
     path(f"{_ONE}/entities/search", search.BlueprintSearch.as_view(), {"entity": "search"}),
     path(f"{_ONE}/entities/<segment:entity>", entities.EntityDetail.as_view()),
     path(f"{_ONE}/entities/<segment:entity>/history", entities.EntityHistory.as_view()),
+    path(f"{_ONE}/entities/<segment:entity>/provenance", provenance.EntityProvenance.as_view()),
     path(f"{_ONE}/entities-count", entities.EntityCount.as_view()),
     path(f"{_ONE}/bulk/entities/delete", bulk.BulkDelete.as_view()),
     path("entities/search", search.Search.as_view()),
@@ -87,6 +90,9 @@ urlpatterns = [
         integrations_reports.IngestKindMetrics.as_view(),
     ),
     path(f"{_SOURCE}/ingest/metrics/heartbeat", integrations_reports.IngestHeartbeat.as_view()),
+    path("sync-runs", sync_runs.SyncRunList.as_view()),
+    path("sync-runs/<segment:syncRun>", sync_runs.SyncRunDetail.as_view()),
+    path("sync-runs/<segment:syncRun>/messages", sync_runs.SyncRunMessages.as_view()),
     path("kafka-credentials", integrations.NoKafka.as_view()),
     path("workflows/runs/claim-pending", integrations.PendingWorkflowRuns.as_view()),
 ]
