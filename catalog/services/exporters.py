@@ -31,7 +31,7 @@ from catalog.kernel.schema import check_json
 from catalog.models import Change, Integration, KindExample
 from catalog.selectors.documents import timestamp
 from catalog.selectors.integrations import get_source
-from catalog.services.exporter_runs import end_run, start_run
+from catalog.services.exporter_runs import MAX_KINDS, end_run, start_run
 
 MAX_CONFIG_BYTES: Final = 1024 * 1024
 MAX_EXAMPLE_BYTES: Final = 256 * 1024
@@ -223,6 +223,9 @@ def keep_examples(exporter: Integration, kind: str, examples: Sequence[Any]) -> 
     if not 1 <= len(kind) <= 200:
         raise _invalid("kind", kind, "1 to 200 characters")
     check_json(list(examples))
+    own = KindExample.objects.filter(integration=exporter)
+    if len(names := set(own.values_list("kind", flat=True))) >= MAX_KINDS and kind not in names:
+        raise LimitExceeded(f"An integration keeps examples of at most {MAX_KINDS} kinds")
     small = [one for one in examples if len(orjson.dumps(one)) <= MAX_EXAMPLE_BYTES]
     if not small:
         return

@@ -1,7 +1,9 @@
 """Attempts on sources: their secrets, their addresses, and what others send to them."""
 
+import json
 import os
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import orjson
 import pytest
@@ -17,12 +19,20 @@ from catalog.ingest.sources.gitlab import GitLab
 from catalog.ingest.sources.kubernetes import Kubernetes
 from catalog.ingest.webhooks_definitions import create_webhook
 from catalog.kernel.actors import Actor, Role
-from catalog.kernel.errors import InvalidInput, InvalidMapping, NotAuthenticated, UpstreamNotFound
+from catalog.kernel.errors import (
+    InvalidInput,
+    InvalidMapping,
+    NotAuthenticated,
+    UpstreamNotFound,
+    UpstreamUnavailable,
+)
 from catalog.kernel.http import Client
+from catalog.kernel.http.masking import mask
 from catalog.kernel.source import Connection, Event, ImportContext
 from catalog.models import Change, Entity, Integration, KindExample, SyncMessage
 from catalog.services.secrets import MASK, create_secret, open_settings
 from tests.factories import ACTOR, make_api, make_blueprint
+from tests.vendors import Answer
 
 pytestmark = pytest.mark.django_db
 
@@ -244,6 +254,31 @@ def test_a_secret_of_a_cluster_is_listed_without_what_it_holds(vendor):
     assert page.items[0]["metadata"] == {"name": "db", "annotations": {"team": "a"}}
     assert "hunter2" not in str(page.items)
     assert "aHVudGVyMg" not in str(masked({"kind": "Secret", **item}))
+
+
+def test_a_secret_is_hidden_however_it_is_spelled():
+    secret = 'p/a:"s\n&s é'
+    said = f"{secret} {json.dumps(secret)} {quote(secret, safe='')} {quote_plus(secret)}"
+    assert mask(said, [secret]) == '*** "***" *** ***'
+
+
+def test_the_secrets_of_a_connection_stay_hidden_when_a_kind_adds_its_own(vendor):
+    vendor.route("/first/second")(lambda call: Answer(500, b"of first-secret, second-secret"))
+    client = Client(base_url=vendor.url, secrets=["first-secret"], retries=0)
+    with pytest.raises(UpstreamUnavailable) as failure:
+        client.with_(secrets=["second-secret"]).get("/first/second")
+    assert "of ***, ***" in str(failure.value)
+
+
+def test_viewers_see_nothing_of_what_sources_could_not_write():
+    source = source_of("github")
+    SyncMessage.objects.create(
+        integration=source, level="error", blueprint="b", identifier="e", message="Raw words"
+    )
+    for role, count in ((Role.VIEWER, 0), (Role.MEMBER, 1)):
+        for query in ("", "?status=FAILURE"):
+            [*found] = make_api(role).get(f"/v1/audit-log{query}").json()["audits"]
+            assert len([one for one in found if one["status"] == "FAILURE"]) == count
 
 
 def test_raw_objects_of_exporters_are_kept_without_their_secrets():

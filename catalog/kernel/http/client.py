@@ -136,11 +136,13 @@ class Client:
         object.__setattr__(self, "_dialler", own)
 
     def with_(self, **overrides: Any) -> Client:
-        """A client with other fields. `headers` and `params` are added to those there are;
-        connections are shared as long as it trusts and shows the same."""
+        """A client with other fields. `headers`, `params` and `secrets` are added to those there
+        are; connections are shared as long as it trusts and shows the same."""
         for name in ("headers", "params"):
             if name in overrides:
                 overrides[name] = {**getattr(self, name), **overrides[name]}
+        if "secrets" in overrides:
+            overrides["secrets"] = {*self.secrets, *overrides["secrets"]}
         is_same = not overrides.keys() & {"verify", "cert", "resolver"}
         return replace(self, dialler=self._dialler if is_same else None, **overrides)
 

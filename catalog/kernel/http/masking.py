@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection
-from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
+from functools import lru_cache
+from urllib.parse import parse_qsl, quote, quote_plus, urlsplit, urlunsplit
 
 HIDDEN = "***"
 
@@ -34,8 +36,26 @@ def mask_url(url: str) -> str:
 
 
 def mask(text: str, secrets: Collection[str]) -> str:
-    """`text` without the secrets, which a server may say back."""
+    """`text` without the secrets, which a server may say back: as they are, or as they stand in
+    an address or in JSON."""
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SHORTEST:
-            text = text.replace(secret, HIDDEN)
+            for spelling in _spellings(secret):
+                text = text.replace(spelling, HIDDEN)
     return text
+
+
+@lru_cache(maxsize=256)
+def _spellings(secret: str) -> tuple[str, ...]:
+    """The longest first: a shorter one may be a part of it."""
+    # The halves of a surrogate pair, as `quote` does not take them.
+    sendable = secret.encode(errors="replace")
+    found = {
+        secret,
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        quote(sendable, safe=""),
+        quote(sendable, safe="/:,"),
+        quote_plus(sendable),
+    }
+    return tuple(sorted(found, key=len, reverse=True))
