@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from django.contrib import admin, messages
-from django.db.models import BigIntegerField, QuerySet
+from django.db.models import BigIntegerField, Count, Max, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
@@ -24,7 +24,8 @@ from catalog.kernel.keyset import Key, Keyset
 from catalog.models import Integration, SyncMessage, SyncRun
 from catalog.selectors.stale import count_stale, pass_of, stale_entities
 
-_LINES: Final = 50
+_LINES: Final = 20
+_GROUPS: Final = 8
 _STALE: Final = 100
 
 
@@ -147,6 +148,7 @@ class SyncRunAdmin(ReadOnlyAdmin):
     def _told(self, run: SyncRun) -> dict[str, Any]:
         lines = SyncMessage.objects.filter(run=run).defer("item").order_by("-pk")
         log = list(lines[: _LINES + 1])
+        foretold = lines.filter(stage="preview")[:_STALE] if run.is_dry_run else []
         stale: dict[str, Any] = run.stale or {}
         is_held = stale.get("state") == "held"
         listed, total = stale.get("sample", []), stale.get("found", 0)
@@ -158,6 +160,8 @@ class SyncRunAdmin(ReadOnlyAdmin):
             "kind": kind_of(run.integration),
             "totals": run.totals,
             "log": log[:_LINES],
+            "troubles": _troubles(run),
+            "foretold": list(foretold),
             "has_more": len(log) > _LINES,
             "stale": stale,
             "is_held": is_held,
@@ -168,3 +172,13 @@ class SyncRunAdmin(ReadOnlyAdmin):
             and not run.is_dry_run,
             "is_exporters": run.trigger == SyncRun.Trigger.EXPORTER,
         }
+
+
+def _troubles(run: SyncRun) -> list[dict[str, Any]]:
+    """What was said most often of items, with how often and one line (`pk`) that says it."""
+    lines = SyncMessage.objects.filter(
+        run=run, level__in=[SyncMessage.Level.ERROR, SyncMessage.Level.WARNING]
+    )
+    groups = lines.order_by().values("level", "kind", "field", "message")
+    counted = groups.annotate(count=Count("pk"), pk=Max("pk")).order_by("-count", "pk")
+    return list(counted[:_GROUPS])

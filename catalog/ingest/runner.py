@@ -54,6 +54,7 @@ from catalog.models import KindExample, Postponed, SyncRun
 from catalog.selectors.stale import Pass, Stale
 from catalog.services.entities import ItemResult, MissingTargets, Mode, Status
 
+FORETOLD: Final = 50  # entities that a dry run names, by kind and by what becomes of them
 BATCH: Final = 500  # items mapped at once; also entities written at once
 RETRY_BATCH: Final = 200
 BUDGET_S: Final = 1200.0  # then another task goes on: well below the time limit of tasks
@@ -482,6 +483,8 @@ class _Sync:
                 # What was written was not there before, whoever counted.
                 if result.status is not Status.UNCHANGED or not is_known:
                     entry.count(**{result.status: 1})
+                if self.run.is_dry_run and result.status is not Status.UNCHANGED:
+                    self._foretell(entry, result)
             elif is_known:
                 continue
             elif may_come_later(result.error) and not self.run.is_dry_run:
@@ -498,6 +501,18 @@ class _Sync:
             else:
                 self._reject(entry, result, item)
         Postponed.objects.bulk_create(postponed)
+
+    def _foretell(self, entry: KindProgress, result: ItemResult) -> None:
+        """Name an entity that a dry run would write; the first few of each kind."""
+        if getattr(entry, result.status) <= FORETOLD:
+            self.log.item(
+                "info",
+                f"It would be {result.status}",
+                stage="preview",
+                kind=entry.kind,
+                blueprint=result.blueprint,
+                identifier=result.identifier,
+            )
 
     def _reject(self, entry: KindProgress, result: ItemResult, item: Any) -> None:
         entry.count(rejected=1)

@@ -69,6 +69,7 @@ class Integration(models.Model):
 
     class Meta:
         ordering = ["identifier"]
+        verbose_name = "source"
         constraints = [
             # The API keeps webhooks and integrations under addresses of their own.
             models.UniqueConstraint(
@@ -225,8 +226,8 @@ class Postponed(models.Model):
 class SyncMessage(models.Model):
     """A line of a source's log: what happened to which item, so that nobody has to guess.
 
-    `stage` says where: fetch, select, map, apply, delete, live, log (a line of an exporter's own
-    log), or "" for a remark. For an item: `blueprint` and `identifier` as far as they are known,
+    `stage` says where: fetch, select, map, apply, delete, live, preview (what a dry run would
+    write), log (a line of an exporter's own log), or "" for a remark. For an item: `blueprint` and `identifier` as far as they are known,
     `field` of the entity, `item` the raw object (secrets masked, cut at some size). details:
     {"value", "expected", "expression", …}.
     """
