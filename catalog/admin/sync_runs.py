@@ -147,7 +147,7 @@ class SyncRunAdmin(ReadOnlyAdmin):
 
     def _told(self, run: SyncRun) -> dict[str, Any]:
         lines = SyncMessage.objects.filter(run=run).defer("item").order_by("-pk")
-        log = list(lines[: _LINES + 1])
+        log = list(lines.exclude(stage="preview")[: _LINES + 1])
         foretold = lines.filter(stage="preview")[:_STALE] if run.is_dry_run else []
         stale: dict[str, Any] = run.stale or {}
         is_held = stale.get("state") == "held"

@@ -178,7 +178,7 @@ class SyncRun(models.Model):
         indexes = [models.Index(fields=["state", "heartbeat_at"], name="sync_run_state")]
 
     def __str__(self) -> str:
-        return f"sync {self.pk} of {self.integration_id}"
+        return f"run {self.pk}"
 
     @property
     def is_finished(self) -> bool:

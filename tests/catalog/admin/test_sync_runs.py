@@ -34,7 +34,7 @@ def test_a_run_asks_for_its_progress_until_it_is_over(admin_client: Client) -> N
     source = make_source(repo=named("a"))
     run = SyncRun.objects.create(integration=source, state="running")
     page = admin_client.get(url(run)).content.decode()
-    assert f'hx-get="{url(run, "progress")}" hx-trigger="every 2s"' in page
+    assert f'hx-get="{url(run, "progress")}" hx-trigger="every 2s ' in page
     admin_client.post(url(run, "do", "cancel"))
     run.refresh_from_db()
     assert run.state == "cancelled"
