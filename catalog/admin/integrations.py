@@ -37,6 +37,8 @@ _SPARK: Final = 30
 class SourceList(IdpChangeList):
     """The list of sources, each row with how it is doing (`row.doing`)."""
 
+    result_list: Any
+
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         rows = list(self.result_list)
@@ -45,7 +47,7 @@ class SourceList(IdpChangeList):
         self.result_list = rows
 
 
-class SourceKindFilter(DropdownFilter):  # type: ignore[misc] # Unfold has no types
+class SourceKindFilter(DropdownFilter):
     title = "kind"
     parameter_name = "kind"
 
@@ -57,7 +59,7 @@ class SourceKindFilter(DropdownFilter):  # type: ignore[misc] # Unfold has no ty
         return queryset.filter(kind=self.value()) if self.value() else queryset
 
 
-class StateFilter(DropdownFilter):  # type: ignore[misc]
+class StateFilter(DropdownFilter):
     title = "state"
     parameter_name = "state"
 

@@ -33,6 +33,7 @@ from catalog.kernel.errors import IdpError
 from catalog.models import Integration
 from catalog.registry import source_kinds
 from catalog.services import exporters, secrets
+from catalog.services.entities.drafts import UNSET
 from catalog.services.integrations import settings_schema
 from catalog.tasks import start_sync
 
@@ -174,10 +175,13 @@ class SetupPages(SourcePages):
         if request.method == "POST" and (not can_sync(source) or form.is_valid()):
             is_setup = "setup" in request.GET
             schedule = form.cleaned_data["schedule"] if can_sync(source) else ""
-            turn_on = {"is_enabled": True} if is_setup and "_preview" not in request.POST else {}
+            turns_on = is_setup and "_preview" not in request.POST
             try:
                 integrations.update_source(
-                    source, actor=actor_for(request), schedule=schedule, **turn_on
+                    source,
+                    actor=actor_for(request),
+                    schedule=schedule,
+                    is_enabled=True if turns_on else UNSET,
                 )
                 return self._begun(request, self.load(request, object_id), is_setup=is_setup)
             except IdpError as error:

@@ -29,7 +29,7 @@ _GROUPS: Final = 8
 _STALE: Final = 100
 
 
-class SourceFilter(DropdownFilter):  # type: ignore[misc] # Unfold has no types
+class SourceFilter(DropdownFilter):
     title = "source"
     parameter_name = "source"
 
@@ -175,10 +175,10 @@ class SyncRunAdmin(ReadOnlyAdmin):
 
 
 def _troubles(run: SyncRun) -> list[dict[str, Any]]:
-    """What was said most often of items, with how often and one line (`pk`) that says it."""
+    """What was said most often of items, with how often and the `last` line that says it."""
     lines = SyncMessage.objects.filter(
         run=run, level__in=[SyncMessage.Level.ERROR, SyncMessage.Level.WARNING]
     )
     groups = lines.order_by().values("level", "kind", "field", "message")
-    counted = groups.annotate(count=Count("pk"), pk=Max("pk")).order_by("-count", "pk")
-    return list(counted[:_GROUPS])
+    counted = groups.annotate(count=Count("pk"), last=Max("pk")).order_by("-count", "last")
+    return [dict(one) for one in counted[:_GROUPS]]

@@ -25,7 +25,7 @@ _KEPT: Final = "kept"
 _CLEAR: Final = "clear-"
 
 
-class _UnseenLine(unfold.UnfoldAdminPasswordWidget):  # type: ignore[misc] # Unfold has no types
+class _UnseenLine(unfold.UnfoldAdminPasswordWidget):
     def __init__(self, **attrs: Any) -> None:
         super().__init__({"autocomplete": "new-password", **attrs}, render_value=False)
 

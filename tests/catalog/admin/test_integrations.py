@@ -6,6 +6,7 @@ from html import unescape
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from catalog.ingest.integrations import create_source
 from catalog.kernel.actors import Role
@@ -18,6 +19,7 @@ from catalog.models import (
     SyncMessage,
     SyncRun,
 )
+from catalog.registry import source_kinds
 from catalog.services import exporters, secrets
 from tests.catalog.ingest.toy import make_source, named, resource, sync
 from tests.factories import ACTOR, make_blueprint, make_browser, make_entity
@@ -343,3 +345,24 @@ def test_only_admins_get_in(db: None) -> None:
     assert member.post(f"{ADD}http/", settings_of("http://x.example")).status_code in (302, 403)
     assert Blueprint.objects.filter(identifier="application").count() == 0
     assert Integration.objects.count() == 0
+
+
+def test_every_kind_can_be_chosen_and_mapped(admin_client: Client) -> None:
+    for name, kind in source_kinds.items():
+        page = admin_client.get(f"{ADD}{name}/")
+        assert page.status_code == 200, name
+        fields = [field.name for field, _ in page.context["settings"].rows]
+        assert fields == list(kind.settings_schema["properties"])
+        source = Integration.objects.create(
+            identifier=name,
+            kind=name,
+            settings=dict.fromkeys(kind.settings_schema.get("required", ()), "x"),
+            mapping=kind.mapping(),
+            created_at=timezone.now(),
+            updated_at=timezone.now(),
+        )
+        for tab in ("change", "settings", "mapping", "schedule"):
+            assert admin_client.get(url(source, tab)).status_code == 200, (name, tab)
+        bench = admin_client.get(url(source, "mapping")).context["bench"]
+        assert bench.errors == [], name
+        assert bench.problem is None, name
