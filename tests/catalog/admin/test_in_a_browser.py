@@ -8,10 +8,11 @@ import pytest
 from django.test import Client
 from playwright.sync_api import expect
 
+from catalog.ingest.integrations import create_source
 from catalog.kernel.actors import Role
-from catalog.models import Blueprint, Entity
+from catalog.models import Blueprint, Entity, KindExample
 from catalog.services.blueprints import blueprint_document, ensure_system_blueprints
-from tests.factories import make_blueprint, make_entity, make_user
+from tests.factories import ACTOR, make_blueprint, make_entity, make_user
 
 
 @pytest.fixture
@@ -147,3 +148,45 @@ def test_the_picker_works_by_keyboard(page: Any) -> None:
     entity.refresh_from_db()
     assert entity.relations == {"to": ["gamma", "alpha"]}
     assert Entity.objects.get(pk=entity.pk).updated_by == "ada@example.com"
+
+
+def test_a_mapping_is_tried_while_it_is_typed(page: Any) -> None:
+    make_blueprint("app")
+    source = create_source(
+        identifier="cmdb",
+        kind="http",
+        actor=ACTOR,
+        settings={"baseUrl": "http://cmdb.example"},
+        mapping={
+            "resources": [
+                {
+                    "kind": kind,
+                    "selector": {"path": f"/{kind}"},
+                    "port": {"entity": {"mappings": {"identifier": ".id", "blueprint": '"app"'}}},
+                }
+                for kind in ("apps", "teams")
+            ]
+        },
+    )
+    KindExample.objects.create(integration=source, kind="apps", data={"id": "cart"})
+    KindExample.objects.create(integration=source, kind="teams", data={"id": "shop"})
+    page.goto(f"/admin/catalog/integration/{source.pk}/mapping/")
+    result, mapping = page.locator("#bench_result"), page.get_by_label("Mapping", exact=True)
+    expect(result).to_contain_text('"identifier": "cart"')
+
+    page.get_by_label("Resource").select_option("1")
+    expect(result).to_contain_text('"identifier": "shop"')
+    expect(page.get_by_label("JSON of the object")).to_have_value('{\n  "id": "shop"\n}')
+
+    page.get_by_label("JSON of the object").fill('{"id": "typed"}')
+    expect(result).to_contain_text('"identifier": "typed"')
+    whole = mapping.input_value()
+    mapping.fill(whole.replace("identifier: .id", "identifier: .id |"))
+    expect(page.locator("#mapping_problems")).to_contain_text("does not compile")
+    expect(page.get_by_label("JSON of the object")).to_have_value('{"id": "typed"}')
+    mapping.fill(whole.replace("identifier: .id", 'identifier: .id + "-x"'))
+    expect(result).to_contain_text('"identifier": "typed-x"')
+    expect(mapping).to_be_focused()
+    expect(page.get_by_label("Resource")).to_have_value("1")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("The mapping was saved.")).to_be_visible()
