@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from django import template
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -164,7 +165,7 @@ def spark(runs: Sequence[SyncRun]) -> SafeString:
             "</span></a>",
             (
                 (
-                    f"/admin/catalog/syncrun/{run.pk}/change/",
+                    reverse("admin:catalog_syncrun_change", args=[run.pk]),
                     _RUN_TONES.get(run.state, "lightGray"),
                     _told(run, totals),
                     _told(run, totals),
