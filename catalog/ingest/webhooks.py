@@ -6,8 +6,6 @@ element as `item`. Mappings are carried out in their order, all in one transacti
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -27,13 +25,13 @@ from catalog.kernel.errors import (
     NotAuthenticated,
 )
 from catalog.kernel.json_text import parse_json
+from catalog.kernel.signatures import check_proof
 from catalog.kernel.source import Event
 from catalog.models import Integration
 
 MAX_BODY_BYTES: Final = 512 * 1024  # Port's limit
 
 _FORM: Final = "application/x-www-form-urlencoded"
-_DIGESTS: Final = {"sha1": hashlib.sha1, "sha256": hashlib.sha256}
 
 
 def read_body(event: Event) -> Any:
@@ -73,17 +71,8 @@ def verify(event: Event, security: Mapping[str, Any]) -> None:
         return
     if not (algorithm and secret and name):  # an empty secret would let anybody sign
         raise NotAuthenticated("This webhook has no whole security settings, so nothing is trusted")
-    given = event.headers.get(name.lower())
-    if not given:
-        raise NotAuthenticated(f"The event is not signed: the header {name} is missing")
-    given = given.strip().removeprefix(security.get("signaturePrefix") or "").strip()
-    if algorithm == "plain":
-        expected = secret
-    else:
-        expected = hmac.new(secret.encode(), event.body, _DIGESTS[algorithm]).hexdigest()
-        given = given.lower()
-    if not hmac.compare_digest(expected.encode(), given.encode()):
-        raise NotAuthenticated(f"{name} does not fit the secret of this webhook")
+    prefix = security.get("signaturePrefix") or ""
+    check_proof(event, secret, header=name, prefix=prefix, algorithm=algorithm)
 
 
 def delivery(event: Event, security: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
+from catalog.ingest.sources.selectors import is_on
 from catalog.kernel.errors import InvalidInput, UpstreamError, UpstreamUnavailable, shorten
 from catalog.kernel.source import Page
 from catalog.kernel.yaml_reader import YamlError, read_documents
@@ -19,6 +20,7 @@ Item = dict[str, Any]
 Pages = Callable[[Any], Iterator[Page]]
 
 MAX_FILE_BYTES: Final = 1024 * 1024
+_COUNTED_UP_TO: Final = 100
 _NAMED_LIMIT: Final = 3
 _HOPELESS_FROM: Final = 10
 
@@ -42,12 +44,22 @@ def origin_of(address: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def is_on(selector: Mapping[str, Any], name: str, *, default: bool = False) -> bool:
-    """Whether a selector's switch is on; mappings also write it as the text "true" or "false"."""
-    value = selector.get(name)
-    if isinstance(value, str):
-        return value.strip().lower() == "true"
-    return default if value is None else bool(value)
+# --- what can be read -------------------------------------------------------------------------
+
+
+def readable(pages: Iterable[Page], key: str, *, one: str, many: str) -> str:
+    """A sentence on what the first pages of a list hold ("2 projects can be read: a/b, a/c.")."""
+    seen, has_more = [], False
+    for page in pages:
+        seen += [str(item[key]) for item in page.items]
+        has_more = page.next is not None
+        if len(seen) >= _COUNTED_UP_TO:
+            break
+    if not seen:
+        return f"No {one} can be seen with these settings."
+    count = f"{len(seen)}{' or more' if has_more else ''} {one if len(seen) == 1 else many}"
+    rest = ", …" if len(seen) > _NAMED_LIMIT else "."
+    return f"{count} can be read: {', '.join(seen[:_NAMED_LIMIT])}{rest}"
 
 
 # --- lists after lists ------------------------------------------------------------------------

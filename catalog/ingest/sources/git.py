@@ -7,10 +7,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from catalog.ingest.sources.defaults import defaults_of
+from catalog.ingest.sources.defaults import BundledKind
 from catalog.ingest.sources.forges import MAX_FILE_BYTES, content_of, glob
 from catalog.kernel.git import Checkout, checked_out
-from catalog.kernel.source import Connection, Page, ResourceKind, SourceKind
+from catalog.kernel.source import Connection, Page, ResourceKind
 
 PAGE_SIZE: Final = 100
 
@@ -36,7 +36,7 @@ REPOSITORY_SETTINGS: Final[Mapping[str, Any]] = {
 }
 
 
-class Git(SourceKind):
+class Git(BundledKind):
     """Items: a `file` is {"path", "name", "content", "repository": {"url", "name", "branch",
     "commit"}}, its content parsed where it is JSON or YAML (a list, where a YAML file holds
     several documents) and text otherwise. A `repository` is what a file says of its own, and
@@ -105,15 +105,6 @@ class Git(SourceKind):
                     for items in _pages(connection, checkout, repository, selector):
                         yield Page(items, at)
             yield Page([], at + 1 if at + 1 < len(urls) else None)
-
-    def blueprints(self) -> Sequence[Any]:
-        return defaults_of(self.name).blueprints
-
-    def mapping(self) -> Any:
-        return defaults_of(self.name).mapping
-
-    def samples(self) -> Mapping[str, Sequence[Any]]:
-        return defaults_of(self.name).samples
 
 
 def checkout_of(connection: Connection, url: str) -> Any:

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
-from catalog.ingest.sources.defaults import defaults_of
+from catalog.ingest.sources.defaults import BundledKind
 from catalog.kernel import jq
 from catalog.kernel.errors import IdpError, InvalidInput, UpstreamError, shorten
 from catalog.kernel.http import Client, Response
-from catalog.kernel.source import Connection, Page, ResourceKind, SourceKind
+from catalog.kernel.source import Connection, Page, ResourceKind
 from catalog.kernel.yaml_reader import load_document
 
 MAX_PAGES: Final = 100_000
@@ -42,7 +42,7 @@ _SELECTOR: Final[Mapping[str, Any]] = {
 }
 
 
-class Http(SourceKind):
+class Http(BundledKind):
     name = "http"
     title = "REST endpoint"
     icon = "RestApi"
@@ -125,15 +125,6 @@ class Http(SourceKind):
                 return
             at = following
         raise UpstreamError(f"{resource.name} has more than {MAX_PAGES:,} pages")
-
-    def blueprints(self) -> Sequence[Any]:
-        return defaults_of(self.name).blueprints
-
-    def mapping(self) -> Any:
-        return defaults_of(self.name).mapping
-
-    def samples(self) -> Mapping[str, Sequence[Any]]:
-        return defaults_of(self.name).samples
 
 
 class _Walk:

@@ -6,30 +6,28 @@ answers is asked of the server itself.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 
-from catalog.ingest.sources.defaults import defaults_of
+from catalog.ingest.sources.defaults import BundledKind
+from catalog.ingest.sources.selectors import is_on
 from catalog.kernel.errors import (
     InvalidInput,
-    NotAuthenticated,
     UpstreamError,
     UpstreamNotFound,
     shorten,
 )
 from catalog.kernel.http import Client
+from catalog.kernel.signatures import check_proof
 from catalog.kernel.source import (
     Connection,
     Event,
     LiveChange,
     Page,
     ResourceKind,
-    SourceKind,
 )
 
 Item = dict[str, Any]
@@ -50,7 +48,7 @@ _ISSUES = {
 }
 
 
-class Jira(SourceKind):
+class Jira(BundledKind):
     """Items are the API's objects. A release has `__projectKey`, a sprint `__board`, a team
     `__members`; an issue that an event brought has `__jql`, the queries that find it.
     """
@@ -144,16 +142,8 @@ class Jira(SourceKind):
                 yield from jira.teams(selector, cursor)
 
     def verify(self, event: Event, settings: Mapping[str, Any]) -> None:
-        secret = settings.get("webhookSecret") or ""
-        if not secret:
-            raise NotAuthenticated(
-                "Live events are not taken: the source has no secret of the webhook",
-                hint="Enter it in the source's settings and in Jira.",
-            )
-        expected = "sha256=" + hmac.new(secret.encode(), event.body, hashlib.sha256).hexdigest()
-        given = event.headers.get("x-hub-signature", "")
-        if not hmac.compare_digest(given.encode(), expected.encode()):
-            raise NotAuthenticated("The signature of Jira is missing or wrong")
+        secret = settings.get("webhookSecret")
+        check_proof(event, secret, header="X-Hub-Signature", prefix="sha256=")
 
     def delivery(self, event: Event) -> str:
         return event.headers.get("x-atlassian-webhook-identifier", "")
@@ -192,15 +182,6 @@ class Jira(SourceKind):
         if resource.name != "issue" or "__jql" not in item:
             return True
         return (selector.get("jql") or DEFAULT_JQL) in item["__jql"]
-
-    def blueprints(self) -> Sequence[Any]:
-        return defaults_of(self.name).blueprints
-
-    def mapping(self) -> Any:
-        return defaults_of(self.name).mapping
-
-    def samples(self) -> Mapping[str, Sequence[Any]]:
-        return defaults_of(self.name).samples
 
 
 class _Jira:
@@ -302,7 +283,7 @@ class _Jira:
         while True:
             answer = self.client.get_json(path, params={"cursor": at} if at else {})
             items = _items(answer, "entities")
-            if selector.get("includeMembers") in (True, "true"):
+            if is_on(selector, "includeMembers"):
                 items = [
                     {**one, "__members": list(self._members(f"{path}/{one['teamId']}/members"))}
                     for one in items

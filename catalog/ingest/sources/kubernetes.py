@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from catalog.ingest.sources.defaults import defaults_of
+from catalog.ingest.sources.defaults import BundledKind
 from catalog.kernel.errors import InvalidInput, UpstreamError, shorten
 from catalog.kernel.http import Client
-from catalog.kernel.source import Connection, Page, ResourceKind, SourceKind
+from catalog.kernel.source import Connection, Page, ResourceKind
 from catalog.kernel.yaml_reader import load_document
 
 PAGE_SIZE: Final = 250
@@ -67,7 +67,7 @@ class _Cluster:
     is_verified: bool = True
 
 
-class Kubernetes(SourceKind):
+class Kubernetes(BundledKind):
     name = "kubernetes"
     title = "Kubernetes"
     icon = "Kubernetes"
@@ -208,15 +208,6 @@ class Kubernetes(SourceKind):
         if not isinstance(page, dict) or not isinstance(page.get("items") or [], list):
             raise UpstreamError(f"{path} did not answer with a list, but with {shorten(page)}")
         return page
-
-    def blueprints(self) -> Sequence[Any]:
-        return defaults_of(self.name).blueprints
-
-    def mapping(self) -> Any:
-        return defaults_of(self.name).mapping
-
-    def samples(self) -> Mapping[str, Sequence[Any]]:
-        return defaults_of(self.name).samples
 
 
 def _path(kind: str, namespace: str = "") -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -12,22 +10,22 @@ from typing import Any, Final
 import orjson
 from django.utils import timezone
 
-from catalog.ingest.sources.defaults import defaults_of
+from catalog.ingest.sources.defaults import BundledKind
+from catalog.ingest.sources.selectors import is_on
 from catalog.kernel.errors import (
     InvalidInput,
-    NotAuthenticated,
     UpstreamError,
     UpstreamNotFound,
     shorten,
 )
 from catalog.kernel.http import Client
+from catalog.kernel.signatures import check_proof
 from catalog.kernel.source import (
     Connection,
     Event,
     LiveChange,
     Page,
     ResourceKind,
-    SourceKind,
 )
 
 Item = dict[str, Any]
@@ -55,7 +53,7 @@ _ONCALL = {
 }
 
 
-class PagerDuty(SourceKind):
+class PagerDuty(BundledKind):
     """Items are the API's objects. A service has `__oncall_user` (its on-calls, with users) and
     `__analytics` beside; a schedule's users have `__email`; an escalation policy may have
     `__oncall_users`. Port's mappings read them so.
@@ -158,16 +156,13 @@ class PagerDuty(SourceKind):
                 return
 
     def verify(self, event: Event, settings: Mapping[str, Any]) -> None:
-        secret = settings.get("webhookSecret") or ""
-        if not secret:
-            raise NotAuthenticated(
-                "Live events are not taken: the source has no secret of the webhook",
-                hint="Enter it in the source's settings.",
-            )
-        expected = "v1=" + hmac.new(secret.encode(), event.body, hashlib.sha256).hexdigest()
-        given = event.headers.get("x-pagerduty-signature", "").split(",")
-        if not any(hmac.compare_digest(one.strip().encode(), expected.encode()) for one in given):
-            raise NotAuthenticated("The signature of PagerDuty is missing or wrong")
+        check_proof(
+            event,
+            settings.get("webhookSecret"),
+            header="X-PagerDuty-Signature",
+            prefix="v1=",
+            may_be_several=True,
+        )
 
     def delivery(self, event: Event) -> str:
         try:
@@ -225,15 +220,6 @@ class PagerDuty(SourceKind):
             and (not services or (item.get("service") or {}).get("id") in services)
         )
 
-    def blueprints(self) -> Sequence[Any]:
-        return defaults_of(self.name).blueprints
-
-    def mapping(self) -> Any:
-        return defaults_of(self.name).mapping
-
-    def samples(self) -> Mapping[str, Sequence[Any]]:
-        return defaults_of(self.name).samples
-
 
 class _Completing:
     """What the lists leave out. Each further list is read once, when it is first needed."""
@@ -263,7 +249,7 @@ class _Completing:
                 return [
                     {**one, "users": [self._with_email(u) for u in one["users"]]} for one in items
                 ]
-            case "escalation_policies" if _is_on(self.selector.get("attachOncallUsers")):
+            case "escalation_policies" if is_on(self.selector, "attachOncallUsers"):
                 return [{**one, "__oncall_users": self._on_call(one)} for one in items]
         return list(items)
 
@@ -285,7 +271,7 @@ class _Completing:
 
     def _analytics(self, ids: Sequence[str]) -> Mapping[str, Item]:
         """By service. Not every plan has them: then there are none."""
-        if not _is_on(self.selector.get("serviceAnalytics", True)):
+        if not is_on(self.selector, "serviceAnalytics", default=True):
             return {}
         end = timezone.now()
         filters = {
@@ -350,11 +336,6 @@ def _includes(selectors: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for one in (selector.get("apiQueryParams") or {}).get("include") or ()
     }
     return {"include[]": sorted(names)} if names else {}
-
-
-def _is_on(value: Any) -> bool:
-    """Mappings write true or "true"."""
-    return value.strip().lower() == "true" if isinstance(value, str) else bool(value)
 
 
 def _client(connection: Connection) -> Client:

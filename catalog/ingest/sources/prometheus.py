@@ -6,7 +6,6 @@ Live: Alertmanager's webhook (`webhook_config`), which tells alerts as they fire
 from __future__ import annotations
 
 import hashlib
-import hmac
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,22 +13,22 @@ from typing import Any
 
 import orjson
 
-from catalog.ingest.sources.defaults import defaults_of
-from catalog.kernel.errors import InvalidInput, NotAuthenticated, UpstreamError, shorten
+from catalog.ingest.sources.defaults import BundledKind
+from catalog.kernel.errors import InvalidInput, UpstreamError, shorten
 from catalog.kernel.http import Client
+from catalog.kernel.signatures import PLAIN, check_proof
 from catalog.kernel.source import (
     Connection,
     Event,
     LiveChange,
     Page,
     ResourceKind,
-    SourceKind,
 )
 
 Item = dict[str, Any]
 
 
-class Prometheus(SourceKind):
+class Prometheus(BundledKind):
     """Items are the API's objects and an `id` made of their labels, since Prometheus names none.
     A `metric` is {"id", "metric": labels, "value": number or null, "time": ISO}.
     """
@@ -121,17 +120,13 @@ class Prometheus(SourceKind):
         yield Page(items)
 
     def verify(self, event: Event, settings: Mapping[str, Any]) -> None:
-        expected = settings.get("webhookToken") or ""
-        scheme, _, given = event.headers.get("authorization", "").partition(" ")
-        if not expected:
-            raise NotAuthenticated(
-                "Live alerts are not taken: the source has no token of Alertmanager",
-                hint="Enter one in the source's settings.",
-            )
-        if scheme.lower() != "bearer" or not hmac.compare_digest(
-            given.strip().encode(), expected.encode()
-        ):
-            raise NotAuthenticated("The credentials of Alertmanager are missing or wrong")
+        check_proof(
+            event,
+            settings.get("webhookToken"),
+            header="Authorization",
+            prefix="Bearer",
+            algorithm=PLAIN,
+        )
 
     def changes(
         self,
@@ -150,15 +145,6 @@ class Prometheus(SourceKind):
                 details={"field": "alerts", "expected": "a list of alerts"},
             ) from error
         yield from changes
-
-    def blueprints(self) -> Sequence[Any]:
-        return defaults_of(self.name).blueprints
-
-    def mapping(self) -> Any:
-        return defaults_of(self.name).mapping
-
-    def samples(self) -> Mapping[str, Sequence[Any]]:
-        return defaults_of(self.name).samples
 
 
 def _client(connection: Connection) -> Client:

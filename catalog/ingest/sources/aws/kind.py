@@ -6,8 +6,8 @@ from types import ModuleType
 from typing import Any, Final
 
 from catalog.ingest.sources.aws.listings import LISTINGS
-from catalog.ingest.sources.defaults import defaults_of
-from catalog.kernel.source import Connection, Page, ResourceKind, SourceKind
+from catalog.ingest.sources.defaults import BundledKind
+from catalog.kernel.source import Connection, Page, ResourceKind
 
 ACCOUNT: Final = "AWS::Account::Info"
 
@@ -21,7 +21,7 @@ _SELECTOR = {
 }
 
 
-class Aws(SourceKind):
+class Aws(BundledKind):
     """Lists what accounts hold, by the APIs of the services or by Cloud Control.
 
     An item is {"Type", "Properties", "__ExtraContext": {"AccountId", "Region"}, "__Region",
@@ -114,15 +114,6 @@ class Aws(SourceKind):
             for items in _access().items(connection, resource.name, listing, account, region):
                 yield Page(items, at)
             yield Page([], at + 1 if at + 1 < len(places) else None)
-
-    def blueprints(self) -> Sequence[Any]:
-        return defaults_of(self.name).blueprints
-
-    def mapping(self) -> Any:
-        return defaults_of(self.name).mapping
-
-    def samples(self) -> Mapping[str, Sequence[Any]]:
-        return defaults_of(self.name).samples
 
 
 def _access() -> ModuleType:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from catalog.ingest.sources.defaults import defaults_of
-from catalog.ingest.sources.forges import is_on
+from catalog.ingest.sources.defaults import BundledKind
+from catalog.ingest.sources.forges import readable
 from catalog.ingest.sources.github.api import PUBLIC_URL, GitHubApi
 from catalog.ingest.sources.github.events import Reader, body_of
 from catalog.ingest.sources.github.listing import Listing, pull_states
 from catalog.ingest.sources.github.resources import RESOURCES
-from catalog.kernel.errors import InvalidInput, NotAuthenticated, UpstreamNotFound
-from catalog.kernel.source import Connection, Event, LiveChange, Page, ResourceKind, SourceKind
+from catalog.ingest.sources.selectors import is_on
+from catalog.kernel.errors import InvalidInput, UpstreamNotFound
+from catalog.kernel.signatures import check_proof
+from catalog.kernel.source import Connection, Event, LiveChange, Page, ResourceKind
 
 _EVENTS_HELP: Final = """\
 In the settings of the organisation (or of one repository) choose *Webhooks → Add webhook*:
@@ -31,7 +31,7 @@ A GitHub App has the same fields on its own page, and needs no other webhook.
 """
 
 
-class GitHub(SourceKind):
+class GitHub(BundledKind):
     name = "github"
     title = "GitHub"
     icon = "Github"
@@ -110,7 +110,7 @@ class GitHub(SourceKind):
 
     def check(self, connection: Connection) -> Sequence[str]:
         api = GitHubApi(connection)
-        return [*_who(api), *_what(api)]
+        return [*_who(api), _what(api)]
 
     def fetch(
         self,
@@ -122,20 +122,9 @@ class GitHub(SourceKind):
         return Listing(GitHubApi(connection), resource.name, selector).pages(cursor)
 
     def verify(self, event: Event, settings: Mapping[str, Any]) -> None:
-        secret = str(settings.get("webhookSecret") or "")
-        if not secret:
-            raise NotAuthenticated(
-                "This source has no webhook secret, so no event can be trusted",
-                hint="Set one here, and the same one at GitHub.",
-            )
-        expected = "sha256=" + hmac.new(secret.encode(), event.body, hashlib.sha256).hexdigest()
-        given = event.headers.get("x-hub-signature-256", "")
-        if not hmac.compare_digest(expected.encode(), given.encode()):
-            raise NotAuthenticated(
-                "X-Hub-Signature-256 does not fit the webhook secret of this source"
-                if given
-                else "The event is not signed: X-Hub-Signature-256 is missing"
-            )
+        check_proof(
+            event, settings.get("webhookSecret"), header="X-Hub-Signature-256", prefix="sha256="
+        )
 
     def delivery(self, event: Event) -> str:
         return event.headers.get("x-github-delivery", "")
@@ -186,15 +175,6 @@ class GitHub(SourceKind):
                 return Listing.means(selector, key, item["repo"], reference, path)
         return True
 
-    def blueprints(self) -> Sequence[Any]:
-        return defaults_of(self.name).blueprints
-
-    def mapping(self) -> Any:
-        return defaults_of(self.name).mapping
-
-    def samples(self) -> Mapping[str, Sequence[Any]]:
-        return defaults_of(self.name).samples
-
 
 def _is_in(wanted: Any, value: Any) -> bool:
     """Whether a selector's value (one, several, "all", or none) takes that of an object."""
@@ -227,7 +207,7 @@ def _who(api: GitHubApi) -> list[str]:
     return said
 
 
-def _what(api: GitHubApi) -> list[str]:
+def _what(api: GitHubApi) -> str:
     """How many repositories the first page holds; raises what reading them would raise."""
     for owner in api.scope.owners:
         try:
@@ -237,17 +217,4 @@ def _what(api: GitHubApi) -> list[str]:
                 f"GitHub knows no organisation or user {owner!r}, or does not show it to us",
                 details={"field": "organizations", "value": owner},
             ) from error
-    seen, has_more = [], False
-    for page in api.repositories():
-        seen += [one["full_name"] for one in page.items]
-        has_more = page.next is not None
-        if len(seen) >= 100:
-            break
-    if not seen:
-        return ["No repository can be seen with these settings."]
-    named = ", ".join(seen[:3])
-    return [
-        f"{len(seen)}{' or more' if has_more else ''} "
-        f"{'repository' if len(seen) == 1 else 'repositories'} can be read: {named}"
-        f"{', …' if len(seen) > 3 else '.'}"
-    ]
+    return readable(api.repositories(), "full_name", one="repository", many="repositories")

@@ -22,13 +22,13 @@ from catalog.ingest.sources.forges import (
     concerns_all,
     content_of,
     fixed_part,
-    is_on,
     is_pattern,
     needed_rules,
     nested,
     path_rules,
 )
 from catalog.ingest.sources.github.api import PAGE_SIZE, GitHubApi
+from catalog.ingest.sources.selectors import is_on
 from catalog.kernel.errors import InvalidInput, UpstreamError, UpstreamNotFound
 from catalog.kernel.source import Page
 

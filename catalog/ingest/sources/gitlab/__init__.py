@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from catalog.ingest.sources.defaults import defaults_of
-from catalog.ingest.sources.forges import is_on
+from catalog.ingest.sources.defaults import BundledKind
+from catalog.ingest.sources.forges import readable
 from catalog.ingest.sources.gitlab.api import PUBLIC_URL, GitLabApi, segment
 from catalog.ingest.sources.gitlab.events import Reader, body_of
 from catalog.ingest.sources.gitlab.listing import Listing, merge_states
 from catalog.ingest.sources.gitlab.resources import RESOURCES
-from catalog.kernel.errors import InvalidInput, NotAuthenticated, UpstreamNotFound
-from catalog.kernel.source import Connection, Event, LiveChange, Page, ResourceKind, SourceKind
+from catalog.ingest.sources.selectors import is_on
+from catalog.kernel.errors import InvalidInput, UpstreamNotFound
+from catalog.kernel.signatures import PLAIN, check_proof
+from catalog.kernel.source import Connection, Event, LiveChange, Page, ResourceKind
 
 _EVENTS_HELP: Final = """\
 In the settings of the group (or of one project) choose *Webhooks → Add new webhook*:
@@ -29,7 +30,7 @@ groups and members everywhere.
 """
 
 
-class GitLab(SourceKind):
+class GitLab(BundledKind):
     name = "gitlab"
     title = "GitLab"
     icon = "GitLab"
@@ -90,7 +91,7 @@ class GitLab(SourceKind):
 
     def check(self, connection: Connection) -> Sequence[str]:
         api = GitLabApi(connection)
-        return [*_who(api), *_what(api)]
+        return [*_who(api), _what(api)]
 
     def fetch(
         self,
@@ -102,19 +103,8 @@ class GitLab(SourceKind):
         return Listing(GitLabApi(connection), resource.name, selector).pages(cursor)
 
     def verify(self, event: Event, settings: Mapping[str, Any]) -> None:
-        secret = str(settings.get("webhookSecret") or "")
-        if not secret:
-            raise NotAuthenticated(
-                "This source has no webhook secret, so no event can be trusted",
-                hint="Set one here, and the same one at GitLab.",
-            )
-        given = event.headers.get("x-gitlab-token", "")
-        if not hmac.compare_digest(secret.encode(), given.encode()):
-            raise NotAuthenticated(
-                "X-Gitlab-Token is not the webhook secret of this source"
-                if given
-                else "The event brings no secret: X-Gitlab-Token is missing"
-            )
+        secret = settings.get("webhookSecret")
+        check_proof(event, secret, header="X-Gitlab-Token", algorithm=PLAIN)
 
     def delivery(self, event: Event) -> str:
         # Events that other events set off share the UUID of the first one.
@@ -162,15 +152,6 @@ class GitLab(SourceKind):
                 return Listing.means(selector, "folders", item["repo"], item["__branch"], path)
         return True
 
-    def blueprints(self) -> Sequence[Any]:
-        return defaults_of(self.name).blueprints
-
-    def mapping(self) -> Any:
-        return defaults_of(self.name).mapping
-
-    def samples(self) -> Mapping[str, Sequence[Any]]:
-        return defaults_of(self.name).samples
-
 
 def _is(wanted: Any, value: Any) -> bool:
     return not wanted or wanted == value
@@ -192,7 +173,7 @@ def _who(api: GitLabApi) -> list[str]:
     return said
 
 
-def _what(api: GitLabApi) -> list[str]:
+def _what(api: GitLabApi) -> str:
     """How many projects the first pages hold; raises what reading them would raise."""
     for group in api.groups:
         try:
@@ -203,16 +184,4 @@ def _what(api: GitLabApi) -> list[str]:
                 hint="Full paths are meant, such as platform/tools.",
                 details={"field": "groups", "value": group},
             ) from error
-    seen, has_more = [], False
-    for page in api.project_pages():
-        seen += [one["path_with_namespace"] for one in page.items]
-        has_more = page.next is not None
-        if len(seen) >= 100:
-            break
-    if not seen:
-        return ["No project can be seen with these settings."]
-    return [
-        f"{len(seen)}{' or more' if has_more else ''} "
-        f"{'project' if len(seen) == 1 else 'projects'} can be read: {', '.join(seen[:3])}"
-        f"{', …' if len(seen) > 3 else '.'}"
-    ]
+    return readable(api.project_pages(), "path_with_namespace", one="project", many="projects")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from catalog.ingest.sources.forges import Item, Pages, chained, is_on, origin_of, path_of
+from catalog.ingest.sources.forges import Item, Pages, chained, origin_of, path_of
 from catalog.kernel.errors import UpstreamError, UpstreamNotFound
 from catalog.kernel.http import Client, Response
 from catalog.kernel.source import Connection, Page
@@ -25,8 +25,8 @@ class GitLabApi:
         self.groups = tuple(dict.fromkeys(settings.get("groups") or ()))
         self.projects = tuple(dict.fromkeys(settings.get("projects") or ()))
         self.log = connection.log
-        self._skips_archived = is_on(settings, "skipArchived")
-        self._is_member = not is_on(settings, "allVisible")
+        self._skips_archived = bool(settings.get("skipArchived"))
+        self._is_member = not settings.get("allVisible")
         token = str(settings.get("token") or "")
         # Access tokens of people, groups and projects, and those of OAuth, all go this way.
         headers = {"authorization": f"Bearer {token}"} if token else {}

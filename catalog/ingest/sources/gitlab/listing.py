@@ -20,13 +20,13 @@ from catalog.ingest.sources.forges import (
     concerns_all,
     content_of,
     fixed_part,
-    is_on,
     is_pattern,
     needed_rules,
     nested,
     path_rules,
 )
 from catalog.ingest.sources.gitlab.api import PAGE_SIZE, GitLabApi, segment
+from catalog.ingest.sources.selectors import is_on
 from catalog.kernel.errors import UpstreamError, UpstreamNotFound
 from catalog.kernel.source import Page
 

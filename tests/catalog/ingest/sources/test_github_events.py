@@ -299,7 +299,7 @@ def test_forms_hold_the_same_as_json(github, test_data):
 @pytest.mark.parametrize(
     ("secret", "signature", "message"),
     [
-        ("", "sha256=1", "no webhook secret"),
+        ("", "sha256=1", "no secret for live events"),
         (SECRET, "", "not signed"),
         (SECRET, "sha256=1", "does not fit"),
         (SECRET, "sha256=\xff", "does not fit"),
