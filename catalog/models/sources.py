@@ -227,9 +227,9 @@ class SyncMessage(models.Model):
     """A line of a source's log: what happened to which item, so that nobody has to guess.
 
     `stage` says where: fetch, select, map, apply, delete, live, preview (what a dry run would
-    write), log (a line of an exporter's own log), or "" for a remark. For an item: `blueprint` and `identifier` as far as they are known,
-    `field` of the entity, `item` the raw object (secrets masked, cut at some size). details:
-    {"value", "expected", "expression", …}.
+    write), log (a line of an exporter's own log), or "" for a remark. For an item: `blueprint` and
+    `identifier` as far as they are known, `field` of the entity, `item` the raw object (secrets
+    masked, cut at some size). details: {"value", "expected", "expression", …}.
     """
 
     class Level(models.TextChoices):

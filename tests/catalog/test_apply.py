@@ -250,6 +250,44 @@ def test_drafts_of_one_entity_are_applied_in_order():
     ]
 
 
+@pytest.mark.parametrize("mode", [Mode.REPLACE, Mode.MERGE])
+def test_what_a_draft_repeats_costs_no_statement(mode):
+    make_blueprint("service", schema=SERVICE)
+
+    def gold(tier="gold", title="S", identifier="s"):
+        return EntityDraft("service", identifier, title=title, properties={"tier": tier})
+
+    def statements(*drafts):
+        with CaptureQueriesContext(connection) as queries:
+            result = apply(*drafts, mode=mode)
+        return len(queries), result
+
+    apply(gold(identifier="warm-up"), mode=mode)
+    one, _ = statements(gold(identifier="once"), gold("tin", identifier="bad"))
+    many, result = statements(*[gold(), gold("tin", identifier="bad")] * 200)
+    assert many == one
+    assert statuses(result)[:4] == ["created", "rejected", "unchanged", "rejected"]
+    assert len({item.pk for item in result.items if not item.error}) == 1
+    assert [item.index for item in result.items] == list(range(400))
+    assert {str(item.error) for item in result.rejected} == {str(result.items[1].error)}
+
+    back = apply(gold(), gold(title="T"), gold(title="T"), gold(), gold("tin"), gold(), mode=mode)
+    expected = ["unchanged", "updated", "unchanged", "updated", "rejected", "unchanged"]
+    assert statuses(back) == expected
+    assert stored()["s"] == ("S", {"tier": "gold", "lifecycle": "live"})
+
+
+def test_a_repeated_creation_is_refused_and_a_repeated_dry_run_stores_nothing():
+    make_blueprint("service", schema=SERVICE)
+    draft = EntityDraft("service", "s", properties={"tier": "gold"})
+    dry = apply(draft, draft, dry_run=True)
+    assert [(item.status.value, item.pk) for item in dry.items] == [
+        ("created", None),
+        ("unchanged", None),
+    ]
+    assert statuses(apply(draft, draft, mode=Mode.CREATE)) == ["created", "rejected"]
+
+
 def test_optimistic_locking_refuses_what_changed_meanwhile():
     make_blueprint("service", **SERVICE)
     seen = bytes(make_entity("service", "pay", properties={"tier": "gold"}).content_hash)

@@ -107,8 +107,9 @@ def apply(
     """Create or change a batch of entities, in one transaction.
 
     A bad draft is reported in its item and stops nobody else, unless `all_or_nothing`. A draft
-    that changes nothing writes nothing: no new `updated_at`, no history. Two drafts of the same
-    entity are applied one after the other. `must_exist` refuses to create. `dry_run` checks
+    that changes nothing writes nothing: no new `updated_at`, no history. Different drafts of the
+    same entity are applied one after the other, each with some statements of its own; what only
+    repeats the one before it costs none. `must_exist` refuses to create. `dry_run` checks
     everything and stores nothing. `run` names the action run that caused the change.
 
     Raises LimitExceeded for more than `MAX_BATCH` drafts, InvalidInput for an impossible `run`.
@@ -168,6 +169,12 @@ class _Item:
 
     def reject(self, error: IdpError) -> None:
         self.status, self.error = Status.REJECTED, error
+
+    def repeat(self, first: _Item) -> None:
+        """Come to what a draft comes to that says the same as the one before it."""
+        self.pk = first.pk
+        if first.error:
+            self.reject(first.error)
 
     def keep_inherited_team(self) -> None:
         """What an entity inherits is not for drafts to say; it stays until it is refreshed."""
@@ -230,8 +237,11 @@ class _Door:
             self.shapes = load_shapes()
             for item in items:
                 self._identify(item)
-            for round_ in _rounds(items):
+            repeated = {} if self.mode is Mode.CREATE else _repeats(items)
+            for round_ in _rounds([one for one in items if one.index not in repeated]):
                 self._apply_round(round_)
+            for index, first in repeated.items():
+                items[index].repeat(first)
             is_refused = self.all_or_nothing and any(item.error for item in items)
             if self.dry_run or is_refused:
                 transaction.set_rollback(True)
@@ -526,6 +536,26 @@ def _validate(properties: dict[str, Any], shape: Shape, old: dict[str, Any] | No
                 "problems": [p.as_dict() for p in problems],
             },
         )
+
+
+def _repeats(items: list[_Item]) -> dict[int, _Item]:
+    """Those that say of an entity what the one before them said, by index, with the first that
+    said so: nothing is left for them to do.
+
+    Sources make many of them, such as every node of a cluster naming that cluster.
+    """
+    last: dict[tuple[str, str], _Item] = {}
+    found: dict[int, _Item] = {}
+    for item in items:
+        if item.error:
+            continue
+        before = last.get(item.key)
+        # Their texts are compared, since to Python 1, 1.0 and True are the same.
+        if before and item.draft.if_hash is None and repr(before.draft) == repr(item.draft):
+            found[item.index] = before
+        else:
+            last[item.key] = item
+    return found
 
 
 def _rounds(items: list[_Item]) -> Iterable[list[_Item]]:
