@@ -238,7 +238,10 @@ class SyncMessage(models.Model):
         WARNING = "warning"
         ERROR = "error"
 
-    integration = models.ForeignKey(Integration, models.CASCADE, related_name="messages")
+    # no index of its own: `sync_message_at` begins with it
+    integration = models.ForeignKey(
+        Integration, models.CASCADE, related_name="messages", db_index=False
+    )
     run = models.ForeignKey(SyncRun, models.CASCADE, null=True, related_name="messages")
     event = models.ForeignKey(
         "catalog.InboundEvent", models.CASCADE, null=True, related_name="messages"
@@ -259,6 +262,8 @@ class SyncMessage(models.Model):
         indexes = [
             models.Index(fields=["integration", "at"], name="sync_message_at"),
             models.Index(fields=["blueprint", "identifier"], name="sync_message_entity"),
+            # The audit log lists what could not be written, of all sources.
+            models.Index(fields=["at"], name="sync_message_error", condition=Q(level="error")),
         ]
 
     def __str__(self) -> str:
@@ -273,7 +278,10 @@ class Owned(models.Model):
     integration owns too, or that a source found and did not create, is never deleted for it.
     """
 
-    integration = models.ForeignKey(Integration, models.CASCADE, related_name="owned")
+    # no index of its own: `owned_unique` begins with it
+    integration = models.ForeignKey(
+        Integration, models.CASCADE, related_name="owned", db_index=False
+    )
     kind = models.CharField(max_length=200)
     # the migration makes it ON DELETE CASCADE: entities are deleted by SQL
     entity = models.ForeignKey(
@@ -308,7 +316,10 @@ class InboundEvent(models.Model):
         IGNORED = "ignored"
         FAILED = "failed"
 
-    integration = models.ForeignKey(Integration, models.CASCADE, related_name="events")
+    # no index of its own: `inbound_event_unique` begins with it
+    integration = models.ForeignKey(
+        Integration, models.CASCADE, related_name="events", db_index=False
+    )
     delivery = models.CharField(max_length=200)
     received_at = models.DateTimeField(default=timezone.now)
     headers = models.JSONField(default=dict)
@@ -346,7 +357,10 @@ class KindExample(models.Model):
 
     KEPT: ClassVar[int] = 5
 
-    integration = models.ForeignKey(Integration, models.CASCADE, related_name="examples")
+    # no index of its own: `kind_example_kind` begins with it
+    integration = models.ForeignKey(
+        Integration, models.CASCADE, related_name="examples", db_index=False
+    )
     kind = models.CharField(max_length=200)
     data: Any = OrderedJSONField()
     seen_at = models.DateTimeField(default=timezone.now)

@@ -1,4 +1,4 @@
-"""When a live event is due, and migrations of data as runs."""
+"""Migrations of data from one blueprint to another, as runs."""
 
 import django.utils.timezone
 from django.db import migrations, models
@@ -8,7 +8,7 @@ import catalog.models.fields
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("catalog", "0009_computed_errors_and_stale"),
+        ("catalog", "0007_pages_and_permissions"),
     ]
 
     operations = [
@@ -57,26 +57,5 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-pk"],
             },
-        ),
-        migrations.RemoveIndex(
-            model_name="inboundevent",
-            name="inbound_event_waiting",
-        ),
-        migrations.AddField(
-            model_name="inboundevent",
-            name="due_at",
-            field=models.DateTimeField(default=django.utils.timezone.now),
-        ),
-        migrations.AddIndex(
-            model_name="inboundevent",
-            index=models.Index(
-                condition=models.Q(("state", "waiting")),
-                fields=["integration", "id"],
-                name="inbound_event_queue",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="inboundevent",
-            index=models.Index(fields=["received_at"], name="inbound_event_received"),
         ),
     ]
