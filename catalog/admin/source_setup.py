@@ -33,8 +33,7 @@ from catalog.kernel.errors import IdpError
 from catalog.models import Integration
 from catalog.registry import source_kinds
 from catalog.services import exporters, secrets
-from catalog.services.entities.drafts import UNSET
-from catalog.services.integrations import settings_schema
+from catalog.services.integrations import Stated, source_kind
 from catalog.tasks import start_sync
 
 _TESTED: Final = "admin/catalog/integration/tested.html"
@@ -175,14 +174,11 @@ class SetupPages(SourcePages):
         if request.method == "POST" and (not can_sync(source) or form.is_valid()):
             is_setup = "setup" in request.GET
             schedule = form.cleaned_data["schedule"] if can_sync(source) else ""
-            turns_on = is_setup and "_preview" not in request.POST
+            stated: Stated = {"schedule": schedule}
+            if is_setup and "_preview" not in request.POST:
+                stated["is_enabled"] = True
             try:
-                integrations.update_source(
-                    source,
-                    actor=actor_for(request),
-                    schedule=schedule,
-                    is_enabled=True if turns_on else UNSET,
-                )
+                integrations.update_source(source, actor=actor_for(request), **stated)
                 return self._begun(request, self.load(request, object_id), is_setup=is_setup)
             except IdpError as error:
                 form.add_error(
@@ -195,7 +191,8 @@ class SetupPages(SourcePages):
             {
                 "form": form,
                 "address": event_address(source) if takes_events(source) else "",
-                "webhook_secret": "webhookSecret" in settings_schema(source.kind)["properties"]
+                "webhook_secret": "webhookSecret"
+                in source_kind(source.kind).settings_schema["properties"]
                 if kind_of(source)
                 else False,
             },
@@ -218,7 +215,7 @@ class SetupPages(SourcePages):
         return SettingsForm(
             request.POST or None,
             kind=kind,
-            schema=settings_schema(kind),
+            schema=source_kind(kind).settings_schema,
             values=values,
             owner=str(request.user.pk),
         )

@@ -26,7 +26,7 @@ from catalog.kernel.errors import Conflict, InvalidInput, NotFound
 from catalog.models import Integration, SyncRun
 from catalog.selectors.integrations import get_source, sources
 from catalog.services import exporters, permissions
-from catalog.services.entities.drafts import UNSET
+from catalog.services.integrations import Stated
 from catalog.tasks import start_sync
 
 TAG = "Integrations"
@@ -232,12 +232,12 @@ class IntegrationDetail(ApiView):
                 details={"field": field, "expected": "title or config"},
             )
         before = found.mapping
-        changed = own.update_source(
-            found,
-            title=(body["title"] or "") if "title" in body else UNSET,
-            mapping=body.get("config", UNSET),
-            actor=self.actor,
-        )
+        stated: Stated = {}
+        if "title" in body:
+            stated["title"] = body["title"] or ""
+        if "config" in body:
+            stated["mapping"] = body["config"]
+        changed = own.update_source(found, actor=self.actor, **stated)
         if changed.mapping != before and changed.is_enabled and not skip_resync:
             self._request_resync(changed)
         return changed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Unpack
 
 from django.db import transaction
 
@@ -19,11 +19,10 @@ from catalog.models import Blueprint, Integration
 from catalog.registry import source_kinds
 from catalog.services import secrets
 from catalog.services.blueprints import ensure_blueprints
-from catalog.services.entities.drafts import UNSET, Unset
 from catalog.services.integrations import (
+    Stated,
     create_integration,
     delete_integration,
-    settings_schema,
     source_kind,
     update_integration,
 )
@@ -34,68 +33,32 @@ def create_source(
     identifier: str,
     kind: str,
     actor: Actor,
-    title: str = "",
-    icon: str = "",
-    description: str = "",
-    settings: Mapping[str, Any] | None = None,
-    mapping: Mapping[str, Any] | None = None,
-    schedule: str = "",
-    is_enabled: bool = True,
     with_blueprints: bool = False,
+    **stated: Unpack[Stated],
 ) -> Integration:
-    """Add a source. mapping: None takes the kind's own. with_blueprints: also create the
-    blueprints that the mapping writes and that do not exist.
+    """Add a source, with the mapping of its kind where none is said. with_blueprints: also create
+    the blueprints that the mapping writes and that do not exist.
 
     Raises NotFound (no such kind), AlreadyExists, InvalidInput, InvalidMapping; then nothing is
     stored.
     """
-    settings_schema(kind)
-    if mapping is None:
-        mapping = source_kinds[kind].mapping() if kind in source_kinds else {}
+    own = source_kind(kind)
+    mapping = stated["mapping"] if "mapping" in stated else own.mapping()
     check_mapping(mapping, kind=kind)
     with transaction.atomic():
         if with_blueprints:
             create_blueprints(kind, mapping, actor=actor)
-        return create_integration(
-            identifier=identifier,
-            kind=kind,
-            actor=actor,
-            title=title,
-            icon=icon,
-            description=description,
-            settings=settings,
-            mapping=mapping,
-            schedule=schedule,
-            is_enabled=is_enabled,
-        )
+        said: Stated = {**stated, "mapping": mapping}
+        return create_integration(identifier=identifier, kind=kind, actor=actor, **said)
 
 
 def update_source(
-    integration: Integration,
-    *,
-    actor: Actor,
-    title: str | Unset = UNSET,
-    icon: str | Unset = UNSET,
-    description: str | Unset = UNSET,
-    settings: Mapping[str, Any] | Unset = UNSET,
-    mapping: Mapping[str, Any] | Unset = UNSET,
-    schedule: str | Unset = UNSET,
-    is_enabled: bool | Unset = UNSET,
+    integration: Integration, *, actor: Actor, **stated: Unpack[Stated]
 ) -> Integration:
     """Change what is said (see `services.integrations.update_integration`)."""
-    if not isinstance(mapping, Unset):
-        check_mapping(mapping, kind=integration.kind)
-    return update_integration(
-        integration,
-        actor=actor,
-        title=title,
-        icon=icon,
-        description=description,
-        settings=settings,
-        mapping=mapping,
-        schedule=schedule,
-        is_enabled=is_enabled,
-    )
+    if "mapping" in stated:
+        check_mapping(stated["mapping"], kind=integration.kind)
+    return update_integration(integration, actor=actor, **stated)
 
 
 def delete_source(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 import orjson
 import regex
@@ -33,7 +33,6 @@ from catalog.kernel.source import SourceKind
 from catalog.models import Change, Integration
 from catalog.registry import source_kinds
 from catalog.services import secrets
-from catalog.services.entities.drafts import UNSET, Unset
 
 # The settings of a generic webhook: how its sender proves itself (Port's `security`).
 WEBHOOK_SETTINGS: Final[Mapping[str, Any]] = {
@@ -71,25 +70,26 @@ def source_kind(name: str) -> SourceKind:
     return source_kinds[name]
 
 
-def settings_schema(kind: str) -> Mapping[str, Any]:
-    """The JSON Schema of the settings of a kind that runs here. Raises NotFound."""
-    return source_kind(kind).settings_schema
+class Stated(TypedDict, total=False):
+    """What a person says of an integration; what is left out stays as it is.
+
+    settings: the whole of them, with secrets in clear, which are sealed here; secrets that are
+    left out, or come as their mask, stay too.
+    """
+
+    title: str
+    icon: str
+    description: str
+    settings: Mapping[str, Any]
+    mapping: Mapping[str, Any]
+    schedule: str
+    is_enabled: bool
 
 
 def create_integration(
-    *,
-    identifier: str,
-    kind: str,
-    actor: Actor,
-    title: str = "",
-    icon: str = "",
-    description: str = "",
-    settings: Mapping[str, Any] | None = None,
-    mapping: Mapping[str, Any] | None = None,
-    schedule: str = "",
-    is_enabled: bool = True,
+    *, identifier: str, kind: str, actor: Actor, **stated: Unpack[Stated]
 ) -> Integration:
-    """Store a source that runs here. settings: with secrets in clear, which are sealed here.
+    """Store a source that runs here; without an icon it has that of its kind.
 
     Raises AlreadyExists, NotFound (no such kind), InvalidInput.
     """
@@ -102,18 +102,8 @@ def create_integration(
         updated_at=now,
         updated_by=actor.name,
     )
-    integration.icon = source_kind(kind).icon
-    _assign(
-        integration,
-        title=title,
-        icon=icon or integration.icon,
-        description=description,
-        settings=settings or {},
-        mapping=mapping or {},
-        schedule=schedule,
-        is_enabled=is_enabled,
-        now=now,
-    )
+    icon = stated.get("icon") or source_kind(kind).icon
+    _assign(integration, {"settings": {}, **stated, "icon": icon}, now)
     with transaction.atomic():
         _save_unique(integration)
         _record(feed.CREATE, integration, actor=actor, at=now)
@@ -121,37 +111,17 @@ def create_integration(
 
 
 def update_integration(
-    integration: Integration,
-    *,
-    actor: Actor,
-    title: str | Unset = UNSET,
-    icon: str | Unset = UNSET,
-    description: str | Unset = UNSET,
-    settings: Mapping[str, Any] | Unset = UNSET,
-    mapping: Mapping[str, Any] | Unset = UNSET,
-    schedule: str | Unset = UNSET,
-    is_enabled: bool | Unset = UNSET,
+    integration: Integration, *, actor: Actor, **stated: Unpack[Stated]
 ) -> Integration:
     """Change what is said; a change of nothing changes nothing (nor `updated_at`).
 
-    settings: the whole of them; secrets that are left out, or come as their mask, stay as they
-    are. Returns the row as it is now. Raises NotFound, InvalidInput.
+    Returns the row as it is now. Raises NotFound, InvalidInput.
     """
     with transaction.atomic():
         row = _locked(integration)
         before, sealed = integration_document(row), _bytes(row.sealed)
         now = timezone.now()
-        _assign(
-            row,
-            title=title,
-            icon=icon,
-            description=description,
-            settings=settings,
-            mapping=mapping,
-            schedule=schedule,
-            is_enabled=is_enabled,
-            now=now,
-        )
+        _assign(row, stated, now)
         _save_change(row, before, actor=actor, at=now, has_new_secrets=_bytes(row.sealed) != sealed)
     return row
 
@@ -198,34 +168,21 @@ def integration_document(integration: Integration) -> dict[str, Any]:
     }
 
 
-def _assign(
-    integration: Integration,
-    *,
-    title: str | Unset,
-    icon: str | Unset,
-    description: str | Unset,
-    settings: Mapping[str, Any] | Unset,
-    mapping: Mapping[str, Any] | Unset,
-    schedule: str | Unset,
-    is_enabled: bool | Unset,
-    now: datetime,
-) -> None:
-    if not isinstance(title, Unset):
-        integration.title = check_length(title, "title", 200)
-    if not isinstance(icon, Unset):
-        integration.icon = check_length(icon, "icon", 100)
-    if not isinstance(description, Unset):
-        integration.description = description
-    if not isinstance(settings, Unset):
-        _set_settings(integration, settings)
-    if not isinstance(mapping, Unset):
-        integration.mapping = dict(_an_object(mapping, "mapping"))
+def _assign(integration: Integration, stated: Stated, now: datetime) -> None:
+    if "title" in stated:
+        integration.title = check_length(stated["title"], "title", 200)
+    if "icon" in stated:
+        integration.icon = check_length(stated["icon"], "icon", 100)
+    if "description" in stated:
+        integration.description = stated["description"]
+    if "settings" in stated:
+        _set_settings(integration, stated["settings"])
+    if "mapping" in stated:
+        integration.mapping = dict(_an_object(stated["mapping"], "mapping"))
     was_on = integration.is_enabled
-    if not isinstance(is_enabled, Unset):
-        integration.is_enabled = is_enabled
-    if not isinstance(schedule, Unset) or integration.is_enabled != was_on:
-        text = integration.schedule if isinstance(schedule, Unset) else schedule
-        _set_schedule(integration, text.strip(), now)
+    integration.is_enabled = stated.get("is_enabled", was_on)
+    if "schedule" in stated or integration.is_enabled != was_on:
+        _set_schedule(integration, stated.get("schedule", integration.schedule).strip(), now)
 
 
 def _set_settings(integration: Integration, values: Mapping[str, Any]) -> None:
@@ -234,7 +191,7 @@ def _set_settings(integration: Integration, values: Mapping[str, Any]) -> None:
     if not integration.runs_here:
         integration.settings = dict(values)
         return
-    schema = settings_schema(integration.kind)
+    schema = source_kind(integration.kind).settings_schema
     secrets.check_kept(schema, integration.settings, values, _bytes(integration.sealed))
     integration.settings, integration.sealed = secrets.seal_settings(
         schema, values, _bytes(integration.sealed)
