@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from catalog.ingest.sources.defaults import BundledKind
-from catalog.ingest.sources.forges import MAX_FILE_BYTES, content_of, glob
+from catalog.ingest.sources.repository_files import MAX_FILE_BYTES, content_of, glob
 from catalog.kernel.git import Checkout, checked_out
 from catalog.kernel.source import Connection, Page, ResourceKind
 

@@ -9,6 +9,7 @@ from catalog.ingest.sources.defaults import BundledKind
 from catalog.ingest.sources.forges import readable
 from catalog.ingest.sources.github.api import PUBLIC_URL, GitHubApi
 from catalog.ingest.sources.github.events import Reader, body_of
+from catalog.ingest.sources.github.files import GitHubFiles
 from catalog.ingest.sources.github.listing import Listing, pull_states
 from catalog.ingest.sources.github.resources import RESOURCES
 from catalog.ingest.sources.selectors import is_on
@@ -170,9 +171,9 @@ class GitHub(BundledKind):
                     {item.get("status"), item.get("conclusion")} & set(wanted_states)
                 )
             case "file" | "folder":
-                key, path = f"{resource.name}s", item.get("path") or item["folder"]["path"]
+                path = item.get("path") or item["folder"]["path"]
                 reference = item.get("branch") or item.get("__branch")
-                return Listing.means(selector, key, item["repo"], reference, path)
+                return GitHubFiles.means(selector, resource.name, item["repo"], reference, path)
         return True
 
 

@@ -365,3 +365,8 @@ class GitHubApi:
         except UpstreamNotFound:
             return True
         return False
+
+
+def root(repository: Item) -> str:
+    """Where everything of a repository lies."""
+    return f"repos/{quote(repository['full_name'])}"

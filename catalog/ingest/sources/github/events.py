@@ -12,8 +12,9 @@ from urllib.parse import parse_qs, quote
 
 import orjson
 
-from catalog.ingest.sources.forges import Item, concerns_all, folders_above
-from catalog.ingest.sources.github.api import GitHubApi
+from catalog.ingest.sources.forges import Item, concerns_all
+from catalog.ingest.sources.github.api import GitHubApi, root
+from catalog.ingest.sources.github.files import GitHubFiles
 from catalog.ingest.sources.github.listing import (
     SHAPES,
     Listing,
@@ -21,7 +22,6 @@ from catalog.ingest.sources.github.listing import (
     of_repository,
     organization,
     pull_request,
-    root,
     tag,
     team,
     user,
@@ -216,40 +216,9 @@ class Reader:
         yield from self.asked("tag", ask, gone=bare)
 
     def _paths(self, repository: Item, commits: Sequence[Item]) -> Iterator[LiveChange]:
-        """Files and folders that the commits of a push touched, as they are now."""
-        touched = {
-            path: None
-            for commit in commits
-            for key in ("added", "modified", "removed")
-            for path in commit.get(key) or ()
-        }
-        default, login = repository["default_branch"], repository["owner"]["login"]
-        for selector in self.wanted.get("file", ()):
-            listing = Listing(self.api, "file", selector)
-            meant = [
-                path
-                for path in touched
-                if listing.means(selector, "files", repository, default, path)
-            ]
-            found = {item["path"]: item for item in listing.files_at(repository, meant)}
-            for path in meant:
-                gone = _bare_file(repository, login, default, path)
-                yield LiveChange("file", found.get(path, gone), is_gone=path not in found)
-        folders = folders_above(touched)
-        for selector in self.wanted.get("folder", ()):
-            listing = Listing(self.api, "folder", selector)
-            meant = [
-                path
-                for path in folders
-                if listing.means(selector, "folders", repository, default, path)
-            ]
-            if meant:
-                there = {
-                    item["folder"]["path"]: item for item in listing.folders_at(repository, meant)
-                }
-                for path in meant:
-                    gone = _bare_folder(repository, login, default, path)
-                    yield LiveChange("folder", there.get(path, gone), is_gone=path not in there)
+        for kind in ("file", "folder"):
+            for selector in self.wanted.get(kind, ()):
+                yield from GitHubFiles(self.api, selector).pushed(kind, repository, commits)
 
     # --- what happens in a repository ----------------------------------------------------------
 
@@ -411,27 +380,4 @@ def _former(repository: Item, changes: Item) -> Item | None:
         "name": name,
         "full_name": f"{owner}/{name}",
         "owner": {**repository["owner"], "login": owner},
-    }
-
-
-def _bare_file(repository: Item, login: str, reference: str, path: str) -> Item:
-    name = path.rpartition("/")[2]
-    return {
-        "organization": login,
-        "repository": repository,
-        "branch": reference,
-        "path": path,
-        "name": name,
-        "repo": repository,
-        "file": {"name": name, "path": path},
-    }
-
-
-def _bare_folder(repository: Item, login: str, reference: str, path: str) -> Item:
-    return {
-        "folder": {"path": path, "name": path.rpartition("/")[2], "type": "tree"},
-        "repo": repository,
-        "__repository": repository,
-        "__branch": reference,
-        "__organization": login,
     }

@@ -6,35 +6,22 @@ written for it work: `__repository` (a name), `__organization` (a login), `__inc
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
-from catalog.ingest.sources.forges import (
-    MAX_FILE_BYTES,
-    Item,
-    PathRule,
-    chained,
-    concerns_all,
-    content_of,
-    fixed_part,
-    is_pattern,
-    needed_rules,
-    nested,
-    path_rules,
-)
-from catalog.ingest.sources.github.api import PAGE_SIZE, GitHubApi
+from catalog.ingest.sources.forges import Item, chained, concerns_all, nested
+from catalog.ingest.sources.github.api import PAGE_SIZE, GitHubApi, root
+from catalog.ingest.sources.github.files import GitHubFiles
 from catalog.ingest.sources.selectors import is_on
 from catalog.kernel.errors import InvalidInput, UpstreamError, UpstreamNotFound
 from catalog.kernel.source import Page
 
 Selector = Mapping[str, Any]
 
-_FILES_A_PAGE: Final = 25
 _RUNS_OF_A_WORKFLOW: Final = 100
 _CLOSED_LIMIT: Final = 100
 _CLOSED_DAYS: Final = 60
@@ -188,6 +175,7 @@ class Listing:
         self.api = api
         self.kind = kind
         self.selector = selector
+        self.files = GitHubFiles(api, selector)
 
     def pages(self, cursor: Any) -> Iterator[Page]:
         if self.kind == "organization":
@@ -226,8 +214,8 @@ class Listing:
             "branch": self._branches,
             "workflow-run": self._workflow_runs,
             "deployment-status": self._deployment_statuses,
-            "folder": self._folders,
-            "file": self._files,
+            "folder": self.files.folder_pages,
+            "file": self.files.file_pages,
         }
         return special.get(self.kind) or partial(self._plain, _LISTS[self.kind])
 
@@ -299,7 +287,7 @@ class Listing:
             found["__pages"] = self._more(lambda: self.api.get_json(f"{place}/pages")) or {}
         if wanted_files := self.selector.get("includedFiles"):
             reference = repository.get("default_branch") or ""
-            found["__includedFiles"] = self._included(repository, reference, "", wanted_files)
+            found["__includedFiles"] = self.files.included(repository, reference, "", wanted_files)
         return found
 
     def _all(self, path: str, params: Selector) -> list[Item]:
@@ -431,205 +419,6 @@ class Listing:
                 for status in self._all(f"{place}/{deployment['id']}/statuses", {})
             ]
             yield Page(found, page.next)
-
-    # --- files and folders ---------------------------------------------------------------------
-
-    def _folders(self, repository: Item, cursor: Any) -> Iterator[Page]:
-        found = self._matches(repository, "folders", "tree")
-        yield Page(
-            [
-                self._folder(repository, reference, entry, rule)
-                for (reference, _), (entry, rule) in found.items()
-            ]
-        )
-
-    def _folder(self, repository: Item, reference: str, entry: Item, rule: PathRule) -> Item:
-        path = str(entry["path"])
-        item = {
-            "folder": {**entry, "name": path.rpartition("/")[2]},
-            "repo": repository,
-            "__repository": repository,
-            "__branch": reference,
-            "__organization": repository["owner"]["login"],
-        }
-        anywhere = list(self.selector.get("includedFiles") or ())
-        if anywhere or rule.included:
-            found = self._included(repository, reference, path, [*anywhere, *rule.included])
-            # What a folder does not have itself, the repository may have for all.
-            missing = [one for one in anywhere if found[one] is None]
-            item["__includedFiles"] = found | self._included(repository, reference, "", missing)
-        return item
-
-    def _files(self, repository: Item, cursor: Any) -> Iterator[Page]:
-        """The cursor is the place (branch and path) of the last file that was given."""
-        wanted = self._matches(repository, "files", "blob")
-        places = sorted(wanted)
-        if cursor is not None:
-            places = [one for one in places if one > tuple(cursor)]
-        for start in range(0, len(places), _FILES_A_PAGE):
-            part = places[start : start + _FILES_A_PAGE]
-            items = [self.file(repository, *place, rule=wanted[place][1]) for place in part]
-            is_last = start + _FILES_A_PAGE >= len(places)
-            yield Page([one for one in items if one], None if is_last else list(part[-1]))
-
-    def file(self, repository: Item, reference: str, path: str, *, rule: PathRule) -> Item | None:
-        """One file with its content; None when it is not there, or too large to be read."""
-        found = self._contents(repository, reference, path)
-        if found is None:
-            return None
-        metadata, raw = found
-        content = content_of(path, raw, is_parsed=rule.is_parsed)
-        folder, _, name = path.rpartition("/")
-        item = {
-            "organization": repository["owner"]["login"],
-            "content": content,
-            "repository": repository,
-            "branch": reference,
-            "path": path,
-            "name": name,
-            "metadata": metadata,
-            # The names that mappings of Port's older GitHub app know.
-            "repo": repository,
-            "file": {**metadata, "name": name, "path": path, "content": content},
-        }
-        if wanted := self.selector.get("includedFiles"):
-            item["__includedFiles"] = self._included(repository, reference, folder, wanted)
-        return item
-
-    def files_at(self, repository: Item, paths: Sequence[str]) -> Iterator[Item]:
-        """Those of `paths` (of the default branch) that the selector means, with their content."""
-        for rule, reference in _rules_for(path_rules(self.selector.get("files")), repository):
-            if reference == repository.get("default_branch"):
-                for path in paths:
-                    if rule.matches(path) and (
-                        found := self.file(repository, reference, path, rule=rule)
-                    ):
-                        yield found
-
-    def folders_at(self, repository: Item, paths: Collection[str]) -> Iterator[Item]:
-        """Those of `paths` (of the default branch) that the selector means and that are there."""
-        for (reference, path), (entry, rule) in self._matches(
-            repository, "folders", "tree"
-        ).items():
-            if reference == repository.get("default_branch") and path in paths:
-                yield self._folder(repository, reference, entry, rule)
-
-    @staticmethod
-    def means(selector: Selector, key: str, repository: Item, reference: Any, path: str) -> bool:
-        """Whether a selector's files or folders hold a path of a branch."""
-        return any(
-            branch == reference and rule.matches(path)
-            for rule, branch in _rules_for(path_rules(selector.get(key)), repository)
-        )
-
-    def _matches(
-        self, repository: Item, key: str, kind: str
-    ) -> dict[tuple[str, str], tuple[Item, PathRule]]:
-        """What the rules mean in a repository: by branch and path, the entry of the tree and the
-        rule. kind: "blob" or "tree"."""
-        by_branch: dict[str, list[PathRule]] = {}
-        for rule, reference in _rules_for(needed_rules(self.selector, key), repository):
-            by_branch.setdefault(reference, []).append(rule)
-        found: dict[tuple[str, str], tuple[Item, PathRule]] = {}
-        for reference, rules in by_branch.items():
-            if kind == "blob":  # a file that is named needs no tree to be found
-                named = [one for one in rules if not is_pattern(one.path)]
-                rules = [one for one in rules if is_pattern(one.path)]
-                for rule in named:
-                    path = rule.path.strip("/")
-                    found[reference, path] = ({"path": path, "type": kind}, rule)
-            for entry in self._tree(repository, reference, rules) if rules else ():
-                fitting = (one for one in rules if one.matches(entry["path"]))
-                if entry["type"] == kind and (match := next(fitting, None)):
-                    if entry.get("size", 0) > MAX_FILE_BYTES:
-                        self._too_large(repository, entry["path"])
-                    else:
-                        found.setdefault((reference, entry["path"]), (entry, match))
-        return found
-
-    def _tree(self, repository: Item, reference: str, rules: Sequence[PathRule]) -> Iterator[Item]:
-        """The files and folders of a branch, at least those that the rules may mean.
-
-        GitHub cuts trees of more than 100,000 entries; such a tree is read folder by folder.
-        """
-        bases = [fixed_part(one.path) for one in rules]
-        is_deep = any("/" in one.path.strip("/") or "**" in one.path for one in rules)
-        return self._below(repository, reference, "", bases, is_deep)
-
-    def _below(
-        self, repository: Item, tree: str, folder: str, bases: Sequence[str], is_deep: bool
-    ) -> Iterator[Item]:
-        path = f"{root(repository)}/git/trees/{quote(tree, safe='')}"
-        answer = self.api.get_json(path, recursive="1" if is_deep else None)
-        is_cut = bool(answer.get("truncated"))
-        if is_cut and is_deep:
-            answer = self.api.get_json(path)
-        if is_cut and answer.get("truncated"):
-            raise UpstreamError(
-                f"The folder {folder or '/'} of {repository['full_name']} has more entries than "
-                "GitHub lists",
-                details={"status": 200},
-            )
-        prefix = f"{folder}/" if folder else ""
-        for entry in answer["tree"]:
-            at = prefix + entry["path"]
-            yield {**entry, "path": at}
-            if is_cut and entry["type"] == "tree" and any(_leads(at, base) for base in bases):
-                yield from self._below(repository, entry["sha"], at, bases, True)
-
-    def _contents(self, repository: Item, reference: str, path: str) -> tuple[Item, bytes] | None:
-        try:
-            answer = self.api.get_json(
-                f"{root(repository)}/contents/{quote(path)}", ref=reference or None
-            )
-        except UpstreamNotFound:
-            return None
-        if not isinstance(answer, dict) or answer.get("type") != "file":
-            return None
-        if answer.get("encoding") != "base64" or answer.get("size", 0) > MAX_FILE_BYTES:
-            self._too_large(repository, path)
-            return None
-        metadata = {
-            name: value for name, value in answer.items() if name not in ("content", "encoding")
-        }
-        return metadata, base64.b64decode(answer["content"])
-
-    def _included(
-        self, repository: Item, reference: str, folder: str, paths: Sequence[str]
-    ) -> Item:
-        """The texts of files beside an object, by the path as it was asked for; None for those
-        that are not there."""
-        found: Item = {}
-        for path in paths:
-            full = f"{folder}/{path}".strip("/") if folder else str(path).strip("/")
-            held = self._contents(repository, reference, full) if reference else None
-            found[path] = content_of(path, held[1], is_parsed=False) if held else None
-        return found
-
-    def _too_large(self, repository: Item, path: str) -> None:
-        self.api.log(
-            "warning",
-            f"{repository['full_name']}: {path} is left out, it has more than "
-            f"{MAX_FILE_BYTES // 1024} KiB",
-        )
-
-
-def _rules_for(rules: Sequence[PathRule], repository: Item) -> list[tuple[PathRule, str]]:
-    """The rules that concern a repository, each with the branch it reads."""
-    names = (repository["name"], repository["full_name"])
-    default, login = repository.get("default_branch") or "", repository["owner"]["login"]
-    chosen = [(rule, rule.branch_in(login, names, default)) for rule in rules]
-    return [(rule, reference) for rule, reference in chosen if reference]
-
-
-def _leads(folder: str, base: str) -> bool:
-    """Whether a folder is above or below the fixed part of a pattern."""
-    above, below = f"{folder.lower()}/", f"{base.lower()}/" if base else ""
-    return below.startswith(above) or above.startswith(below)
-
-
-def root(repository: Item) -> str:
-    return f"repos/{quote(repository['full_name'])}"
 
 
 def organization(api: GitHubApi, login: str) -> Item:

@@ -10,6 +10,7 @@ from catalog.ingest.sources.defaults import BundledKind
 from catalog.ingest.sources.forges import readable
 from catalog.ingest.sources.gitlab.api import PUBLIC_URL, GitLabApi, segment
 from catalog.ingest.sources.gitlab.events import Reader, body_of
+from catalog.ingest.sources.gitlab.files import GitLabFiles
 from catalog.ingest.sources.gitlab.listing import Listing, merge_states
 from catalog.ingest.sources.gitlab.resources import RESOURCES
 from catalog.ingest.sources.selectors import is_on
@@ -144,12 +145,12 @@ class GitLab(BundledKind):
                 return _is(selector.get("environment"), environment) and (
                     _is(selector.get("status"), item.get("status"))
                 )
-            case "file":
-                file = item["file"]
-                return Listing.means(selector, "files", item["repo"], file.get("ref"), file["path"])
-            case "folder":
-                path = item["folder"]["path"]
-                return Listing.means(selector, "folders", item["repo"], item["__branch"], path)
+            case "file" | "folder":
+                place = item[resource.name]
+                reference = item.get("__branch") or place.get("ref")
+                return GitLabFiles.means(
+                    selector, resource.name, item["repo"], reference, place["path"]
+                )
         return True
 
 

@@ -140,3 +140,8 @@ _KEYSET: Final[Mapping[str, Any]] = {"order_by": "id", "sort": "asc", "paginatio
 def segment(name: str | int) -> str:
     """A project, group, branch or file as one segment of a path."""
     return quote(str(name), safe="")
+
+
+def root(project: Item) -> str:
+    """Where everything of a project lies."""
+    return f"projects/{project['id']}"

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import orjson
 
-from catalog.ingest.sources.forges import Item, folders_above
+from catalog.ingest.sources.forges import Item
 from catalog.ingest.sources.gitlab.api import GitLabApi, segment
+from catalog.ingest.sources.gitlab.files import GitLabFiles
 from catalog.ingest.sources.gitlab.listing import Listing, of_project
 from catalog.kernel.errors import InvalidInput, UpstreamNotFound, shorten
 from catalog.kernel.source import Event, LiveChange
@@ -163,41 +164,9 @@ class Reader:
             yield from self._paths(project, body.get("commits") or ())
 
     def _paths(self, project: Item, commits: Sequence[Item]) -> Iterator[LiveChange]:
-        """Files and folders that the commits of a push touched, as they are now."""
-        touched = {
-            path: None
-            for commit in commits
-            for key in ("added", "modified", "removed")
-            for path in commit.get(key) or ()
-        }
-        default = project["default_branch"]
-        for selector in self.wanted.get("file", ()):
-            meant = [
-                path for path in touched if Listing.means(selector, "files", project, default, path)
-            ]
-            listing = Listing(self.api, "file", selector)
-            found = {item["file"]["path"]: item for item in listing.files_at(project, meant)}
-            for path in meant:
-                bare = {"path": path, "file_path": path, "file_name": path.rpartition("/")[2]}
-                gone = {"file": {**bare, "project_id": str(project["id"])}, "repo": project}
-                gone["file"]["ref"] = default
-                yield LiveChange("file", found.get(path, gone), is_gone=path not in found)
-        folders = folders_above(touched)
-        for selector in self.wanted.get("folder", ()):
-            meant = [
-                path
-                for path in folders
-                if Listing.means(selector, "folders", project, default, path)
-            ]
-            listing = Listing(self.api, "folder", selector)
-            there = {
-                item["folder"]["path"]: item
-                for item in (listing.folders_at(project, meant) if meant else ())
-            }
-            for path in meant:
-                bare = {"path": path, "name": path.rpartition("/")[2], "type": "tree"}
-                gone = {"folder": bare, "repo": project, "__branch": default}
-                yield LiveChange("folder", there.get(path, gone), is_gone=path not in there)
+        for kind in ("file", "folder"):
+            for selector in self.wanted.get(kind, ()):
+                yield from GitLabFiles(self.api, selector).pushed(kind, project, commits)
 
     # --- projects, groups, people ---------------------------------------------------------------
 

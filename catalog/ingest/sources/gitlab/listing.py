@@ -6,33 +6,21 @@ written for it work: `__project`, `__members`, `__languages`, `__includedFiles`,
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from catalog.ingest.sources.forges import (
-    MAX_FILE_BYTES,
-    Item,
-    PathRule,
-    concerns_all,
-    content_of,
-    fixed_part,
-    is_pattern,
-    needed_rules,
-    nested,
-    path_rules,
-)
-from catalog.ingest.sources.gitlab.api import PAGE_SIZE, GitLabApi, segment
+from catalog.ingest.sources.forges import Item, concerns_all, nested
+from catalog.ingest.sources.gitlab.api import PAGE_SIZE, GitLabApi, root, segment
+from catalog.ingest.sources.gitlab.files import GitLabFiles
 from catalog.ingest.sources.selectors import is_on
-from catalog.kernel.errors import UpstreamError, UpstreamNotFound
+from catalog.kernel.errors import UpstreamError
 from catalog.kernel.source import Page
 
 Selector = Mapping[str, Any]
 
-_FILES_A_PAGE: Final = 25
 _JOBS_LIMIT: Final = 100
 _CLOSED_DAYS: Final = 90
 # Access tokens act as users whose names GitLab makes up; lists of members do not mark them.
@@ -65,6 +53,7 @@ class Listing:
         self.api = api
         self.kind = kind
         self.selector = selector
+        self.files = GitLabFiles(api, selector)
 
     def pages(self, cursor: Any) -> Iterator[Page]:
         match self.kind:
@@ -116,8 +105,8 @@ class Listing:
             "merge-request": self._merge_requests,
             "job": self._jobs,
             "branch": self._branches,
-            "folder": self._folders,
-            "file": self._files,
+            "folder": self.files.folder_pages,
+            "file": self.files.file_pages,
             "issue": partial(self._plain, "issues", self._issue_params),
             "pipeline": partial(self._plain, "pipelines", self._pipeline_params),
             "tag": partial(self._plain, "repository/tags", dict),
@@ -166,7 +155,7 @@ class Listing:
             }
         if paths := self.selector.get("includedFiles"):
             reference = project.get("default_branch") or ""
-            found["__includedFiles"] = self._included(project, reference, "", paths)
+            found["__includedFiles"] = self.files.included(project, reference, "", paths)
         return found
 
     def project_with_members(self, project: Item) -> Item:
@@ -263,135 +252,6 @@ class Listing:
         found = self.api.optional(f"{root(project)}/repository/branches/{segment(name)}")
         return of_project(found, project) if found else None
 
-    # --- files and folders ----------------------------------------------------------------------
-
-    def _folders(self, project: Item, cursor: Any) -> Iterator[Page]:
-        found = self._matches(project, "folders", "tree")
-        yield Page(
-            [self._folder(project, place[0], *about) for place, about in sorted(found.items())]
-        )
-
-    def _folder(self, project: Item, reference: str, entry: Item, rule: PathRule) -> Item:
-        item: Item = {"folder": entry, "repo": project, "__branch": reference}
-        anywhere = list(self.selector.get("includedFiles") or ())
-        if anywhere or rule.included:
-            wanted = [*anywhere, *rule.included]
-            found = self._included(project, reference, entry["path"], wanted)
-            # What a folder does not have itself, the repository may have for all.
-            missing = [one for one in anywhere if found[one] is None]
-            item["__includedFiles"] = found | self._included(project, reference, "", missing)
-        return item
-
-    def _files(self, project: Item, cursor: Any) -> Iterator[Page]:
-        """The cursor is the place (branch and path) of the last file that was given."""
-        wanted = self._matches(project, "files", "blob")
-        places = sorted(wanted)
-        if cursor is not None:
-            places = [one for one in places if one > tuple(cursor)]
-        for start in range(0, len(places), _FILES_A_PAGE):
-            part = places[start : start + _FILES_A_PAGE]
-            items = [self.file(project, *place, rule=wanted[place][1]) for place in part]
-            is_last = start + _FILES_A_PAGE >= len(places)
-            yield Page([one for one in items if one], None if is_last else list(part[-1]))
-
-    def file(self, project: Item, reference: str, path: str, *, rule: PathRule) -> Item | None:
-        """One file with its content; None when it is not there, or too large to be read."""
-        held = self._contents(project, reference, path)
-        if held is None:
-            return None
-        metadata, raw = held
-        content = content_of(path, raw, is_parsed=rule.is_parsed)
-        about = {"project_id": str(project["id"]), "path": path, "content": content}
-        item: Item = {"file": {**metadata, **about}, "repo": project}
-        if paths := self.selector.get("includedFiles"):
-            item["__includedFiles"] = self._included(project, reference, "", paths)
-        return item
-
-    def files_at(self, project: Item, paths: Sequence[str]) -> Iterator[Item]:
-        """Those of `paths` (of the default branch) that the selector means, with their content."""
-        for rule, reference in _rules_for(path_rules(self.selector.get("files")), project):
-            if reference == project.get("default_branch"):
-                for path in paths:
-                    if rule.matches(path) and (
-                        found := self.file(project, reference, path, rule=rule)
-                    ):
-                        yield found
-
-    def folders_at(self, project: Item, paths: Sequence[str]) -> Iterator[Item]:
-        """Those of `paths` (of the default branch) that the selector means and that are there."""
-        for (reference, path), about in self._matches(project, "folders", "tree").items():
-            if reference == project.get("default_branch") and path in paths:
-                yield self._folder(project, reference, *about)
-
-    @staticmethod
-    def means(selector: Selector, key: str, project: Item, reference: Any, path: str) -> bool:
-        """Whether a selector's files or folders hold a path of a branch."""
-        return any(
-            branch == reference and rule.matches(path)
-            for rule, branch in _rules_for(path_rules(selector.get(key)), project)
-        )
-
-    def _matches(
-        self, project: Item, key: str, kind: str
-    ) -> dict[tuple[str, str], tuple[Item, PathRule]]:
-        """What the rules mean in a project: by branch and path, the entry of the tree and the
-        rule. kind: "blob" or "tree"."""
-        found: dict[tuple[str, str], tuple[Item, PathRule]] = {}
-        for rule, reference in _rules_for(needed_rules(self.selector, key), project):
-            if kind == "blob" and not is_pattern(rule.path):
-                path = rule.path.strip("/")  # a file that is named needs no tree to be found
-                found.setdefault((reference, path), ({"path": path, "type": kind}, rule))
-                continue
-            for entry in self._tree(project, reference, rule):
-                if entry["type"] == kind and rule.matches(entry["path"]):
-                    found.setdefault((reference, entry["path"]), (entry, rule))
-        return found
-
-    def _tree(self, project: Item, reference: str, rule: PathRule) -> Iterator[Item]:
-        base = fixed_part(rule.path)
-        depth = len(rule.path.strip("/").split("/")) - len(base.split("/") if base else ())
-        params = {
-            "ref": reference,
-            "path": base or None,
-            "recursive": depth > 1 or "**" in rule.path or None,
-            "pagination": "keyset",
-        }
-        try:
-            for page in self.api.pages(f"{root(project)}/repository/tree", params):
-                yield from page.items
-        except UpstreamNotFound:
-            if not base:
-                raise  # the branch itself is not there
-
-    def _contents(self, project: Item, reference: str, path: str) -> tuple[Item, bytes] | None:
-        answer = self.api.optional(
-            f"{root(project)}/repository/files/{segment(path)}", ref=reference
-        )
-        if not isinstance(answer, dict) or answer.get("encoding") != "base64":
-            return None
-        if answer.get("size", 0) > MAX_FILE_BYTES:
-            self.api.log(
-                "warning",
-                f"{project['path_with_namespace']}: {path} is left out, it has more than "
-                f"{MAX_FILE_BYTES // 1024} KiB",
-            )
-            return None
-        metadata = {name: value for name, value in answer.items() if name != "content"}
-        return metadata, base64.b64decode(answer["content"])
-
-    def _included(self, project: Item, reference: str, folder: str, paths: Sequence[str]) -> Item:
-        """The texts of files by the path as it was asked for; None for those that are not there."""
-        found: Item = {}
-        for path in paths:
-            full = f"{folder}/{path}".strip("/")
-            held = self._contents(project, reference, full) if reference else None
-            found[path] = content_of(full, held[1], is_parsed=False) if held else None
-        return found
-
-
-def root(project: Item) -> str:
-    return f"projects/{project['id']}"
-
 
 def merge_states(selector: Selector) -> Sequence[str]:
     return selector.get("states") or ["opened"]
@@ -401,12 +261,3 @@ def _days_ago(days: Any) -> str | None:
     if days is None:
         return None
     return (datetime.now(UTC) - timedelta(days=float(days))).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _rules_for(rules: Sequence[PathRule], project: Item) -> list[tuple[PathRule, str]]:
-    """The rules that concern a project, each with the branch it reads."""
-    path = str(project["path_with_namespace"])
-    names = (path, path.rpartition("/")[2], str(project["id"]))
-    default = project.get("default_branch") or ""
-    chosen = [(rule, rule.branch_in(path.rpartition("/")[0], names, default)) for rule in rules]
-    return [(rule, reference) for rule, reference in chosen if reference]
