@@ -80,7 +80,6 @@ def cancel(run: SyncRun) -> SyncRun:
         .exclude(trigger=SyncRun.Trigger.EXPORTER)
         .update(
             state=State.CANCELLED,
-            cancel_requested=True,
             claim=None,
             ended_at=Now(),
             stale={"state": "skipped", "reason": "The run was cancelled."},

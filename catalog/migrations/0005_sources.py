@@ -174,7 +174,6 @@ class Migration(migrations.Migration):
                 ("heartbeat_at", models.DateTimeField(null=True)),
                 ("attempt", models.PositiveSmallIntegerField(default=0)),
                 ("claim", models.UUIDField(null=True)),
-                ("cancel_requested", models.BooleanField(default=False)),
                 ("cursor", models.JSONField(null=True)),
                 ("kinds", models.JSONField(default=list)),
                 ("stale", models.JSONField(default=dict)),
@@ -360,7 +359,6 @@ class Migration(migrations.Migration):
                 ("blueprint", models.CharField(max_length=100)),
                 ("body", catalog.models.fields.OrderedJSONField()),
                 ("item", models.JSONField(null=True)),
-                ("error", models.JSONField(default=dict)),
                 (
                     "run",
                     models.ForeignKey(

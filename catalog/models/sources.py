@@ -144,7 +144,6 @@ class SyncRun(models.Model):
     heartbeat_at = models.DateTimeField(null=True)
     attempt = models.PositiveSmallIntegerField(default=0)
     claim = models.UUIDField(null=True)
-    cancel_requested = models.BooleanField(default=False)
     cursor = models.JSONField(null=True)
     kinds = models.JSONField(default=list)
     stale = models.JSONField(default=dict)
@@ -205,7 +204,7 @@ class Postponed(models.Model):
 
     What comes later in the run may bring it, so it is tried again at the end. Rows live no longer
     than their run. body: what the mapping made (a Port entity body). item: the raw object as it
-    goes into the log. error: as in `SyncMessage` ({"message", "field", "details"}).
+    goes into the log.
     """
 
     run = models.ForeignKey(SyncRun, models.CASCADE, related_name="postponed")
@@ -213,7 +212,6 @@ class Postponed(models.Model):
     blueprint = models.CharField(max_length=100)
     body = OrderedJSONField()
     item = models.JSONField(null=True)
-    error = models.JSONField(default=dict)
 
     class Meta:
         ordering = ["pk"]

@@ -17,6 +17,7 @@ from catalog.kernel.errors import InvalidInput, shorten
 from catalog.kernel.schema import PROPERTY_TYPES
 from catalog.selectors.aggregate import FUNCTIONS, PERIODS
 from catalog.selectors.search.rules import (
+    META_PROPERTIES,
     Comparison,
     ContextValue,
     DateRange,
@@ -33,17 +34,7 @@ from catalog.selectors.search.rules import (
 TEAM_NAME: Final = "$team"
 
 # What a mirror may end in. `$datasource` is no part of it: it moves without a change of the entity.
-MIRRORED_META: Final = (
-    "$identifier",
-    "$title",
-    "$blueprint",
-    "$team",
-    "$icon",
-    "$createdAt",
-    "$updatedAt",
-    "$createdBy",
-    "$updatedBy",
-)
+MIRRORED_META: Final = tuple(name for name in META_PROPERTIES if name != "$datasource")
 MOMENTS: Final = ("$createdAt", "$updatedAt")
 TOTAL: Final = "total"
 EVERYTHING: Final = "*"  # in a set of names: all of them

@@ -22,7 +22,6 @@ from catalog.kernel.source import Page
 
 Selector = Mapping[str, Any]
 
-_RUNS_OF_A_WORKFLOW: Final = 100
 _CLOSED_LIMIT: Final = 100
 _CLOSED_DAYS: Final = 60
 
