@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.kernel import jq
+from catalog.kernel import jq, jq_pool
 from catalog.kernel.errors import InvalidExpression
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -141,7 +141,7 @@ def test_each_must_be_an_array(each, is_null, error):
 
 def test_the_environment_holds_what_the_caller_gives_and_nothing_else(monkeypatch):
     monkeypatch.setenv("SOME_SECRET", "do not tell")
-    jq.stop()
+    jq_pool.stop()
     fields = {"env": "env", "dollar": "$ENV", "inside": 'def f: "\\(env | length)"; f'}
     assert run_one(None, fields=fields).values == {"env": {}, "dollar": {}, "inside": "0"}
     given = {"NAME": 'a"\\(1)'}
@@ -208,7 +208,7 @@ def test_threads_share_the_children():
     with ThreadPoolExecutor(6) as threads:
         results = list(threads.map(work, range(0, 600, 100)))
     assert results == [[2 * (n + i) for i in range(20)] for n in range(0, 600, 100)]
-    assert len(jq._the_pool._all) <= jq.POOL_SIZE
+    assert len(jq_pool._the_pool._all) <= jq_pool.POOL_SIZE
 
 
 def children_of(pid):
@@ -232,16 +232,16 @@ def alive(pid):
 
 def test_a_child_that_was_killed_is_replaced():
     jq.evaluate(".", 1)
-    for child in list(jq._the_pool._all):
+    for child in list(jq_pool._the_pool._all):
         os.kill(child.process.pid, signal.SIGKILL)
         child.process.wait()
     assert jq.evaluate(".", 2) == 2
 
 
 def test_a_child_has_no_environment_little_memory_and_hardly_any_file():
-    jq.stop()
+    jq_pool.stop()
     jq.evaluate(".", 1)
-    [child] = jq._the_pool._all
+    [child] = jq_pool._the_pool._all
     process = Path(f"/proc/{child.process.pid}")
     assert process.joinpath("environ").read_bytes() == b""
     limits = process.joinpath("limits").read_text()
@@ -282,20 +282,20 @@ def test_children_die_with_their_parent(parent):
 def test_a_forked_process_has_children_of_its_own():
     code = """
 import os
-from catalog.kernel import jq
+from catalog.kernel import jq, jq_pool
 assert jq.evaluate(".", 1) == 1
-mine = {c.process.pid for c in jq._the_pool._all}
+mine = {c.process.pid for c in jq_pool._the_pool._all}
 read, write = os.pipe()
 if os.fork() == 0:
     assert jq.evaluate(". + 1", 1) == 2
-    theirs = {c.process.pid for c in jq._the_pool._all}
+    theirs = {c.process.pid for c in jq_pool._the_pool._all}
     os.write(write, b"good" if len(theirs) == 1 and not theirs & mine else b"bad")
-    jq.stop()
+    jq_pool.stop()
     os._exit(0)
 assert os.read(read, 10) == b"good"
 os.wait()
 assert jq.evaluate(". + 2", 1) == 3
-assert {c.process.pid for c in jq._the_pool._all} == mine
+assert {c.process.pid for c in jq_pool._the_pool._all} == mine
 print("done")
 """
     done = subprocess.run(

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from catalog.kernel import jq
+from catalog.kernel import jq, jq_pool
 from catalog.kernel.errors import InvalidExpression
 
 TIME, MEMORY = "It ran longer than an item may", "It needed more than 256 MB of memory"
@@ -14,7 +14,7 @@ BAD = {"n": 3, "bad": True}
 
 @pytest.fixture(autouse=True)
 def _short_budget(monkeypatch):
-    monkeypatch.setattr(jq, "CPU_S", 0.5)
+    monkeypatch.setattr(jq_pool, "CPU_S", 0.5)
 
 
 @pytest.mark.parametrize(
@@ -109,23 +109,23 @@ def test_no_file_is_read(tmp_path):
 
 
 def test_a_result_that_is_too_large_is_reported(monkeypatch):
-    monkeypatch.setattr(jq, "CPU_S", 5)
+    monkeypatch.setattr(jq_pool, "CPU_S", 5)
     program = jq.Program({"x": 'if . == 2 then "a" * 9000000 else . end'})
     outcomes = jq.run(program, [1, 2, 3])
     assert [one.failure for one in outcomes] == [None, "The result is larger than 8 MB", None]
 
 
 def test_a_program_that_stops_every_item_is_given_up(monkeypatch):
-    monkeypatch.setattr(jq, "CPU_S", 0.1)
+    monkeypatch.setattr(jq_pool, "CPU_S", 0.1)
     outcomes = jq.run(jq.Program({"x": "last(range(infinite))"}), [1] * 50)
-    assert [one.failure for one in outcomes[jq.MAX_STOPS :]] == [
+    assert [one.failure for one in outcomes[jq_pool.MAX_STOPS :]] == [
         "Not tried: 5 items before it had to be stopped"
     ] * 45
-    assert all(TIME in one.failure for one in outcomes[: jq.MAX_STOPS])
+    assert all(TIME in one.failure for one in outcomes[: jq_pool.MAX_STOPS])
 
 
 def test_a_call_that_takes_too_long_is_given_up(monkeypatch):
-    monkeypatch.setattr(jq, "CALL_S", 0.2)
+    monkeypatch.setattr(jq_pool, "CALL_S", 0.2)
     slow = "[range(150000)] | length"
     outcomes = jq.run(jq.Program({"x": slow}), [1] * 50)
     assert outcomes[0].values == {"x": 150000}
