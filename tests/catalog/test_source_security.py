@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -17,6 +18,7 @@ from catalog.ingest.messages import masked
 from catalog.ingest.sources.backstage_files import BackstageFiles
 from catalog.ingest.sources.gitlab import GitLab
 from catalog.ingest.sources.kubernetes import Kubernetes
+from catalog.ingest.sources.repository_files import glob
 from catalog.ingest.webhooks_definitions import create_webhook
 from catalog.kernel.actors import Actor, Role
 from catalog.kernel.errors import (
@@ -356,6 +358,20 @@ def test_a_mapping_has_an_end():
     mappings["properties"] = {f"p{n}": f".p{n}" for n in range(6000)}
     with pytest.raises(InvalidMapping, match="at most 5,000"):
         parse_mapping({"resources": [resource]})
+
+
+def test_a_path_pattern_does_not_take_for_ever():
+    assert glob("**/*a*.yaml").fullmatch("a/b/cab.yaml")
+    assert not glob("*a*").fullmatch("a/b")
+    began_at = time.process_time()
+    for pattern, path in (
+        ("*a" * 25, "a" * 80 + "b"),
+        ("*[ab]" * 25 + "[cd]", "a" * 80 + "e"),
+        ("**a" * 20 + "/c?", "a" * 80 + "/c"),
+        ("*{a,aa}" * 20 + "z", "a" * 80 + "zb"),
+    ):
+        assert not glob(pattern).fullmatch(path)
+    assert time.process_time() - began_at < 1
 
 
 # Who may
