@@ -42,7 +42,7 @@ def glob(pattern: str) -> regex.Pattern[str]:
         position = piece.end()
         found.append(_regex_of(piece[0]))
     try:
-        # `re` would try "*a*a*a*a" on a long name in millions of ways; `regex` sees that it need not.
+        # `re` would try "*a*a*a*a" on a long name in millions of ways; `regex` need not.
         return regex.compile("".join(found), regex.IGNORECASE | regex.DOTALL)
     except regex.error:  # a range that runs backwards
         return regex.compile(re.escape(text), regex.IGNORECASE)
