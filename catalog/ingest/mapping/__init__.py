@@ -5,42 +5,34 @@ and a simple one (`kind`, `metadata`, `spec`).
 """
 
 from catalog.ingest.mapping.applying import (
-    FieldPreview,
     ItemProblem,
     MappedBatch,
     MappedEntity,
     Preview,
-    RowPreview,
     identify,
     map_items,
     preview,
 )
+from catalog.ingest.mapping.linting import lint
 from catalog.ingest.mapping.model import (
-    DEFAULT_THRESHOLD,
     Finding,
     Mapping,
-    Need,
     ResourceMapping,
     static_fields,
 )
-from catalog.ingest.mapping.reading import WEBHOOK, lint, parse_mapping
-from catalog.ingest.mapping.shapes import Shape, ShapeOf, shape_of
+from catalog.ingest.mapping.reading import WEBHOOK, parse_mapping
+from catalog.ingest.mapping.shapes import Shape, shape_of
 
 __all__ = [
-    "DEFAULT_THRESHOLD",
     "WEBHOOK",
-    "FieldPreview",
     "Finding",
     "ItemProblem",
     "MappedBatch",
     "MappedEntity",
     "Mapping",
-    "Need",
     "Preview",
     "ResourceMapping",
-    "RowPreview",
     "Shape",
-    "ShapeOf",
     "identify",
     "lint",
     "map_items",

@@ -372,7 +372,7 @@ def test_items_to_parse_can_leave_the_array_in_its_place():
 
 
 def test_an_item_that_stops_the_program_is_a_problem_of_its_own(monkeypatch):
-    monkeypatch.setattr("catalog.kernel.jq.CPU_S", 0.2)
+    monkeypatch.setattr("catalog.kernel.jq_pool.CPU_S", 0.2)
     title = "if .bad then last(range(infinite)) else .name end"
     one = read_one({**REPOSITORY, "title": title})
     batch = map_items(one, [{"name": "a"}, {"name": "b", "bad": True}, {"name": "c"}])

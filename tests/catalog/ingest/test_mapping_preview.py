@@ -56,7 +56,7 @@ def test_elements_are_shown_one_by_one():
 
 
 def test_the_expression_that_takes_too_long_is_found(monkeypatch):
-    monkeypatch.setattr("catalog.kernel.jq.CPU_S", 0.2)
+    monkeypatch.setattr("catalog.kernel.jq_pool.CPU_S", 0.2)
     endless = {**MAPPINGS, "properties": {"url": "last(range(infinite))", "ok": ".name"}}
     [one] = read(endless).resources
     shown = preview(one, {"name": "n"})
