@@ -293,7 +293,7 @@ def _process_change(event: InboundEvent, raw: Event, log: Log) -> Outcome:
 
 def _not_for_long(wait: Wait) -> None:
     if wait.total_s > LONGEST_WAIT_S:
-        raise UpstreamUnavailable(wait.reason, details={"retry_after": wait.total_s})
+        raise UpstreamUnavailable(wait.reason, details={"retry_after_s": wait.total_s})
 
 
 def _claim(integration_pk: int) -> list[InboundEvent]:
@@ -369,7 +369,7 @@ def _put_back(event: InboundEvent, error: BaseException, log: Log) -> bool:
         return True
     wait_s = float(RETRY_AFTER_S[min(event.attempts, len(RETRY_AFTER_S)) - 1])
     if isinstance(error, UpstreamUnavailable):
-        asked = error.details.get("retry_after_s", error.details.get("retry_after"))
+        asked = error.details.get("retry_after_s")
         if isinstance(asked, int | float):
             wait_s = max(wait_s, min(float(asked), RETRY_AFTER_S[-1]))
     elif isinstance(error, OperationalError | SoftTimeLimitExceeded):
