@@ -297,5 +297,6 @@ def _read_mapping(source: Integration) -> _Written:
             continue
         for template in resource.templates:
             fields = frozenset(static_fields(replace(resource, templates=(template,))))
+            fields -= {"identifier"}  # what it is called is nobody's to change
             by_kind.setdefault(resource.kind, []).append((static_blueprint(template), fields))
     return mapping.merge, by_kind

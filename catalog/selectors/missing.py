@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.db.models import BigIntegerField, F
+from django.db.models import BigIntegerField, F, Value
 
 from catalog.kernel import feed
 from catalog.kernel.actors import Principal
@@ -74,11 +74,7 @@ def findings(
         acts=_acts([one.pk for one in entities], names, identifier),
         messages=_messages([*names, ""], identifier),
         events=_events(names, identifier),
-        waiting=list(
-            Postponed.objects.filter(blueprint__in=names, body__identifier=identifier)
-            .select_related("run__integration")
-            .order_by("-pk")[:NEAR]
-        ),
+        waiting=_waiting(names, identifier),
         filtered=_filtered(),
     )
 
@@ -114,6 +110,12 @@ def _events(names: Sequence[str], identifier: str) -> list[tuple[InboundEvent, M
         for one in event.results
         if one["identifier"] == identifier and one["blueprint"] in names
     ]
+
+
+def _waiting(names: Sequence[str], identifier: str) -> list[Postponed]:
+    is_it = Sql("{} ->> 'identifier' = {}", F("body"), Value(identifier))
+    rows = Postponed.objects.filter(is_it, blueprint__in=names)
+    return list(rows.select_related("run__integration").order_by("-pk")[:NEAR])
 
 
 def _filtered() -> list[Filtered]:

@@ -63,7 +63,7 @@ def test_the_index_tells_the_figures(browser: Client, django_assert_num_queries:
     facts = page.context
     assert (facts["entity_count"], facts["dangling"], facts["ownerless"]) == (2, 1, 1)
     assert [(k.title, k.count) for k in facts["kinds"]] == [("Service", 2)]
-    with django_assert_num_queries(8):  # user, sidebar, 5 figures, changes
+    with django_assert_num_queries(9):  # user, sidebar, 5 figures, changes, sources
         browser.get("/admin/")
 
 

@@ -5,7 +5,7 @@ from pytest_django import DjangoAssertNumQueries
 from catalog.ingest.provenance import locks_of, origins_of
 from catalog.kernel.actors import Actor, Role
 from catalog.models import Entity, Integration
-from catalog.services.derived import refresh
+from catalog.services.derived import refresh_written
 from catalog.services.entities import EntityDraft, Mode, apply
 from catalog.services.exporters import register
 from tests.catalog.ingest.toy import make_source, named, now_has, resource, sync
@@ -60,7 +60,7 @@ def mark(html: str, title: str) -> str:
 def test_each_value_says_where_it_comes_from(source: Integration, member: Client) -> None:
     run = sync(source)
     apply([EntityDraft("repo", "pay", properties={"tier": "gold"})], mode=Mode.MERGE, actor=ACTOR)
-    refresh(Entity.objects.values_list("pk", flat=True))
+    refresh_written("repo", list(Entity.objects.values_list("pk", flat=True)))
     html = text(member, URL)
     header = html.partition("ui-keeper")[2].partition("</header>")[0]
     assert '<a class="ui-link" href="/sources/acme">Toy (acme)</a>' in header
