@@ -28,6 +28,7 @@ from catalog.services.entities import EntityDraft, ItemResult, Mode
 
 PROPERTY, RELATION = "p-", "r-"  # property and relation names may collide with each other
 
+_ADVICE = "Change it there, or have its mapping leave it out."
 _PREFIXES = {"properties": PROPERTY, "relations": RELATION}
 
 _TEXT_TYPES = {"url": "url", "email": "email", "idn-email": "email"}
@@ -54,17 +55,17 @@ class Computed:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """Why a field is not for people: a source answers for it. url: the page of the source."""
+    """Why a field is not for people: a source answers for it. url: the page of the source.
+
+    reason: goes on after the name of the source.
+    """
 
     source: str
     url: str
 
     @property
     def reason(self) -> str:
-        return (
-            f"{self.source} answers for this value: its next sync would write over yours. Change "
-            "it there, or have its mapping leave this out."
-        )
+        return "writes this: its next sync would undo a change made here."
 
 
 def entity_form_class(
@@ -426,7 +427,7 @@ class EntityForm(forms.Form):
         for name, lock in self.locks.items():
             stored = self.initial.get(name)
             if name in self.data and not _same(self.cleaned_data.get(name), stored):
-                self.add_error(name, f"Not changed. {lock.reason}")
+                self.add_error(name, f"Not changed. {lock.source} {lock.reason} {_ADVICE}")
             self.cleaned_data[name] = stored
         return self.cleaned_data
 

@@ -97,8 +97,16 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Problem:
+    """What a person should know, in a sentence, and the run that has more of it."""
+
+    text: str
+    run: RunLink
+
+
+@dataclass(frozen=True, slots=True)
 class SourceRow:
-    """problem: what a person should know, in a sentence; "" for nothing."""
+    """A source with what a list or its page says of it; its gravest problem first."""
 
     source: Integration
     url: str
@@ -106,7 +114,11 @@ class SourceRow:
     badge: Badge
     state: SourceState
     last: RunRow | None
-    problem: str
+    problems: Sequence[Problem]
+
+    @property
+    def problem(self) -> str:
+        return self.problems[0].text if self.problems else ""
 
     @property
     def is_webhook(self) -> bool:
@@ -143,7 +155,7 @@ def source_row(state: SourceState, now: datetime) -> SourceRow:
         badge=Badge(*_health_words(source, state)),
         state=state,
         last=last,
-        problem=_problem(state),
+        problems=_problems(state),
     )
 
 
@@ -194,14 +206,17 @@ def _health_words(source: Integration, state: SourceState) -> tuple[str, str, st
     return HEALTH[state.health]
 
 
-def _problem(state: SourceState) -> str:
-    if not state.integration.is_enabled:
-        return ""
-    last = state.last_run
+def _problems(state: SourceState) -> list[Problem]:
+    source, last, held = state.integration, state.last_run, state.held
+    if not source.is_enabled:
+        return []
+    found = []
     if last is not None and last.state == SyncRun.State.FAILED:
-        return last.error or "The last run failed"
-    if state.held is not None:
-        return str(state.held.stale.get("reason", ""))
+        found.append(Problem(last.error or "The last run failed.", RunLink(last.pk, source)))
+    if held is not None:
+        words = f"Nothing is deleted until an admin decides. {held.stale.get('reason', '')}"
+        found.append(Problem(words.strip(), RunLink(held.pk, source)))
     if last is not None and last.state == SyncRun.State.PARTIAL:
-        return last.error or "The last run completed with errors; its log says which"
-    return ""
+        words = last.error or "The last run completed with errors; its log says which."
+        found.append(Problem(words, RunLink(last.pk, source)))
+    return found

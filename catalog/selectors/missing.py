@@ -24,7 +24,7 @@ _ACTS: Final = (feed.CREATE, feed.DELETE, feed.RENAME)
 
 @dataclass(frozen=True, slots=True)
 class Filtered:
-    """A kind of a source whose newest run left items out by its selector, and how many."""
+    """A kind whose selector left items out of the newest run that could read it, and how many."""
 
     run: SyncRun
     kind: str
@@ -119,8 +119,9 @@ def _waiting(names: Sequence[str], identifier: str) -> list[Postponed]:
 
 
 def _filtered() -> list[Filtered]:
+    read = (SyncRun.State.SUCCEEDED, SyncRun.State.PARTIAL)
     newest = (
-        SyncRun.objects.filter(is_dry_run=False)
+        SyncRun.objects.filter(is_dry_run=False, state__in=read)
         .exclude(kinds=[])
         .order_by("integration_id", "-pk")
         .distinct("integration_id")

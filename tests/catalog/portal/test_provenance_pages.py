@@ -133,7 +133,7 @@ def test_values_of_a_source_are_not_edited_by_hand(source: Integration, member: 
     assert set(form.locks) == {"title", "p-url", "p-stars", "r-owner"}
     html = text(member, f"{URL}/edit")
     assert 'name="p-stars"' not in html
-    assert "acme answers for this value: its next sync would write over yours" in html
+    assert "acme</a> writes this: its next sync would undo a change made here." in html
     sent = {"p-tier": "gold", "if_hash": form["if_hash"].value()}
     assert member.post(f"{URL}/edit", sent).status_code == 302
     stored = Entity.objects.get(identifier="pay")
@@ -147,11 +147,7 @@ def test_who_sends_a_change_all_the_same_is_refused(source: Integration, member:
     sent = {"p-stars": "9", "p-tier": "gold", "if_hash": form["if_hash"].value()}
     response = member.post(f"{URL}/edit", sent)
     assert response.status_code == 422
-    assert (
-        response.context["form"]
-        .errors["p-stars"][0]
-        .startswith("Not changed. acme answers for this value")
-    )
+    assert response.context["form"].errors["p-stars"][0].startswith("Not changed. acme writes this")
     assert "tier" not in Entity.objects.get(identifier="pay").properties
 
 
@@ -167,7 +163,7 @@ def test_the_admin_form_is_locked_too(source: Integration) -> None:
     entity = Entity.objects.get(identifier="pay")
     admin = make_browser(role=Role.ADMIN)
     html = text(admin, f"/admin/catalog/entity/{entity.pk}/change/")
-    assert "acme answers for this value" in html
+    assert "acme</a> writes this" in html
     assert "It will come back with the next sync" in text(
         admin, f"/admin/catalog/entity/{entity.pk}/delete/"
     )

@@ -39,7 +39,7 @@ def test_the_list_says_how_each_source_is(source: Integration, member: Client) -
     set_enabled(make_source("off", repo=named("a")), False, actor=ACTOR)
     fail(source)
     html = text(member, "/sources")
-    assert "1 of 3 need a look" in html
+    assert "1 of 3 needs a look" in html
     assert html.index("/sources/acme") < html.index("/sources/new")  # trouble first
     for words in ("Failed", "Never ran", "Off", "401 from toy.example: bad token", "by hand"):
         assert words in html
