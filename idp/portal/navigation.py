@@ -22,7 +22,7 @@ _ADMIN_MODELS = [
     ("Blueprints", "schema", "catalog.Blueprint"),
     ("Entities", "deployed_code", "catalog.Entity"),
     ("Relations", "account_tree", "catalog.Relation"),
-    ("Sources", "sync", "catalog.Integration"),
+    ("Set up sources", "sync", "catalog.Integration"),
     ("Sync runs", "history_toggle_off", "catalog.SyncRun"),
     ("Pages", "dashboard", "catalog.Page"),
     ("Actions", "bolt", "actions.Action"),
