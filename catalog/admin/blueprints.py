@@ -6,7 +6,6 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import Func, IntegerField, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
@@ -15,6 +14,7 @@ from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
 from catalog.admin.actors import actor_for, principal_of
+from catalog.admin.blueprint_trial import places, sample_picker, trial_of
 from catalog.admin.property_types import COLOURS, LIMITS, builder_types
 from catalog.forms import BlueprintForm, entity_form_class
 from catalog.forms.widgets import EntityPicker
@@ -84,6 +84,7 @@ class BlueprintAdmin(IdpModelAdmin):
                 view(require_POST(self.preview_view)),
                 name="catalog_blueprint_preview",
             ),
+            path("try/", view(require_POST(self.try_view)), name="catalog_blueprint_try"),
             path(
                 "<path:object_id>/rename/",
                 view(self.rename_view),
@@ -111,6 +112,17 @@ class BlueprintAdmin(IdpModelAdmin):
         except IdpError as error:
             context["error"] = error
         return TemplateResponse(request, "admin/catalog/blueprint/preview.html", context)
+
+    def try_view(self, request: HttpRequest) -> HttpResponse:
+        """What the computed properties in the builder give for an entity: `?blueprint=` pk of the
+        stored blueprint, `sample` its entity (none: its first one). Changes nothing."""
+        pk = request.GET.get("blueprint", "")
+        blueprint = self.load(request, pk) if pk else None
+        return TemplateResponse(
+            request,
+            "admin/catalog/blueprint/trial.html",
+            trial_of(request.POST, blueprint, principal=principal_of(request)),
+        )
 
     def rename_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Rename the blueprint, or one of its parts: `?part=property&name=tier`."""
@@ -187,7 +199,6 @@ class BlueprintAdmin(IdpModelAdmin):
                 if "_continue" in request.POST:
                     return HttpResponseRedirect(self._url(saved))
                 return HttpResponseRedirect(reverse("admin:catalog_blueprint_changelist"))
-        kinds = list(Blueprint.objects.order_by(Lower("title")).values("identifier", "title"))
         return self.page(
             request,
             "admin/catalog/blueprint/builder.html",
@@ -196,16 +207,18 @@ class BlueprintAdmin(IdpModelAdmin):
                 "blueprint": blueprint,
                 "form": form,
                 "media": self.media + EntityPicker(url="").media,
+                "sample_picker": sample_picker(blueprint) if blueprint else "",
                 "builder": {
                     "types": builder_types(),
                     "colours": COLOURS,
                     "limits": LIMITS,
-                    "kinds": kinds,
+                    "kinds": places(),
                     "stored": blueprint.identifier if blueprint else "",
                     "storedProperties": list(blueprint.properties) if blueprint else [],
                     "storedRelations": [d.identifier for d in blueprint.relation_definitions.all()]
                     if blueprint
                     else [],
+                    "storedMirrors": list(blueprint.mirror_properties) if blueprint else [],
                     "renameUrl": reverse("admin:catalog_blueprint_rename", args=[blueprint.pk])
                     if blueprint
                     else "",

@@ -13,10 +13,13 @@ from catalog.services.blueprints.lifecycle import (
     replace_blueprint,
 )
 from catalog.services.blueprints.renaming import rename_mirror, rename_property, rename_relation
+from catalog.services.blueprints.trial import Trial, Tried, try_definitions
 
 __all__ = [
     "Effect",
     "Impact",
+    "Trial",
+    "Tried",
     "blueprint_document",
     "create_blueprint",
     "delete_all_entities",
@@ -29,4 +32,5 @@ __all__ = [
     "rename_property",
     "rename_relation",
     "replace_blueprint",
+    "try_definitions",
 ]

@@ -19,6 +19,7 @@ from catalog.kernel import feed
 from catalog.kernel.actors import Actor
 from catalog.kernel.locks import Lock, hold, hold_shared
 from catalog.models import Change
+from catalog.selectors.search import Scope
 from catalog.services.derived.plan import Computed, load_plan
 from catalog.services.derived.specs import TEAM_NAME
 from catalog.services.derived.values import Found, calculate, new_scope, read_others
@@ -45,7 +46,7 @@ RETURNING e.id
 
 
 @dataclass(slots=True)
-class _Stored:
+class Stored:
     """An entity as it is: `document` is what calculations are given, all but computed values."""
 
     pk: int
@@ -101,7 +102,7 @@ def refresh_locked(
     computed = load_plan().by_pk.get(blueprint)
     if computed is None or not pks:
         return []
-    stored, found = _work_out(computed, pks, whole=set(whole))
+    stored, found = work_out(computed, pks, whole=set(whole), scope=new_scope())
     rows = [
         {
             "id": one.pk,
@@ -133,7 +134,7 @@ def compare(blueprint: int, pks: Sequence[int]) -> list[Difference]:
         return []
     with transaction.atomic():
         lock(blueprint)
-        stored, found = _work_out(computed, pks, whole=set(pks))
+        stored, found = work_out(computed, pks, whole=set(pks), scope=new_scope())
     for one in stored:
         for name in computed.loose:
             one.values.pop(name, None)
@@ -142,23 +143,27 @@ def compare(blueprint: int, pks: Sequence[int]) -> list[Difference]:
     return [one for one in differences if one.stored or one.expected]
 
 
-def _work_out(
-    computed: Computed, pks: Sequence[int], *, whole: set[int]
-) -> tuple[list[_Stored], dict[int, Found]]:
+def work_out(
+    computed: Computed, pks: Sequence[int], *, whole: set[int], scope: Scope
+) -> tuple[list[Stored], dict[int, Found]]:
+    """Entities of one blueprint as they are, and what is computed for them; stores nothing.
+
+    whole: those whose calculations are made anew whether or not what they read has changed.
+    """
     stored = _read(computed, pks)
     here = [one.pk for one in stored]
-    found = read_others(computed, here, new_scope())
+    found = read_others(computed, here, scope)
     documents = {}
     for one in stored:
         if one.pk in whole or _reads_news(computed, one, found[one.pk]):
-            documents[one.pk] = _given(computed, one, found[one.pk])
+            documents[one.pk] = given(computed, one, found[one.pk])
         else:
             _keep(computed, one, found[one.pk])
     calculate(computed, documents, found)
     return stored, found
 
 
-def _read(computed: Computed, pks: Sequence[int]) -> list[_Stored]:
+def _read(computed: Computed, pks: Sequence[int]) -> list[Stored]:
     kind = computed.kind
     empty: dict[str, Any] = {
         link.identifier: [] if link.many else None for link in kind.links.values()
@@ -166,7 +171,7 @@ def _read(computed: Computed, pks: Sequence[int]) -> list[_Stored]:
     with connection.cursor() as cursor:
         cursor.execute(_READ, [bool(computed.calculations), list(pks), kind.pk])
         return [
-            _Stored(
+            Stored(
                 pk=pk,
                 identifier=identifier,
                 team=list(team),
@@ -190,7 +195,7 @@ def _read(computed: Computed, pks: Sequence[int]) -> list[_Stored]:
         ]  # fmt: skip
 
 
-def _given(computed: Computed, one: _Stored, found: Found) -> dict[str, Any]:
+def given(computed: Computed, one: Stored, found: Found) -> dict[str, Any]:
     """What calculations see: the entity, with those computed values that they speak of."""
     used = {name: found.values.get(name) for name in computed.uses if name != TEAM_NAME}
     return {
@@ -200,14 +205,14 @@ def _given(computed: Computed, one: _Stored, found: Found) -> dict[str, Any]:
     }
 
 
-def _reads_news(computed: Computed, one: _Stored, found: Found) -> bool:
+def _reads_news(computed: Computed, one: Stored, found: Found) -> bool:
     """Whether something that calculations read differs from when they were made."""
     if TEAM_NAME in computed.uses and _team(one, found) != one.team:
         return True
     return any(not _same(one.values.get(name), found.values.get(name)) for name in computed.uses)
 
 
-def _keep(computed: Computed, one: _Stored, found: Found) -> None:
+def _keep(computed: Computed, one: Stored, found: Found) -> None:
     for name in computed.calculations:
         if name in one.values:
             found.values[name] = one.values[name]
@@ -215,11 +220,11 @@ def _keep(computed: Computed, one: _Stored, found: Found) -> None:
             found.errors[name] = one.errors[name]
 
 
-def _team(one: _Stored, found: Found) -> list[str]:
+def _team(one: Stored, found: Found) -> list[str]:
     return one.team if found.team is None else found.team
 
 
-def _differs(one: _Stored, found: Found) -> bool:
+def _differs(one: Stored, found: Found) -> bool:
     return not (
         _same(one.values, found.values)
         and one.errors == found.errors
@@ -235,7 +240,7 @@ def _canonical(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
-def _difference(computed: Computed, one: _Stored, found: Found) -> Difference:
+def _difference(computed: Computed, one: Stored, found: Found) -> Difference:
     old, new = {**one.values}, {**found.values}
     if one.team != (team := _team(one, found)):
         old[TEAM_NAME], new[TEAM_NAME] = one.team, team

@@ -24,6 +24,7 @@ from catalog.kernel.errors import InvalidInput
 from catalog.kernel.schema import check_json
 from catalog.models import Entity
 from catalog.selectors.aggregate import plain
+from catalog.selectors.kinds import Kinds
 from catalog.selectors.search import Scope
 from catalog.selectors.search.compiler import Compiler
 from catalog.selectors.search.operands import Property
@@ -68,9 +69,12 @@ class _Reader:
     role: str = Role.ADMIN.value
 
 
-def new_scope() -> Scope:
-    """What the searches of one refresh share."""
-    return Scope(_Reader())
+def new_scope(kinds: Kinds | None = None) -> Scope:
+    """What the searches of one refresh share. kinds: the blueprints, if not as they are stored."""
+    scope = Scope(_Reader())
+    if kinds is not None:
+        scope.kinds = kinds
+    return scope
 
 
 @dataclass(slots=True)

@@ -41,7 +41,12 @@
     }
   };
 
-  const builder = () => ({
+  const NAMED = ["properties", "mirrors", "calculations", "aggregations"]; // share their names
+  const GROUPS = [...NAMED, "relations"];
+
+  const computedRows = window.blueprintComputedRows({ uid, read, write, put, shown, isObject, slug });
+
+  const builder = () => Object.defineProperties({
     tab: "form",
     text: "",
     problem: "",
@@ -64,13 +69,19 @@
         this.drawn = null;
         this.text = next;
       });
-      this.$watch("text", () => this.$dispatch("blueprint-changed"));
+      this.$watch("text", () => this.announce());
       this.leave = (event) => {
         if (this.text !== this.saved) event.preventDefault();
       };
       window.addEventListener("beforeunload", this.leave);
       this.openWrongRows();
-      this.$nextTick(() => this.$dispatch("blueprint-changed"));
+      this.$nextTick(() => this.announce());
+    },
+
+    /** Ask the server what it makes of the blueprint. */
+    announce() {
+      this.$dispatch("blueprint-changed");
+      if (this.hasComputed && !this.problem) this.$dispatch("computed-changed");
     },
 
     /* --- JSON to form and back --- */
@@ -101,6 +112,7 @@
         auto: false,
         def,
       }));
+      this.loadComputed(doc);
       this.drawn = write(this.toDocument());
     },
 
@@ -111,6 +123,9 @@
       for (const [where, group] of [
         ["schema.properties", doc.schema?.properties ?? {}],
         ["relations", doc.relations ?? {}],
+        ...this.computedGroups()
+          .map((group) => this.documentKey(group))
+          .map((key) => [key, doc[key] ?? {}]),
       ]) {
         if (!isObject(group)) return `${where} must be an object`;
         for (const [name, one] of Object.entries(group)) {
@@ -192,6 +207,7 @@
         relations: Object.fromEntries(
           this.relations.filter((row) => row.name).map((row) => [row.name, row.def]),
         ),
+        ...this.computedParts(),
       };
     },
 
@@ -383,21 +399,36 @@
     /* --- what is wrong --- */
 
     wrong(group, row) {
-      const told = this.problems
-        .filter((one) => {
-          const path = group === "properties" ? `schema.properties.${row.name}` : `relations.${row.name}`;
-          const whole = group === "properties" ? "schema.properties" : "relations";
-          return (
-            one.field === path || one.field.startsWith(`${path}.`) ||
-            ((one.field === whole || one.field === "schema") && one.value === row.name && row.name)
-          );
-        })
-        .map((one) => one.message);
+      const told = this.told(group, row);
+      if (row.queryProblem) told.push(row.queryProblem);
       if (!row.name) told.push("It needs an identifier");
-      else if (this[group].filter((other) => other.name === row.name).length > 1) {
-        told.push("Another one has this identifier");
-      }
+      else if (this.isTaken(group, row)) told.push("Another one has this identifier");
       return told;
+    },
+
+    /** What the server said about a row. */
+    told(group, row) {
+      if (this.computedGroups().includes(group)) return this.computedTold(group, row);
+      const whole = group === "properties" ? "schema.properties" : "relations";
+      const path = `${whole}.${row.name}`;
+      return this.problems
+        .filter(
+          (one) =>
+            one.field === path || one.field.startsWith(`${path}.`) ||
+            ((one.field === whole || one.field === "schema") && one.value === row.name && row.name),
+        )
+        .map((one) => one.message);
+    },
+
+    /** Whether another row has the name; properties share theirs with what is computed. */
+    isTaken(group, row) {
+      const groups = NAMED.includes(group) ? NAMED : [group];
+      return groups.flatMap((one) => this[one]).filter((other) => other.name === row.name).length > 1;
+    },
+
+    /** Whether a row would be lost, or not be sent as it looks. */
+    isUnfinished(group, row) {
+      return !row.name || Boolean(row.queryProblem) || this.isTaken(group, row);
     },
 
     problemAt(field) {
@@ -405,7 +436,7 @@
     },
 
     openWrongRows() {
-      for (const group of ["properties", "relations"]) {
+      for (const group of GROUPS) {
         for (const row of this[group]) if (this.wrong(group, row).length) row.open = true;
       }
     },
@@ -413,11 +444,7 @@
     get isBlocked() {
       return (
         Boolean(this.problem) ||
-        ["properties", "relations"].some((group) =>
-          this[group].some(
-            (row) => !row.name || this[group].filter((other) => other.name === row.name).length > 1,
-          ),
-        )
+        GROUPS.some((group) => this[group].some((row) => this.isUnfinished(group, row)))
       );
     },
 
@@ -446,7 +473,7 @@
     tidyText() {
       if (!this.problem) this.text = write(read(this.text));
     },
-  });
+  }, Object.getOwnPropertyDescriptors(computedRows));
 
   document.addEventListener("alpine:init", () => Alpine.data("blueprintBuilder", builder));
 })();
