@@ -3,6 +3,7 @@
 from catalog.admin import (
     blueprints,
     changes,
+    data_migrations,
     entities,
     integrations,
     pages,
@@ -14,6 +15,7 @@ from catalog.admin import (
 __all__ = [
     "blueprints",
     "changes",
+    "data_migrations",
     "entities",
     "integrations",
     "pages",

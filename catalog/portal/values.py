@@ -217,8 +217,8 @@ def _long_text(value: str, spec: Spec) -> SafeString:
 
 def _formatted(value: str, spec: Spec) -> SafeString | None:
     """What looks the same in a cell and on a page; None when the format says nothing."""
-    if "enum" in spec:
-        return badge(value, (spec.get("enumColors") or {}).get(value, ""))
+    if (colour := _colour_of(value, spec)) is not None:
+        return badge(value, colour)
     match spec.get("format"):
         case "url":
             return link(value)
@@ -239,6 +239,18 @@ def _formatted(value: str, spec: Spec) -> SafeString | None:
     return None
 
 
+def _colour_of(text: str, spec: Spec) -> str | None:
+    """The colour of a value that is shown as a badge, "" for none of its own; else None.
+
+    Calculations have no enum; they name colours for some of their values.
+    """
+    if "enum" in spec:
+        return (spec.get("enumColors") or {}).get(text, "")
+    colours = spec.get("colors") if spec.get("colorized") else None
+    colour = colours.get(text) if isinstance(colours, Mapping) else None
+    return colour if isinstance(colour, str) else None
+
+
 def _atom(value: Any, spec: Spec) -> SafeString:
     if isinstance(value, bool):
         return format_html(
@@ -248,8 +260,8 @@ def _atom(value: Any, spec: Spec) -> SafeString:
             "check_circle" if value else "cancel",
             "Yes" if value else "No",
         )
-    if "enum" in spec:
-        return badge(str(value), (spec.get("enumColors") or {}).get(str(value), ""))
+    if (colour := _colour_of(str(value), spec)) is not None:
+        return badge(str(value), colour)
     return format_html('<span class="ui-number">{}</span>', str(value))
 
 

@@ -20,6 +20,18 @@ ENUM = {"type": "string", "enum": ["a"], "enumColors": {"a": "red"}}
             {**ENUM, "enumColors": {"a": 'x"y'}},
             "tone-lightGray",
         ),
+        (
+            "a calculated value with its colour",
+            7,
+            {"type": "number", "colorized": True, "colors": {"7": "green"}},
+            '<span class="ui-badge tone-green">7</span>',
+        ),
+        (
+            "a calculated value without one",
+            7,
+            {"type": "number", "colorized": True, "colors": {"8": "green", "7": {}}},
+            ">7<",
+        ),
         ("url", "https://a.example/x/", {"format": "url"}, ">a.example/x<"),
         ("no web address", "javascript:alert(1)", {"format": "url"}, "javascript:alert(1)"),
         ("e-mail", "a@b.c", {"format": "email"}, 'href="mailto:a@b.c"'),

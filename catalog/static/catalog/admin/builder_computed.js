@@ -158,9 +158,9 @@
           isKnown: !part || known.some((one) => one.name === part),
           label: at ? `Of ${isAny ? "whatever is there" : here.title || "it"}` : "Relation",
         });
-        const next = relations.find((one) => one.name === part)?.target ?? null;
-        isAny = next === null || next === ANY;
-        here = isAny ? { relations: [], properties: [] } : this.place(next);
+        const taken = relations.find((one) => one.name === part);
+        isAny = Boolean(taken) && [null, ANY].includes(taken.target);
+        here = taken && !isAny ? this.place(taken.target) : { relations: [], properties: [] };
       });
       return steps;
     },
