@@ -204,7 +204,11 @@ def _history(
     then = entity_as_of(kind.identifier, found.identifier, moment)
     extra |= {"as_of": moment, "as_of_input": asked, "then": then}
     if then is not None:
-        extra["then_values"] = arrange(kind, then["properties"])
+        # Computed values are not walked back: what they were read from was another thing's.
+        extra["then_values"] = arrange(
+            kind, then["properties"], found.computed, found.computed_errors
+        )
+        extra["has_todays"] = bool(kind.computed)
         extra["then_differs"] = [
             name
             for name in {**then["properties"], **found.properties}

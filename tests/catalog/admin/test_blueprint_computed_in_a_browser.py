@@ -161,4 +161,4 @@ def test_computed_rows_and_json_follow_each_other(page: Any) -> None:
     expect(row(page, "mirrors").get_by_label("Relation")).to_have_value("r:gone")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("Nothing was saved.")).to_be_visible()
-    expect(row(page, "mirrors").get_by_role("alert")).to_contain_text("mirrorProperties.size.path")
+    expect(row(page, "mirrors").get_by_role("alert")).to_contain_text("path is gone.size")

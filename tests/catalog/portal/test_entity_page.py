@@ -153,6 +153,7 @@ def test_as_of_a_moment(pay: Entity, member: Client) -> None:
     then = html.partition('id="then"')[2]
     assert "Payments" in then
     assert "Different today: legacy" in then
+    assert "Computed values are those of today." in then
     assert "It was not in the catalogue then" in page(member, "?tab=history&as_of=2001-01-01")
     for odd in ("yesterday", "0001-01-01T00:00:00%2B14:00", "%00"):
         assert "is not a date such as" in page(member, f"?tab=history&as_of={odd}")

@@ -340,9 +340,10 @@
 
     /** Errors of the server about a row: the newest ones, or those of the last attempt to save. */
     computedTold(group, row) {
-      const outcome = this.outcome(group, row);
-      if (outcome && this.isBegun(group, row)) return outcome.error ? [outcome.error] : [];
       const path = `${GROUPS[group]}.${row.name}`;
+      const inside = (message) => message.replaceAll(`${path}.`, "");
+      const outcome = this.outcome(group, row);
+      if (outcome && this.isBegun(group, row)) return outcome.error ? [inside(outcome.error)] : [];
       const self = `${this.doc.identifier}.${row.name}`;
       return this.problems
         .filter(
@@ -352,7 +353,7 @@
               ([GROUPS[group], "schema"].includes(one.field) && one.value === row.name) ||
               one.value.split(" → ").includes(self)),
         )
-        .map((one) => one.message);
+        .map((one) => inside(one.message));
     },
   });
 })();
