@@ -128,10 +128,11 @@ class _Searches:
             found = self.scope.entities.filter(Compiler(self.scope, pk).group(group))
             if target:
                 found = found.filter(blueprint=pk)
+            # In order before the cut: the same search takes the same ones each time.
             self.querysets.append(
-                found.annotate(number=Value(number, IntegerField())).values_list(
-                    "number", "blueprint", "identifier"
-                )[:MAX_HITS]
+                found.annotate(number=Value(number, IntegerField()))
+                .order_by("blueprint_id", "identifier")
+                .values_list("number", "blueprint", "identifier")[:MAX_HITS]
             )
         return self.numbers[key]
 
