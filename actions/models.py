@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from django.db import models
 from django.db.models import Q
 
+from catalog.models import StoredDocument
 from catalog.models.fields import OrderedJSONField
 
 _LETTERS = string.ascii_letters + string.digits
@@ -18,30 +19,19 @@ def new_run_identifier() -> str:
     return "r_" + "".join(secrets.choice(_LETTERS) for _ in range(16))
 
 
-class Action(models.Model):
+class Action(StoredDocument):
     """Something people may have done for them, or that is done when something happens.
 
-    document: all that was sent beside the identifier, as it was written ({"title", "trigger",
-    "invocationMethod", "requiredApproval", …}). blueprint: the one its trigger names; it goes
-    with it. permissions: {"execute": grant, "approve": grant}; null where nobody set any.
+    document: {"title", "trigger", "invocationMethod", "requiredApproval", …}. blueprint: the one
+    its trigger names; it goes with it. permissions: {"execute": grant, "approve": grant}; null
+    where nobody set any.
     """
 
     identifier = models.CharField(max_length=1000, unique=True)
-    document: Any = OrderedJSONField(default=dict)
     blueprint = models.ForeignKey(
         "catalog.Blueprint", models.CASCADE, related_name="+", null=True, blank=True
     )
     permissions: Any = OrderedJSONField(null=True, editable=False)
-    created_at = models.DateTimeField()
-    created_by = models.CharField(max_length=300)
-    updated_at = models.DateTimeField()
-    updated_by = models.CharField(max_length=300)
-
-    class Meta:
-        ordering = ["pk"]
-
-    def __str__(self) -> str:
-        return str(self.document.get("title") or self.identifier)
 
     @property
     def trigger(self) -> dict[str, Any]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
-from catalog.kernel import feed
 from catalog.kernel.actors import Actor
-from catalog.kernel.errors import AlreadyExists, InvalidInput, NotFound, shorten
+from catalog.kernel.errors import InvalidInput, NotFound, shorten
 from catalog.kernel.identifiers import (
     check_entity_identifier,
     check_length,
@@ -20,7 +19,6 @@ from catalog.models import Blueprint
 from catalog.services import documents
 from scorecards.models import Scorecard
 
-MODEL: Final = "scorecard"
 MAX_IDENTIFIER: Final = 100
 MAX_SCORECARDS: Final = 500  # of a blueprint, in one request
 DEFAULT_LEVELS: Final = [
@@ -98,11 +96,13 @@ def levels_of(document: Mapping[str, Any]) -> list[Any]:
     return document.get("levels") or DEFAULT_LEVELS
 
 
-def get_scorecard(blueprint: str, identifier: str) -> Scorecard:
-    """Raises NotFound."""
+def get_scorecard(blueprint: str, identifier: str, *, is_locked: bool = False) -> Scorecard:
+    """is_locked: to be changed. Raises NotFound."""
     found = Scorecard.objects.select_related("blueprint").filter(
         blueprint__identifier=blueprint, identifier=identifier
     )
+    if is_locked:
+        found = found.select_for_update(of=("self",))
     scorecard = found.first() if is_storable(blueprint) and is_storable(identifier) else None
     if scorecard is None:
         raise NotFound.of("Scorecard", identifier)
@@ -114,14 +114,7 @@ def create_scorecard(blueprint: str, body: Mapping[str, Any], *, actor: Actor) -
     identifier = _checked_identifier(body.get("identifier"))
     document = _document(body)
     scorecard = Scorecard(blueprint=_blueprint(blueprint), identifier=identifier, document=document)
-    documents.sign(scorecard, actor, is_new=True)
-    try:
-        with transaction.atomic():
-            scorecard.save(force_insert=True)
-            _note(feed.CREATE, scorecard, actor)
-    except IntegrityError:
-        raise _taken(identifier) from None
-    return scorecard
+    return documents.create(scorecard, actor=actor, blueprint=blueprint)
 
 
 def replace_scorecard(
@@ -129,25 +122,9 @@ def replace_scorecard(
 ) -> Scorecard:
     """Another `identifier` in the body renames it. Raises NotFound, AlreadyExists, InvalidInput."""
     with transaction.atomic():
-        Scorecard.objects.select_for_update().filter(
-            blueprint__identifier=blueprint, identifier=identifier
-        ).first()
-        scorecard = get_scorecard(blueprint, identifier)
+        scorecard = get_scorecard(blueprint, identifier, is_locked=True)
         new = _checked_identifier(body.get("identifier") or identifier)
-        document = _document(body)
-        before = {"identifier": identifier, **scorecard.document}
-        after = {"identifier": new, **document}
-        if documents.is_same(before, after):
-            return scorecard
-        scorecard.identifier, scorecard.document = new, document
-        documents.sign(scorecard, actor)
-        try:
-            with transaction.atomic():
-                scorecard.save()
-        except IntegrityError:
-            raise _taken(new) from None
-        _note(feed.UPDATE, scorecard, actor, before=before, after=after)
-    return scorecard
+        return documents.change(scorecard, new, _document(body), actor=actor, blueprint=blueprint)
 
 
 def replace_scorecards(blueprint: str, bodies: Sequence[Any], *, actor: Actor) -> list[Scorecard]:
@@ -188,25 +165,26 @@ def replace_scorecards(blueprint: str, bodies: Sequence[Any], *, actor: Actor) -
 def delete_scorecard(blueprint: str, identifier: str, *, actor: Actor) -> None:
     """Raises NotFound."""
     with transaction.atomic():
-        scorecard = get_scorecard(blueprint, identifier)
-        _note(feed.DELETE, scorecard, actor, before=scorecard.document)
-        scorecard.delete()
+        scorecard = get_scorecard(blueprint, identifier, is_locked=True)
+        documents.delete(scorecard, actor=actor, blueprint=blueprint)
 
 
 def _document(body: Mapping[str, Any]) -> dict[str, Any]:
     document = documents.checked_document(body, _SCHEMA, without=("identifier", "blueprint"))
     levels = [one["title"] for one in levels_of(document)]
     if len(set(levels)) < len(levels):
-        raise _wrong("levels", levels, "different titles")
+        raise InvalidInput.of("levels", levels, "different titles")
     seen: set[str] = set()
     for index, rule in enumerate(document["rules"]):
         field = f"rules.{index}"
         check_property_identifier(rule["identifier"], field=f"{field}.identifier")
         if rule["identifier"] in seen:
-            raise _wrong(f"{field}.identifier", rule["identifier"], "another one for each rule")
+            raise InvalidInput.of(
+                f"{field}.identifier", rule["identifier"], "another one for each rule"
+            )
         seen.add(rule["identifier"])
         if rule["level"] not in levels[1:]:
-            raise _wrong(
+            raise InvalidInput.of(
                 f"{field}.level",
                 rule["level"],
                 f"one of {', '.join(levels[1:]) or 'none'}"
@@ -224,28 +202,3 @@ def _blueprint(identifier: str) -> Blueprint:
 
 def _checked_identifier(value: object) -> str:
     return check_length(check_entity_identifier(value), "identifier", MAX_IDENTIFIER)
-
-
-def _note(action: str, scorecard: Scorecard, actor: Actor, **parts: Any) -> None:
-    documents.note(
-        action,
-        scorecard,
-        model=MODEL,
-        actor=actor,
-        blueprint=scorecard.blueprint.identifier,
-        **parts,
-    )
-
-
-def _taken(identifier: str) -> AlreadyExists:
-    return AlreadyExists(
-        f'Scorecard "{shorten(identifier)}" exists already',
-        details={"resource": "Scorecard", "with": "identifier", "value": shorten(identifier)},
-    )
-
-
-def _wrong(field: str, value: object, expected: str) -> InvalidInput:
-    return InvalidInput(
-        f"{field} is {shorten(value)}; expected {expected}",
-        details={"field": field, "value": shorten(value), "expected": expected},
-    )

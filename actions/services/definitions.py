@@ -6,20 +6,18 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import regex
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from actions.models import Action
 from actions.services.inputs import check_inputs
-from catalog.kernel import feed
 from catalog.kernel.actors import Actor, Role
-from catalog.kernel.errors import AlreadyExists, InvalidInput, NotFound, shorten
+from catalog.kernel.errors import InvalidInput, NotFound
 from catalog.kernel.identifiers import check_length, is_storable
 from catalog.models import Blueprint
 from catalog.services import documents
-from catalog.services.grants import grant_to, parse_grant
+from catalog.services.grants import grant_to
 from catalog.services.permissions import WRITERS, Standing
 
-MODEL: Final = "action"
 OPERATIONS: Final = ("CREATE", "DAY-2", "DELETE")
 _IDENTIFIER: Final = regex.compile(r"(?!\.{1,2}$)[\p{L}0-9@_.+:=-]+")
 _MAX: Final = 1000
@@ -76,11 +74,16 @@ _SCHEMA: Final[dict[str, Any]] = {
 }
 
 
-def get_action(identifier: str, *, blueprint: str | None = None) -> Action:
-    """blueprint: only if the action is about this one. Raises NotFound."""
+def get_action(identifier: str, *, blueprint: str | None = None, is_locked: bool = False) -> Action:
+    """blueprint: only if the action is about this one. is_locked: to be changed.
+
+    Raises NotFound.
+    """
     found = Action.objects.select_related("blueprint").filter(identifier=identifier)
     if blueprint is not None:
         found = found.filter(blueprint__identifier=blueprint)
+    if is_locked:
+        found = found.select_for_update(of=("self",))
     action = found.first() if is_storable(identifier) else None
     if action is None:
         raise NotFound.of("Action", identifier)
@@ -95,14 +98,7 @@ def create_action(body: Mapping[str, Any], *, actor: Actor, blueprint: str | Non
     identifier = _checked_identifier(body.get("identifier"))
     document = _document(body, blueprint)
     action = Action(identifier=identifier, document=document, blueprint=_blueprint(document))
-    documents.sign(action, actor, is_new=True)
-    try:
-        with transaction.atomic():
-            action.save(force_insert=True)
-            documents.note(feed.CREATE, action, model=MODEL, actor=actor, blueprint=_of(action))
-    except IntegrityError:
-        raise _taken(identifier) from None
-    return action
+    return documents.create(action, actor=actor, blueprint=_of(action))
 
 
 def replace_action(
@@ -110,47 +106,18 @@ def replace_action(
 ) -> Action:
     """Another `identifier` in the body renames it. Raises what `create_action` raises."""
     with transaction.atomic():
-        Action.objects.select_for_update().filter(identifier=identifier).first()
-        action = get_action(identifier, blueprint=blueprint)
+        action = get_action(identifier, blueprint=blueprint, is_locked=True)
         new = _checked_identifier(body.get("identifier") or identifier)
         document = _document(body, blueprint)
-        before = {"identifier": identifier, **action.document}
-        after = {"identifier": new, **document}
-        if documents.is_same(before, after):
-            return action
-        action.identifier, action.document = new, document
         action.blueprint = _blueprint(document)
-        documents.sign(action, actor)
-        try:
-            with transaction.atomic():
-                action.save()
-        except IntegrityError:
-            raise _taken(new) from None
-        documents.note(
-            feed.UPDATE,
-            action,
-            model=MODEL,
-            actor=actor,
-            blueprint=_of(action),
-            before=before,
-            after=after,
-        )
-    return action
+        return documents.change(action, new, document, actor=actor, blueprint=_of(action))
 
 
 def delete_action(identifier: str, *, actor: Actor, blueprint: str | None = None) -> None:
     """Its runs stay. Raises NotFound."""
     with transaction.atomic():
-        action = get_action(identifier, blueprint=blueprint)
-        documents.note(
-            feed.DELETE,
-            action,
-            model=MODEL,
-            actor=actor,
-            blueprint=_of(action),
-            before=action.document,
-        )
-        action.delete()
+        action = get_action(identifier, blueprint=blueprint, is_locked=True)
+        documents.delete(action, actor=actor, blueprint=_of(action))
 
 
 def permissions_document(action: Action) -> dict[str, Any]:
@@ -167,30 +134,10 @@ def update_permissions(
 ) -> dict[str, Any]:
     """Change the keys given; returns all. Raises NotFound, InvalidInput."""
     with transaction.atomic():
-        Action.objects.select_for_update().filter(identifier=identifier).first()
-        action = get_action(identifier)
-        stored = permissions_document(action)
-        new = {
-            key: parse_grant(
-                changes[key], field=key, stored=stored[key], with_owners=key == "execute"
-            )
-            if key in changes
-            else stored[key]
-            for key in stored
-        }
-        if not documents.is_same(stored, new):
-            action.permissions = new
-            action.save(update_fields=["permissions"])
-            documents.note(
-                feed.UPDATE,
-                action,
-                model=MODEL,
-                actor=actor,
-                blueprint=_of(action),
-                before={"permissions": stored},
-                after={"permissions": new},
-            )
-    return new
+        action = get_action(identifier, is_locked=True)
+        return documents.change_permissions(
+            action, permissions_document(action), changes, actor=actor, blueprint=_of(action)
+        )
 
 
 def executable_by(standing: Standing) -> list[str]:
@@ -211,11 +158,7 @@ def executable_by(standing: Standing) -> list[str]:
 
 def _checked_identifier(value: object) -> str:
     if not isinstance(value, str) or not _IDENTIFIER.fullmatch(value):
-        expected = "letters, digits and @ _ . + : = -"
-        raise InvalidInput(
-            f"identifier is {shorten(value)}; expected only {expected}",
-            details={"field": "identifier", "value": shorten(value), "expected": expected},
-        )
+        raise InvalidInput.of("identifier", value, "only letters, digits and @ _ . + : = -")
     return check_length(value, "identifier", _MAX)
 
 
@@ -258,10 +201,3 @@ def _blueprint(document: Mapping[str, Any]) -> Blueprint | None:
 
 def _of(action: Action) -> str:
     return action.blueprint.identifier if action.blueprint else ""
-
-
-def _taken(identifier: str) -> AlreadyExists:
-    return AlreadyExists(
-        f'Action "{shorten(identifier)}" exists already',
-        details={"resource": "Action", "with": "identifier", "value": shorten(identifier)},
-    )

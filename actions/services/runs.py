@@ -27,7 +27,6 @@ from catalog.models import Entity
 from catalog.services import documents
 from catalog.services.permissions import WRITERS, Standing
 
-MODEL: Final = "run"
 AGENT: Final = "_PORT_EXEC_AGENT"  # the name under which an execution agent claims its runs
 SYSTEM: Final = "system"
 MAX_CLAIMED: Final = 1000
@@ -161,7 +160,7 @@ def add_log(
     """
     message = _text(body.get("message"), "message")
     if not message:
-        raise _wrong("message", message, "text")
+        raise InvalidInput.of("message", message, "text")
     with transaction.atomic():
         run = _to_change(identifier, principal)
         before = _reported(run)
@@ -192,7 +191,7 @@ def decide(identifier: str, body: Mapping[str, Any], *, principal: Principal, ac
     """
     verdict = str(body.get("status", "")).upper()
     if verdict not in ("APPROVE", "DECLINE"):
-        raise _wrong("status", body.get("status"), "APPROVE or DECLINE")
+        raise InvalidInput.of("status", body.get("status"), "APPROVE or DECLINE")
     description = _text(body.get("description"), "description") or ""
     with transaction.atomic():
         run = _locked(identifier, principal)
@@ -292,7 +291,9 @@ def _target(action: Action, identifier: Any, principal: Principal) -> Entity | N
     if operation == "CREATE" or action.blueprint is None:
         return None
     if not isinstance(identifier, str) or not identifier:
-        raise _wrong("entity", identifier, f"the identifier of a {action.blueprint.identifier}")
+        raise InvalidInput.of(
+            "entity", identifier, f"the identifier of a {action.blueprint.identifier}"
+        )
     found = (
         Entity.objects.visible_to(principal)
         .filter(blueprint=action.blueprint, identifier=identifier)
@@ -333,7 +334,7 @@ def _has_templates(value: Any) -> bool:
 def _set_status(run: Run, value: Any, *, field: str) -> None:
     status = str(value).upper()
     if status not in ENDS and not (status == "IN_PROGRESS" and run.status == "IN_PROGRESS"):
-        raise _wrong(field, value, f"one of {', '.join(ENDS)}")
+        raise InvalidInput.of(field, value, f"one of {', '.join(ENDS)}")
     if status in ENDS:
         run.status, run.is_pending = status, False
         run.ended_at = run.ended_at or timezone.now()
@@ -381,7 +382,6 @@ def _note(action: str, run: Run, actor: Actor, **parts: Any) -> None:
     documents.note(
         action,
         run,
-        model=MODEL,
         actor=actor,
         blueprint=run.blueprint["identifier"] if run.blueprint else "",
         run=run.identifier,
@@ -421,7 +421,7 @@ def _links(value: Any) -> list[str]:
     if links is None:
         return []
     if not isinstance(links, list) or not all(isinstance(one, str) for one in links):
-        raise _wrong("link", value, "an address, or a list of addresses")
+        raise InvalidInput.of("link", value, "an address, or a list of addresses")
     return [str(_text(one, "link")) for one in links]
 
 
@@ -429,17 +429,10 @@ def _text(value: Any, field: str, limit: int = MAX_TEXT) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or not is_storable(value) or len(value) > limit:
-        raise _wrong(field, value, f"text of at most {limit} characters")
+        raise InvalidInput.of(field, value, f"text of at most {limit} characters")
     return value
 
 
 def _as_text(value: Any) -> str:
     """A message, which may be an object, as a line of the log."""
     return value if isinstance(value, str) and is_storable(value) else shorten(value, MAX_TEXT)
-
-
-def _wrong(field: str, value: object, expected: str) -> InvalidInput:
-    return InvalidInput(
-        f"{field} is {shorten(value)}; expected {expected}",
-        details={"field": field, "value": shorten(value), "expected": expected},
-    )

@@ -357,10 +357,7 @@ def _list(body: dict[str, Any], name: str, *, high: int | None = None) -> list[A
     value = body.get(name)
     if not isinstance(value, list) or (high is not None and len(value) > high):
         expected = "a list" if high is None else f"a list of at most {high}"
-        raise InvalidInput(
-            f"{name} is {shorten(value)}; expected {expected}",
-            details={"field": name, "value": shorten(value), "expected": expected},
-        )
+        raise InvalidInput.of(name, value, expected)
     return value
 
 

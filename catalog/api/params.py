@@ -135,10 +135,7 @@ def body_text(body: dict[str, Any], name: str, *, default: str | None = None) ->
     """`body[name]`, text that can be stored. Raises InvalidInput."""
     value = body.get(name, default)
     if not isinstance(value, str) or "\x00" in value:
-        raise InvalidInput(
-            f"{name} is {shorten(value)}; expected text",
-            details={"field": name, "value": shorten(value), "expected": "text"},
-        )
+        raise InvalidInput.of(name, value, "text")
     return value
 
 
@@ -148,10 +145,7 @@ def body_whole(body: dict[str, Any], name: str, *, high: int) -> int | None:
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= high:
-        raise InvalidInput(
-            f"{name} is {shorten(value)}; expected a whole number from 1 to {high}",
-            details={"field": name, "value": shorten(value), "expected": f"1 to {high}"},
-        )
+        raise InvalidInput.of(name, value, f"a whole number from 1 to {high}")
     return value
 
 
@@ -163,10 +157,7 @@ def body_names(body: dict[str, Any], name: str) -> list[str]:
     if not isinstance(value, list) or not all(
         isinstance(v, str) and "\x00" not in v for v in value
     ):
-        raise InvalidInput(
-            f"{name} is {shorten(value)}; expected a list of text",
-            details={"field": name, "value": shorten(value), "expected": "a list of text"},
-        )
+        raise InvalidInput.of(name, value, "a list of text")
     return cast("list[str]", value)
 
 

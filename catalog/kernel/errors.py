@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from reprlib import Repr
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 class IdpError(Exception):
@@ -51,7 +51,7 @@ class NotFound(IdpError):
     status = 404
 
     @classmethod
-    def of(cls, resource: str, value: str, *, field: str = "identifier") -> NotFound:
+    def of(cls, resource: str, value: str, *, field: str = "identifier") -> Self:
         """The usual sentence and details for `resource` ("Blueprint", "Entity")."""
         return cls(
             f'{resource} with {field} "{shorten(value)}" was not found',
@@ -66,6 +66,14 @@ class Conflict(IdpError):
 
 class AlreadyExists(Conflict):
     code = "already_exists"
+
+    @classmethod
+    def of(cls, resource: str, value: str, *, field: str = "identifier") -> Self:
+        """The usual sentence and details for `resource` ("Blueprint", "Entity")."""
+        return cls(
+            f'{resource} "{shorten(value)}" exists already',
+            details={"resource": resource, "with": field, "value": shorten(value)},
+        )
 
 
 class HasDependents(Conflict):
@@ -82,6 +90,15 @@ class InvalidInput(IdpError):
 
     code = "invalid_input"
     status = 422
+
+    @classmethod
+    def of(cls, field: str, value: object, expected: str, *, hint: str = "") -> Self:
+        """The usual sentence and details; never with a secret as `value`."""
+        return cls(
+            f"{field} is {shorten(value)}; expected {expected}",
+            hint=hint,
+            details={"field": field, "value": shorten(value), "expected": expected},
+        )
 
 
 class InvalidBlueprint(InvalidInput):

@@ -8,6 +8,7 @@ from catalog.models.blueprints import (
     team_path_of,
 )
 from catalog.models.changes import Change, FeedConsumer
+from catalog.models.documents import StoredDocument
 from catalog.models.entities import (
     CONTENT_COLUMNS,
     Entity,
@@ -50,6 +51,7 @@ __all__ = [
     "RelationDefinition",
     "Secret",
     "StaleEntity",
+    "StoredDocument",
     "SyncMessage",
     "SyncRun",
     "name_in_order",

@@ -24,7 +24,7 @@ from catalog.kernel.errors import InvalidInput
 from catalog.models import Blueprint, Change
 from catalog.services import entities
 from catalog.services.blueprints.documents import get_blueprint
-from catalog.services.grants import grant_to, parse_grant, wrong
+from catalog.services.grants import grant_to, parse_grant
 from catalog.services.permissions import WRITERS
 
 META_FIELDS: Final = ("$identifier", "$title", "$icon", "$team")
@@ -49,7 +49,7 @@ def update_permissions(identifier: str, changes: Mapping[str, Any], *, actor: Ac
     """
     given = changes.get("entities", {})
     if not isinstance(given, Mapping):
-        raise wrong("entities", given, "an object with register, update and unregister")
+        raise InvalidInput.of("entities", given, "an object with register, update and unregister")
     with transaction.atomic():
         entities.lock_everything()  # no writer passes by the old ones meanwhile
         blueprint = get_blueprint(identifier)
@@ -109,10 +109,10 @@ def _read(value: Any, field: str) -> dict[str, Any]:
         "that a restriction would have no effect"
     )
     if not isinstance(value, Mapping) or value.get("policy") is not None:
-        raise wrong(field, value, expected)
+        raise InvalidInput.of(field, value, expected)
     grant = parse_grant(value, field=field, stored=grant_to())
     if Role.MEMBER not in grant["roles"]:
-        raise wrong(f"{field}.roles", grant["roles"], expected)
+        raise InvalidInput.of(f"{field}.roles", grant["roles"], expected)
     return grant
 
 
@@ -120,7 +120,7 @@ def _of_parts(
     value: Any, field: str, stored: Mapping[str, Any], blueprint: Blueprint
 ) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        raise wrong(field, value, "an object of grants")
+        raise InvalidInput.of(field, value, "an object of grants")
     known = (
         [*blueprint.properties, *META_FIELDS]
         if field.endswith("Properties")
@@ -131,7 +131,7 @@ def _of_parts(
         if grant is None:
             new.pop(name, None)
         elif name not in known:
-            raise wrong(field, name, f"one of {', '.join(known) or 'none'}")
+            raise InvalidInput.of(field, name, f"one of {', '.join(known) or 'none'}")
         else:
             start = stored.get(name, grant_to())
             new[name] = parse_grant(grant, field=f"{field}.{name}", stored=start)

@@ -8,16 +8,20 @@ changes nothing leaves no trace, and each change is in the feed with the keys th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from catalog.kernel import feed
 from catalog.kernel.actors import Actor
-from catalog.kernel.errors import InvalidInput, PayloadTooLarge, shorten
+from catalog.kernel.errors import AlreadyExists, InvalidInput, PayloadTooLarge, shorten
 from catalog.kernel.schema import check_json, compile_schema
+from catalog.models import StoredDocument
+from catalog.services.grants import parse_grant
+
+_Kept = TypeVar("_Kept", bound=StoredDocument)
 
 MAX_BYTES: Final = 1024 * 1024
 # What the server adds, which clients send back.
@@ -52,34 +56,94 @@ def checked_document(
     return document
 
 
+def create(stored: _Kept, *, actor: Actor, blueprint: str = "") -> _Kept:
+    """Save a new one; blueprint: the one it is about, for the feed. Raises AlreadyExists."""
+    sign(stored, actor, is_new=True)
+    with transaction.atomic():
+        _save(stored, force_insert=True)
+        note(feed.CREATE, stored, actor=actor, blueprint=blueprint)
+    return stored
+
+
+def change(
+    stored: _Kept, identifier: str, document: dict[str, Any], *, actor: Actor, blueprint: str = ""
+) -> _Kept:
+    """Give it this name and this document, in the transaction that locked it.
+
+    Raises AlreadyExists when another one has the name.
+    """
+    before = {"identifier": stored.identifier, **stored.document}
+    after = {"identifier": identifier, **document}
+    if not is_same(before, after):
+        stored.identifier, stored.document = identifier, document
+        sign(stored, actor)
+        _save(stored)
+        note(feed.UPDATE, stored, actor=actor, blueprint=blueprint, before=before, after=after)
+    return stored
+
+
+def delete(stored: StoredDocument, *, actor: Actor, blueprint: str = "") -> None:
+    """Delete it, in the transaction that locked it."""
+    note(feed.DELETE, stored, actor=actor, blueprint=blueprint, before=stored.document)
+    stored.delete()
+
+
+def change_permissions(
+    stored: Any,
+    held: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    *,
+    actor: Actor,
+    blueprint: str = "",
+) -> dict[str, Any]:
+    """Change those grants of `stored.permissions` that `changes` names; returns all of them.
+
+    held: the grants that hold now, by name. Raises InvalidInput.
+    """
+    new = {
+        key: parse_grant(changes[key], field=key, stored=grant) if key in changes else grant
+        for key, grant in held.items()
+    }
+    if not is_same(held, new):
+        stored.permissions = new
+        stored.save(update_fields=["permissions"])
+        note(
+            feed.UPDATE,
+            stored,
+            actor=actor,
+            blueprint=blueprint,
+            before={"permissions": held},
+            after={"permissions": new},
+        )
+    return new
+
+
 def is_same(one: Any, other: Any) -> bool:
     """Whether two documents say the same, in the same order."""
     return orjson.dumps(one) == orjson.dumps(other)
 
 
-def sign(stored: Any, actor: Actor, *, is_new: bool = False) -> datetime:
-    """Put the moment and the author on a row; returns the moment."""
+def sign(stored: Any, actor: Actor, *, is_new: bool = False) -> None:
+    """Put the moment and the author on a row."""
     now = timezone.now()
     stored.updated_at, stored.updated_by = now, actor.name
     if is_new:
         stored.created_at, stored.created_by = now, actor.name
-    return now
 
 
 def note(
     action: str,
     stored: Any,
     *,
-    model: str,
     actor: Actor,
     blueprint: str = "",
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
     run: str = "",
 ) -> None:
-    """Add a change of such an object (with `identifier`) to the feed, in the transaction.
+    """Add a change of a row with an `identifier` to the feed, in the transaction.
 
-    before, after: the documents; the row has the keys that differ.
+    before, after: the documents; the entry has the keys that differ.
     """
     was: dict[str, Any] | None = dict(before) if before is not None else None
     now: dict[str, Any] | None = dict(after) if after is not None else None
@@ -92,10 +156,24 @@ def note(
     feed.record(
         [
             feed.Record(
-                action, model, shorten(stored.identifier, 1000), blueprint, stored.pk, was, now
+                action,
+                stored._meta.model_name,
+                shorten(stored.identifier, 1000),
+                blueprint,
+                stored.pk,
+                was,
+                now,
             )
         ],
         actor=actor,
         at=timezone.now(),
         run=run,
     )
+
+
+def _save(stored: StoredDocument, *, force_insert: bool = False) -> None:
+    try:
+        with transaction.atomic():
+            stored.save(force_insert=force_insert)
+    except IntegrityError:
+        raise AlreadyExists.of(str(stored._meta.object_name), stored.identifier) from None

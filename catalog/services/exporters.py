@@ -100,7 +100,7 @@ def register(document: Mapping[str, Any], *, actor: Actor) -> Integration:
     """
     identifier = document.get("installationId")
     if not isinstance(identifier, str) or not _IDENTIFIER.fullmatch(identifier):
-        raise _invalid(
+        raise InvalidInput.of(
             "installationId", identifier, "1 to 100 letters, digits and @ _ . + : = -, not . or .."
         )
     now = timezone.now()
@@ -138,7 +138,7 @@ def update(
     with transaction.atomic():
         stored = _locked(exporter)
         if changes.get("installationId", stored.identifier) != stored.identifier:
-            raise _invalid("installationId", changes["installationId"], stored.identifier)
+            raise InvalidInput.of("installationId", changes["installationId"], stored.identifier)
         before = _content(stored)
         _take(stored, changes)
         after = _content(stored)
@@ -194,11 +194,11 @@ def report_state(exporter: Integration, state: Mapping[str, Any], *, actor: Acto
     given = {key: state[key] for key in _STATE_KEYS if key in state}
     status = given.get("status")
     if status not in STATUSES:
-        raise _invalid("status", status, "one of " + ", ".join(STATUSES))
+        raise InvalidInput.of("status", status, "one of " + ", ".join(STATUSES))
     for key in ("lastResyncStart", "lastResyncEnd", "nextResync"):
         value = given.get(key)
         if value is not None and not (isinstance(value, str) and len(value) <= 64):
-            raise _invalid(key, value, "a moment like 2026-03-03T10:00:00Z, or null")
+            raise InvalidInput.of(key, value, "a moment like 2026-03-03T10:00:00Z, or null")
     check_json(given)
     with transaction.atomic():
         stored = _locked(exporter)
@@ -221,7 +221,7 @@ def report_state(exporter: Integration, state: Mapping[str, Any], *, actor: Acto
 def keep_examples(exporter: Integration, kind: str, examples: Sequence[Any]) -> None:
     """Keep the newest raw objects of a kind, for trying mappings on. Raises InvalidInput."""
     if not 1 <= len(kind) <= 200:
-        raise _invalid("kind", kind, "1 to 200 characters")
+        raise InvalidInput.of("kind", kind, "1 to 200 characters")
     check_json(list(examples))
     own = KindExample.objects.filter(integration=exporter)
     if len(names := set(own.values_list("kind", flat=True))) >= MAX_KINDS and kind not in names:
@@ -248,7 +248,7 @@ def move_cursor(exporter: Integration, kind: str, index: int, cursor: Mapping[st
     """Note where it stopped. Raises InvalidInput."""
     primary = cursor.get("primary")
     if not isinstance(primary, str) or len(primary) > 200:
-        raise _invalid("primary", primary, "text of at most 200 characters")
+        raise InvalidInput.of("primary", primary, "text of at most 200 characters")
     check_json(primary)
     with transaction.atomic():
         stored = _locked(exporter)
@@ -270,14 +270,16 @@ def _take(exporter: Integration, document: Mapping[str, Any]) -> None:
     """Put what a body says into the row. Keys that are not named here mean nothing."""
     if (kind := document.get("installationAppType")) is not None:
         if not isinstance(kind, str) or not 1 <= len(kind) <= 100 or not is_storable(kind):
-            raise _invalid("installationAppType", kind, "text of 1 to 100 characters")
+            raise InvalidInput.of("installationAppType", kind, "text of 1 to 100 characters")
         if kind == Integration.WEBHOOK:
-            raise _invalid("installationAppType", kind, "another type: webhooks have /v1/webhooks")
+            raise InvalidInput.of(
+                "installationAppType", kind, "another type: webhooks have /v1/webhooks"
+            )
         exporter.kind = kind
     if "title" in document:
         title = document["title"] or ""
         if not isinstance(title, str) or len(title) > 200 or not is_storable(title):
-            raise _invalid("title", title, "text of at most 200 characters, or null")
+            raise InvalidInput.of("title", title, "text of at most 200 characters, or null")
         exporter.title = title
     if "config" in document:
         exporter.mapping = _checked_config(document["config"])
@@ -293,14 +295,14 @@ def _checked_config(config: Any) -> dict[str, Any]:
     if config is None:
         return {}
     if not isinstance(config, dict):
-        raise _invalid("config", config, "an object with `resources`")
+        raise InvalidInput.of("config", config, "an object with `resources`")
     resources = config.get("resources", [])
     if not isinstance(resources, list):
-        raise _invalid("config.resources", resources, "a list")
+        raise InvalidInput.of("config.resources", resources, "a list")
     for index, resource in enumerate(resources):
         kind = resource.get("kind") if isinstance(resource, dict) else None
         if not isinstance(kind, str):
-            raise _invalid(f"config.resources.{index}", resource, "an object with a `kind`")
+            raise InvalidInput.of(f"config.resources.{index}", resource, "an object with a `kind`")
     check_json(config)
     if len(orjson.dumps(config)) > MAX_CONFIG_BYTES:
         raise LimitExceeded(
@@ -332,10 +334,3 @@ def _record(
         action, Change.INTEGRATION, exporter.identifier, "", exporter.pk, before, after
     )
     feed.record([record], actor=actor, at=at)
-
-
-def _invalid(field: str, value: object, expected: str) -> InvalidInput:
-    return InvalidInput(
-        f"{field} is {shorten(value)}; expected {expected}",
-        details={"field": field, "value": shorten(value), "expected": expected},
-    )

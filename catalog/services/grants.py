@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from catalog.kernel.actors import Role
-from catalog.kernel.errors import InvalidInput, shorten
+from catalog.kernel.errors import InvalidInput
 from catalog.kernel.schema import check_json
 
 MAX_NAMES: Final = 1000
@@ -25,18 +25,16 @@ def grant_to(*roles: Role, with_owners: bool = True) -> dict[str, Any]:
     return {**grant, "ownedByTeam": False} if with_owners else grant
 
 
-def parse_grant(
-    value: Any, *, field: str, stored: Mapping[str, Any], with_owners: bool = True
-) -> dict[str, Any]:
+def parse_grant(value: Any, *, field: str, stored: Mapping[str, Any]) -> dict[str, Any]:
     """`stored` with the keys that `value` says; all lists are there afterwards.
 
-    with_owners: whether `ownedByTeam` means anything here. Raises InvalidInput.
+    `ownedByTeam` counts where `stored` has it. Raises InvalidInput.
     """
     if not isinstance(value, Mapping):
-        raise wrong(field, value, "an object with users, roles and teams")
+        raise InvalidInput.of(field, value, "an object with users, roles and teams")
     check_json(dict(value))
     if value.get("policy") is not None:
-        raise wrong(
+        raise InvalidInput.of(
             f"{field}.policy",
             value["policy"],
             "no policy: policies are not evaluated here, so one would have no effect",
@@ -47,23 +45,16 @@ def parse_grant(
             grant[key] = _names(value[key], f"{field}.{key}")
     for role in grant["roles"]:
         if role not in list(Role) and not role.endswith(_MODERATOR):
-            raise wrong(
+            raise InvalidInput.of(
                 f"{field}.roles",
                 role,
                 f"{', '.join(Role)}, or a moderator (which grants nobody anything here)",
             )
-    if with_owners and value.get("ownedByTeam") is not None:
+    if "ownedByTeam" in stored and value.get("ownedByTeam") is not None:
         if not isinstance(value["ownedByTeam"], bool):
-            raise wrong(f"{field}.ownedByTeam", value["ownedByTeam"], "true or false")
+            raise InvalidInput.of(f"{field}.ownedByTeam", value["ownedByTeam"], "true or false")
         grant["ownedByTeam"] = value["ownedByTeam"]
     return grant
-
-
-def wrong(field: str, value: object, expected: str) -> InvalidInput:
-    return InvalidInput(
-        f"{field} is {shorten(value)}; expected {expected}",
-        details={"field": field, "value": shorten(value), "expected": expected},
-    )
 
 
 def _names(value: Any, field: str) -> list[str]:
@@ -71,7 +62,7 @@ def _names(value: Any, field: str) -> list[str]:
         return []
     is_list = isinstance(value, Sequence) and not isinstance(value, str)
     if not is_list or not all(isinstance(one, str) and one for one in value):
-        raise wrong(field, value, "a list of names")
+        raise InvalidInput.of(field, value, "a list of names")
     if len(value) > MAX_NAMES:
-        raise wrong(field, f"{len(value)} names", f"at most {MAX_NAMES}")
+        raise InvalidInput.of(field, f"{len(value)} names", f"at most {MAX_NAMES}")
     return list(dict.fromkeys(value))

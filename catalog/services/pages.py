@@ -6,22 +6,17 @@ Everything a client sends is kept and given back as it was, null and empty value
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
-from catalog.kernel import feed
 from catalog.kernel.actors import Actor, Principal, Role
-from catalog.kernel.errors import AlreadyExists, NotFound, PermissionDenied
+from catalog.kernel.errors import InvalidInput, NotFound, PermissionDenied
 from catalog.kernel.identifiers import check_entity_identifier
 from catalog.models import Folder, Page
 from catalog.services import documents
-from catalog.services.grants import grant_to, parse_grant, wrong
+from catalog.services.grants import grant_to
 from catalog.services.permissions import Standing
-
-_Kept = TypeVar("_Kept", Page, Folder)
-
-PAGE, FOLDER = "page", "folder"  # in the change feed
 
 _TEXT: Final = {"type": ["string", "null"], "maxLength": 1000}
 _PAGE_SCHEMA: Final[dict[str, Any]] = {
@@ -62,8 +57,7 @@ def create_page(body: Mapping[str, Any], *, actor: Actor) -> Page:
     """Raises AlreadyExists, InvalidInput."""
     identifier = check_entity_identifier(body.get("identifier"))
     document = documents.checked_document(body, _PAGE_SCHEMA, without=("identifier",))
-    page = Page(identifier=identifier, document=document)
-    return _created(page, PAGE, actor)
+    return documents.create(Page(identifier=identifier, document=document), actor=actor)
 
 
 def change_page(
@@ -84,15 +78,13 @@ def change_page(
         document = documents.checked_document(
             body if replace else {**page.document, **body}, _PAGE_SCHEMA, without=("identifier",)
         )
-        return _changed(page, PAGE, new, document, actor)
+        return documents.change(page, new, document, actor=actor)
 
 
 def delete_page(identifier: str, *, principal: Principal, actor: Actor) -> None:
     """Raises NotFound, PermissionDenied."""
     with transaction.atomic():
-        page = _to_change(identifier, principal)
-        documents.note(feed.DELETE, page, model=PAGE, actor=actor, before=page.document)
-        page.delete()
+        documents.delete(_to_change(identifier, principal), actor=actor)
 
 
 def change_widget(
@@ -113,7 +105,7 @@ def change_widget(
         if not is_found:
             raise NotFound.of("Widget", widget, field="id")
         document = documents.checked_document({**page.document, "widgets": widgets}, _PAGE_SCHEMA)
-        return _changed(page, PAGE, page.identifier, document, actor)
+        return documents.change(page, page.identifier, document, actor=actor)
 
 
 def permissions_document(page: Page) -> dict[str, Any]:
@@ -128,25 +120,7 @@ def update_page_permissions(
         page = Page.objects.select_for_update().filter(identifier=identifier).first()
         if page is None:
             raise NotFound.of("Page", identifier)
-        stored = permissions_document(page)
-        new = {
-            key: parse_grant(changes[key], field=key, stored=stored[key], with_owners=False)
-            if key in changes
-            else stored[key]
-            for key in ("read", "update")
-        }
-        if not documents.is_same(stored, new):
-            page.permissions = new
-            page.save(update_fields=["permissions"])
-            documents.note(
-                feed.UPDATE,
-                page,
-                model=PAGE,
-                actor=actor,
-                before={"permissions": stored},
-                after={"permissions": new},
-            )
-    return new
+        return documents.change_permissions(page, permissions_document(page), changes, actor=actor)
 
 
 def create_folder(sidebar: str, body: Mapping[str, Any], *, actor: Actor) -> Folder:
@@ -154,8 +128,8 @@ def create_folder(sidebar: str, body: Mapping[str, Any], *, actor: Actor) -> Fol
     check_sidebar(sidebar)
     identifier = check_entity_identifier(body.get("identifier"))
     document = documents.checked_document(body, _FOLDER_SCHEMA, without=_FOLDER_KEYS)
-    return _created(
-        Folder(sidebar=sidebar, identifier=identifier, document=document), FOLDER, actor
+    return documents.create(
+        Folder(sidebar=sidebar, identifier=identifier, document=document), actor=actor
     )
 
 
@@ -170,60 +144,22 @@ def change_folder(
         folder = _folder(sidebar, identifier)
         new = check_entity_identifier(body.get("identifier") or identifier)
         if {**folder.document, **body}.get("parent") in (folder.identifier, new):
-            raise wrong("parent", new, "another folder than itself")
+            raise InvalidInput.of("parent", new, "another folder than itself")
         document = documents.checked_document(
             {**folder.document, **body}, _FOLDER_SCHEMA, without=_FOLDER_KEYS
         )
-        return _changed(folder, FOLDER, new, document, actor)
+        return documents.change(folder, new, document, actor=actor)
 
 
 def delete_folder(sidebar: str, identifier: str, *, actor: Actor) -> None:
     """What was in it moves to the top of the sidebar. Raises NotFound."""
     with transaction.atomic():
-        folder = _folder(sidebar, identifier)
-        documents.note(feed.DELETE, folder, model=FOLDER, actor=actor, before=folder.document)
-        folder.delete()
+        documents.delete(_folder(sidebar, identifier), actor=actor)
 
 
 def check_sidebar(sidebar: str) -> None:
     if sidebar != Folder.CATALOG:
         raise NotFound.of("Sidebar", sidebar)
-
-
-def _created(stored: _Kept, model: str, actor: Actor) -> _Kept:
-    documents.sign(stored, actor, is_new=True)
-    try:
-        with transaction.atomic():
-            stored.save(force_insert=True)
-            documents.note(feed.CREATE, stored, model=model, actor=actor)
-    except IntegrityError:
-        raise _taken(model, stored.identifier) from None
-    return stored
-
-
-def _changed(
-    stored: _Kept, model: str, identifier: str, document: dict[str, Any], actor: Actor
-) -> _Kept:
-    before = {"identifier": stored.identifier, **stored.document}
-    after = {"identifier": identifier, **document}
-    if documents.is_same(before, after):
-        return stored
-    stored.identifier, stored.document = identifier, document
-    documents.sign(stored, actor)
-    try:
-        with transaction.atomic():
-            stored.save()
-    except IntegrityError:
-        raise _taken(model, identifier) from None
-    documents.note(feed.UPDATE, stored, model=model, actor=actor, before=before, after=after)
-    return stored
-
-
-def _taken(model: str, identifier: str) -> AlreadyExists:
-    return AlreadyExists(
-        f'{model.capitalize()} "{identifier}" exists already',
-        details={"resource": model.capitalize(), "with": "identifier", "value": identifier},
-    )
 
 
 def _to_change(identifier: str, principal: Principal) -> Page:

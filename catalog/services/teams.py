@@ -63,7 +63,7 @@ def create_team(
     with transaction.atomic():
         entities.lock_everything()
         if team_called(checked) or team_called(_identifier(checked)):
-            raise _taken(checked)
+            raise AlreadyExists.of("Team", checked, field="name")
         draft = EntityDraft(
             TEAM,
             _identifier(checked),
@@ -92,7 +92,7 @@ def change_team(
             title = _checked_name(changes["name"])
             other = team_called(title)
             if other is not None and other.pk != team.pk:
-                raise _taken(title)
+                raise AlreadyExists.of("Team", title, field="name")
             if identifier == _identifier(team.title or identifier):
                 identifier = _identifier(title)
                 entities.rename(TEAM, team.identifier, identifier, actor=actor)
@@ -168,19 +168,9 @@ def _checked_name(value: object) -> str:
         and is_storable(value)
     )
     if not is_good:
-        raise InvalidInput(
-            f"name is {shorten(value)}; expected {expected}",
-            details={"field": "name", "value": shorten(value), "expected": expected},
-        )
+        raise InvalidInput.of("name", value, expected)
     return str(value)
 
 
 def _identifier(name: str) -> str:
     return str(_NOT_IN_IDENTIFIER.sub("_", name))
-
-
-def _taken(name: str) -> AlreadyExists:
-    return AlreadyExists(
-        f'Team "{name}" exists already',
-        details={"resource": "Team", "with": "name", "value": name},
-    )

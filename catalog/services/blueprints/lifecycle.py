@@ -229,10 +229,7 @@ def ensure_system_blueprints() -> list[str]:
 
 def _check_free(identifier: str) -> None:
     if Blueprint.objects.filter(identifier=identifier).exists():
-        raise AlreadyExists(
-            f'Blueprint "{identifier}" exists already',
-            details={"resource": "Blueprint", "with": "identifier", "value": identifier},
-        )
+        raise AlreadyExists.of("Blueprint", identifier)
 
 
 def _unknown(identifiers: Iterable[str]) -> list[str]:

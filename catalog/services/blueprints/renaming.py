@@ -209,8 +209,5 @@ def _renamed_key(mapping: dict[str, Any], old: str, new: str, what: str) -> dict
     if old not in mapping:
         raise NotFound.of(what, old)
     if new != old and new in mapping:
-        raise AlreadyExists(
-            f'{what} "{new}" exists already',
-            details={"resource": what, "with": "identifier", "value": new},
-        )
+        raise AlreadyExists.of(what, new)
     return {new if name == old else name: value for name, value in mapping.items()}

@@ -24,7 +24,6 @@ from catalog.services.derived.specs import (
     read_calculation,
     read_mirror,
     read_team_path,
-    wrong,
 )
 
 MAX_CHAIN: Final = 5  # relations between an entity and what it aggregates, where no path is given
@@ -275,13 +274,13 @@ def _aggregation(document: Any, where: str, kind: Kind, kinds: Kinds) -> Aggrega
     spec = read_aggregation(document, where)
     target = kinds.pk_of(spec.target)
     if target is None:
-        raise wrong(f"{where}.target", spec.target, "an existing blueprint")
+        raise InvalidInput.of(f"{where}.target", spec.target, "an existing blueprint")
     if spec.path is not None:
         walks = [_filtered(kind.pk, target, spec, kinds, f"{where}.pathFilter[0]")]
     else:
         walks = list(_chains(kind.pk, target, kinds))
         if not walks:
-            raise wrong(
+            raise InvalidInput.of(
                 f"{where}.target",
                 spec.target,
                 f'a blueprint that is tied to "{kind.identifier}" by relations',
@@ -304,7 +303,7 @@ def _forward(start: int, steps: Sequence[str], kinds: Kinds, where: str) -> Walk
                 if only
                 else "a relation of some blueprint"
             )
-            raise wrong(where, ".".join(steps), f'a path in which "{step}" is {expected}')
+            raise InvalidInput.of(where, ".".join(steps), f'a path in which "{step}" is {expected}')
         hops.append(Hop(tuple(sorted(link.pk for link in links))))
         places.append(frozenset(_targets(links, kinds)))
         is_many |= any(link.many for link in links)
@@ -326,7 +325,7 @@ def _filtered(own: int, target: int, spec: AggregationSpec, kinds: Kinds, where:
     steps = spec.path or ()
     from_own, from_target = kinds.by_pk[own].identifier, spec.target
     if spec.start not in (None, from_own, from_target):
-        raise wrong(f"{where}.fromBlueprint", spec.start, f"{from_own} or {from_target}")
+        raise InvalidInput.of(f"{where}.fromBlueprint", spec.start, f"{from_own} or {from_target}")
     error: InvalidInput | None = None
     for start, end in ((own, target), (target, own)):
         if spec.start not in (None, kinds.by_pk[start].identifier):
@@ -338,7 +337,7 @@ def _filtered(own: int, target: int, spec: AggregationSpec, kinds: Kinds, where:
             continue
         if end in walk.places[-1]:
             return walk if start == own else _reversed(walk, own)
-    raise error or wrong(
+    raise error or InvalidInput.of(
         f"{where}.path", ".".join(steps), f'a path between "{from_own}" and "{from_target}"'
     )
 

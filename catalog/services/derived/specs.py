@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import regex
 
-from catalog.kernel.errors import InvalidInput, shorten
+from catalog.kernel.errors import InvalidInput
 from catalog.kernel.schema import PROPERTY_TYPES
 from catalog.selectors.aggregate import FUNCTIONS, PERIODS
 from catalog.selectors.search.rules import (
@@ -83,26 +83,32 @@ def read_mirror(document: Any, where: str) -> MirrorSpec:
     path = document.get("path")
     steps = path.split(".") if isinstance(path, str) else []
     if len(steps) < 2 or not all(steps):
-        raise wrong(f"{where}.path", path, "relation.property, or relation.relation.$title")
+        raise InvalidInput.of(
+            f"{where}.path", path, "relation.property, or relation.relation.$title"
+        )
     *relations, last = steps
     if last.startswith("$") and last not in MIRRORED_META:
-        raise wrong(f"{where}.path", path, f"a property, or one of {' '.join(MIRRORED_META)}")
+        raise InvalidInput.of(
+            f"{where}.path", path, f"a property, or one of {' '.join(MIRRORED_META)}"
+        )
     return MirrorSpec(tuple(relations), last)
 
 
 def read_team_path(path: object, where: str) -> tuple[str, ...]:
     steps = path.split(".") if isinstance(path, str) else []
     if not steps or not all(steps):
-        raise wrong(where, path, "relations joined by dots")
+        raise InvalidInput.of(where, path, "relations joined by dots")
     return tuple(steps)
 
 
 def read_calculation(document: Any, where: str) -> CalculationSpec:
     expression = document.get("calculation")
     if not isinstance(expression, str) or not expression.strip():
-        raise wrong(f"{where}.calculation", expression, "a JQ expression")
+        raise InvalidInput.of(f"{where}.calculation", expression, "a JQ expression")
     if document.get("type") not in PROPERTY_TYPES:
-        raise wrong(f"{where}.type", document.get("type"), f"one of {', '.join(PROPERTY_TYPES)}")
+        raise InvalidInput.of(
+            f"{where}.type", document.get("type"), f"one of {', '.join(PROPERTY_TYPES)}"
+        )
     return CalculationSpec(
         expression=expression,
         words=_words(expression),
@@ -113,16 +119,16 @@ def read_calculation(document: Any, where: str) -> CalculationSpec:
 def read_aggregation(document: Any, where: str) -> AggregationSpec:
     target = document.get("target")
     if not isinstance(target, str) or not target:
-        raise wrong(f"{where}.target", target, "a blueprint")
+        raise InvalidInput.of(f"{where}.target", target, "a blueprint")
     spec = document.get("calculationSpec")
     inside = f"{where}.calculationSpec"
     if not isinstance(spec, Mapping):
-        raise wrong(inside, spec, "an object with calculationBy and func")
+        raise InvalidInput.of(inside, spec, "an object with calculationBy and func")
     name = _measured(spec, inside)
     period = _period(spec, inside)
     moment = spec.get("measureTimeBy") or "$createdAt"
     if not isinstance(moment, str) or (moment.startswith("$") and moment not in MOMENTS):
-        raise wrong(
+        raise InvalidInput.of(
             f"{inside}.measureTimeBy",
             moment,
             f"{' or '.join(MOMENTS)}, or a property that is a date",
@@ -150,19 +156,21 @@ def _measured(spec: Mapping[str, Any], where: str) -> str | None:
     """The property that is summed up; None where entities are counted."""
     by = spec.get("calculationBy", "property" if spec.get("property") else "entities")
     if by not in ("entities", "property"):
-        raise wrong(f"{where}.calculationBy", by, "entities or property")
+        raise InvalidInput.of(f"{where}.calculationBy", by, "entities or property")
     function = spec.get("func")
     if by == "entities":
         if function not in ("count", "average"):
-            raise wrong(f"{where}.func", function, "count or average, for calculationBy entities")
+            raise InvalidInput.of(
+                f"{where}.func", function, "count or average, for calculationBy entities"
+            )
         return None
     if not isinstance(function, str) or function not in FUNCTIONS:
-        raise wrong(
+        raise InvalidInput.of(
             f"{where}.func", function, f"one of {' '.join(FUNCTIONS)}, for calculationBy property"
         )
     name = spec.get("property")
     if not isinstance(name, str) or not name or name.startswith("$"):
-        raise wrong(f"{where}.property", name, "a property of the target")
+        raise InvalidInput.of(f"{where}.property", name, "a property of the target")
     return name
 
 
@@ -171,7 +179,7 @@ def _period(spec: Mapping[str, Any], where: str) -> timedelta | None:
     if asked in (None, TOTAL) or spec["func"] != "average":
         return None
     if not isinstance(asked, str) or asked not in PERIODS:
-        raise wrong(f"{where}.averageOf", asked, f"one of {' '.join([*PERIODS, TOTAL])}")
+        raise InvalidInput.of(f"{where}.averageOf", asked, f"one of {' '.join([*PERIODS, TOTAL])}")
     return PERIODS[asked]
 
 
@@ -179,18 +187,18 @@ def _path_filter(value: object, where: str) -> tuple[tuple[str, ...] | None, str
     if value is None or value == []:
         return None, None
     if not isinstance(value, list) or len(value) > 1 or not isinstance(value[0], Mapping):
-        raise wrong(where, value, 'a list of at most one {"path": [relations]}')
+        raise InvalidInput.of(where, value, 'a list of at most one {"path": [relations]}')
     path, start = value[0].get("path"), value[0].get("fromBlueprint")
     if not isinstance(path, list) or not path or not all(isinstance(p, str) and p for p in path):
-        raise wrong(f"{where}[0].path", path, "a list of relations")
+        raise InvalidInput.of(f"{where}[0].path", path, "a list of relations")
     if start is not None and not isinstance(start, str):
-        raise wrong(f"{where}[0].fromBlueprint", start, "a blueprint")
+        raise InvalidInput.of(f"{where}[0].fromBlueprint", start, "a blueprint")
     return tuple(path), start
 
 
 def _query(value: object, where: str) -> Group:
     if value is not None and not isinstance(value, Mapping):
-        raise wrong(where, value, 'an object with "combinator" and "rules"')
+        raise InvalidInput.of(where, value, 'an object with "combinator" and "rules"')
     group = parse(value or None, path=where)
     for rule in _leaves(group):
         if isinstance(rule, Comparison | OfScorecard):
@@ -198,7 +206,9 @@ def _query(value: object, where: str) -> Group:
         else:
             asked = [rule.value]
         if any(isinstance(one, ContextValue) for one in asked):
-            raise wrong(rule.path, "context", "a rule that does not ask for the calling user")
+            raise InvalidInput.of(
+                rule.path, "context", "a rule that does not ask for the calling user"
+            )
     return group
 
 
@@ -240,13 +250,6 @@ class _Reading:
             or (isinstance(value, DateRange) and value.span is None)
             or rule.operator.name in ("isExpired", "isNotExpired")
         )
-
-
-def wrong(field: str, value: object, expected: str) -> InvalidInput:
-    return InvalidInput(
-        f"{field} is {shorten(value)}; expected {expected}",
-        details={"field": field, "value": shorten(value), "expected": expected},
-    )
 
 
 # Of a JQ expression: its words, whether it reads the clock, and signs that it goes through
