@@ -10,14 +10,12 @@ from rest_framework.response import Response
 from actions.models import Action
 from actions.services import definitions
 from catalog.api import params
-from catalog.api.base import ApiView, get_blueprint, ok
-from catalog.api.openapi import documented, envelope, flag, list_of, query
-from catalog.api.pages import signed
+from catalog.api.base import ApiView, get_blueprint, ok, signed
+from catalog.api.openapi import OBJECT, documented, envelope, flag, list_of, query
 from catalog.api.permissions import GRANT
 from catalog.services import permissions
 
 TAG = "Actions"
-OBJECT: dict[str, Any] = {"type": "object", "additionalProperties": True}
 _ACTION = envelope(action=OBJECT)
 _LIST = {200: envelope(actions=list_of(OBJECT))}
 _WRITING = [403, 404, 409, 422]

@@ -8,13 +8,12 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from actions.api.actions import OBJECT, TAG
+from actions.api.actions import TAG
 from actions.models import Run, RunLog
 from actions.services import definitions, runs
 from catalog.api import params
-from catalog.api.base import ApiView, ok
-from catalog.api.openapi import documented, envelope, flag, list_of, query
-from catalog.api.pages import signed
+from catalog.api.base import ApiView, ok, signed
+from catalog.api.openapi import OBJECT, documented, envelope, flag, list_of, query
 from catalog.kernel.errors import Conflict, InvalidRequest
 from catalog.selectors.documents import timestamp
 

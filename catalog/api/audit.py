@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from catalog.api import params
 from catalog.api.base import ApiView, ok
-from catalog.api.openapi import documented, envelope, list_of, query
+from catalog.api.openapi import OBJECT, documented, envelope, list_of, query
 from catalog.kernel.errors import InvalidRequest
 from catalog.models import Change
 from catalog.selectors.audit import FAILURE, SUCCESS, AuditEntry, AuditQuery, audit_log
@@ -41,7 +41,7 @@ class AuditLog(ApiView):
             query("status", "`SUCCESS`, or `FAILURE`: what sources could not write, and why."),
             query("limit", f"How many, 1 to {MAX_ENTRIES}; 100 if not given.", kind=int),
         ],
-        answers={200: envelope(audits=list_of({"type": "object", "additionalProperties": True}))},
+        answers={200: envelope(audits=list_of(OBJECT))},
         errors=[400],
         description="Who is no admin sees changes of entities and blueprints alone, and a viewer "
         "only those that were made.",

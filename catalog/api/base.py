@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import NotFound
 from catalog.models import Blueprint
-from catalog.selectors.documents import CHUNK
+from catalog.selectors.documents import CHUNK, timestamp
 from catalog.services import permissions
 
 
@@ -73,6 +73,16 @@ def _request_id() -> str:
 def ok(status: int = 200, /, **body: Any) -> Response:
     """The envelope of every good answer. Values may be `orjson.Fragment`s."""
     return Response({"ok": True, **body}, status=status)
+
+
+def signed(row: Any) -> dict[str, Any]:
+    """When and by whom a row was made and changed."""
+    return {
+        "createdAt": timestamp(row.created_at),
+        "createdBy": row.created_by,
+        "updatedAt": timestamp(row.updated_at),
+        "updatedBy": row.updated_by,
+    }
 
 
 def ok_list(name: str, documents: Iterator[bytes], **rest: Any) -> HttpResponseBase:

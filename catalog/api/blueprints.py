@@ -9,12 +9,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.api import params
-from catalog.api.base import ApiView, ok
+from catalog.api.base import ApiView, ok, signed
 from catalog.api.openapi import FORCE, RUN_ID, documented, envelope, flag, list_of, ref
 from catalog.kernel.errors import NotFound
 from catalog.kernel.identifiers import check_stated_run
 from catalog.models import Blueprint
-from catalog.selectors.documents import timestamp
 from catalog.services import blueprints, permissions
 from catalog.services.clearing import clear_blueprint
 from catalog.services.system_blueprints import SYSTEM_BLUEPRINTS
@@ -251,8 +250,5 @@ def _document(blueprint: Blueprint) -> dict[str, Any]:
         del document["icon"]
     return {
         **document,
-        "createdAt": timestamp(blueprint.created_at),
-        "createdBy": blueprint.created_by,
-        "updatedAt": timestamp(blueprint.updated_at),
-        "updatedBy": blueprint.updated_by,
+        **signed(blueprint),
     }

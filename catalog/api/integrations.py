@@ -19,7 +19,7 @@ from catalog.api.integrations_documents import (
     integration_documents,
     light_document,
 )
-from catalog.api.openapi import Schema, documented, envelope, list_of, query
+from catalog.api.openapi import OBJECT, Schema, documented, envelope, list_of, query
 from catalog.ingest import integrations as own
 from catalog.ingest.runs import request_sync
 from catalog.kernel.errors import Conflict, InvalidInput, NotFound
@@ -35,7 +35,6 @@ PATH = OpenApiParameter(
 )
 
 _TEXT: Schema = {"type": "string"}
-_OBJECT: Schema = {"type": "object", "additionalProperties": True}
 BODY: Schema = {
     "type": "object",
     "properties": {
@@ -43,8 +42,8 @@ BODY: Schema = {
         "installationAppType": _TEXT,
         "version": _TEXT,
         "title": {"type": ["string", "null"]},
-        "config": {**_OBJECT, "description": "The mapping."},
-        "changelogDestination": _OBJECT,
+        "config": {**OBJECT, "description": "The mapping."},
+        "changelogDestination": OBJECT,
         "actionsProcessingEnabled": {"type": "boolean"},
         "incrementalSyncEnabled": {"type": "boolean"},
         "createPortResourcesOrigin": {"type": ["string", "null"]},
@@ -257,7 +256,7 @@ class IntegrationConfig(IntegrationDetail):
                 "x-skip-resync", bool, OpenApiParameter.HEADER, description="No resync for it."
             ),
         ],
-        body={"type": "object", "properties": {"config": _OBJECT}, "required": ["config"]},
+        body={"type": "object", "properties": {"config": OBJECT}, "required": ["config"]},
         answers=_ONE,
         errors=[403, 404, 422],
     )
@@ -289,9 +288,9 @@ class PendingWorkflowRuns(ApiView):
         "claim_pending_workflow_runs",
         "Claim steps of workflows that wait for an exporter",
         tag=TAG,
-        body=_OBJECT,
+        body=OBJECT,
         body_is_optional=True,
-        answers={200: envelope(nodeRuns=list_of(_OBJECT))},
+        answers={200: envelope(nodeRuns=list_of(OBJECT))},
         description="There are none.",
     )
     def post(self, request: Request) -> Response:

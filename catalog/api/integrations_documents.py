@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from rest_framework.request import Request
 
+from catalog.api.base import signed
 from catalog.models import Integration, SyncMessage, SyncRun
 from catalog.selectors.documents import timestamp
 from catalog.selectors.integrations import INTERNAL, last_runs
@@ -113,10 +114,7 @@ def _document(found: Integration, request: Request, run: SyncRun | None) -> dict
         "logAttributes": {"ingestId": ingest_id, "ingestUrl": f"{ingest}/logs"},
         "metricAttributes": {"ingestId": ingest_id, "ingestUrl": f"{ingest}/metrics"},
         "ingestAttributes": {"ingestUrl": ingest},
-        "createdAt": timestamp(found.created_at),
-        "createdBy": found.created_by,
-        "updatedAt": timestamp(found.updated_at),
-        "updatedBy": found.updated_by,
+        **signed(found),
     }
 
 

@@ -24,7 +24,7 @@ from catalog.api.integrations_documents import (
     run_metrics,
     run_record,
 )
-from catalog.api.openapi import Schema, documented, envelope, list_of, query
+from catalog.api.openapi import OBJECT, documented, envelope, list_of, query
 from catalog.ingest.exporter_log import take_lines
 from catalog.ingest.messages import masked
 from catalog.kernel.errors import InvalidInput, InvalidRequest, NotFound, shorten
@@ -37,7 +37,6 @@ LOG_PAGE, MAX_LOG_PAGE = 100, 300
 SHOWN_FOR, SHOWN_RUNS = timedelta(days=4), 50
 MAX_RECORDS = 1000
 
-_OBJECT: Schema = {"type": "object", "additionalProperties": True}
 _KIND = OpenApiParameter("kind", str, OpenApiParameter.PATH, description="The kind of objects.")
 
 
@@ -100,7 +99,7 @@ class Kinds(ApiView):
         "List the kinds of objects of an integration, with examples",
         tag=TAG,
         params=[PATH],
-        answers={200: envelope(data=_OBJECT)},
+        answers={200: envelope(data=OBJECT)},
         errors=[403, 404],
     )
     def get(self, request: Request, integration: str) -> Response:
@@ -123,7 +122,7 @@ class KindExamples(ExporterView):
         params=[PATH, _KIND],
         body={
             "type": "object",
-            "properties": {"examples": list_of(_OBJECT, maxItems=exporters.MAX_EXAMPLES)},
+            "properties": {"examples": list_of(OBJECT, maxItems=exporters.MAX_EXAMPLES)},
             "required": ["examples"],
         },
         answers={200: envelope()},
@@ -192,7 +191,7 @@ class IngestLogs(ExporterView):
         params=[PATH],
         body={
             "type": "object",
-            "properties": {"logs": list_of(_OBJECT)},
+            "properties": {"logs": list_of(OBJECT)},
             "required": ["logs"],
         },
         answers={200: envelope()},
@@ -213,7 +212,7 @@ class IngestMetrics(ExporterView):
         params=[PATH],
         body={
             "type": "object",
-            "properties": {"syncKindsMetrics": list_of(_OBJECT)},
+            "properties": {"syncKindsMetrics": list_of(OBJECT)},
             "required": ["syncKindsMetrics"],
         },
         answers={200: envelope()},
@@ -238,7 +237,7 @@ class IngestKindMetrics(ExporterView):
         ],
         body={
             "type": "object",
-            "properties": {"syncKindMetrics": _OBJECT},
+            "properties": {"syncKindMetrics": OBJECT},
             "required": ["syncKindMetrics"],
         },
         answers={200: envelope()},
@@ -288,7 +287,7 @@ class Logs(ApiView):
             query("eventId", "Only lines of this sync."),
             query("level", "Only these levels.", many=True),
         ],
-        answers={200: envelope(data=list_of(_OBJECT))},
+        answers={200: envelope(data=list_of(OBJECT))},
         errors=[400, 403, 404],
         description="Writes of an exporter that were refused are among the lines.",
     )
@@ -319,7 +318,7 @@ class SyncsMetadata(ApiView):
         "List the last syncs of an integration, newest first",
         tag=TAG,
         params=[PATH],
-        answers={200: envelope(count={"type": "integer"}, data=list_of(_OBJECT))},
+        answers={200: envelope(count={"type": "integer"}, data=list_of(OBJECT))},
         errors=[403, 404],
         description=f"Those of the last four days, and at least the last {SHOWN_RUNS}.",
     )
@@ -337,7 +336,7 @@ class SyncMetrics(ApiView):
         "List the progress of the kinds of a sync",
         tag=TAG,
         params=[PATH, query("resyncId", "`eventId` of the sync; the last one if not given.")],
-        answers={200: envelope(count={"type": "integer"}, data=list_of(_OBJECT))},
+        answers={200: envelope(count={"type": "integer"}, data=list_of(OBJECT))},
         errors=[400, 403, 404],
     )
     def get(self, request: Request, integration: str) -> Response:

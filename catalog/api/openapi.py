@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
 Schema = dict[str, Any]
+OBJECT: Schema = {"type": "object", "additionalProperties": True}  # anything
 OPTIONAL_BODY = "x-optional-body"  # between `documented` and the hook that takes it out
 _View = TypeVar("_View", bound=Callable[..., Any])
 
@@ -153,7 +154,6 @@ FORCE = flag("force", "Change it even if stored entities no longer fit.")
 
 _MOMENT = {"type": "string", "format": "date-time"}
 _TEXT = {"type": "string"}
-_OBJECT: Schema = {"type": "object", "additionalProperties": True}
 _ENTITY_IDENTIFIER = {"type": "string", "minLength": 1, "maxLength": 1000}
 _REFERENCE: Schema = {
     "anyOf": [_TEXT, {"type": "null"}, ref("SearchObject")],
@@ -192,7 +192,7 @@ COMPONENTS: dict[str, Schema] = {
             "error": {"type": "string", "description": "A stable code, such as `not_found`."},
             "message": {"type": "string", "description": "For people: what is wrong, where."},
             "details": {
-                **_OBJECT,
+                **OBJECT,
                 "description": "Mostly `field`, `value` and what was `expected`.",
             },
         },
@@ -203,7 +203,7 @@ COMPONENTS: dict[str, Schema] = {
         "description": "Rules over entities, in groups of any depth.",
         "properties": {
             "combinator": {"type": "string", "enum": ["and", "or"]},
-            "rules": list_of(_OBJECT),
+            "rules": list_of(OBJECT),
         },
         "example": {
             "combinator": "and",
@@ -215,7 +215,7 @@ COMPONENTS: dict[str, Schema] = {
         "description": "A search that stands for identifiers.",
         "properties": {
             "combinator": {"type": "string", "enum": ["and", "or"]},
-            "rules": list_of(_OBJECT),
+            "rules": list_of(OBJECT),
         },
         "required": ["combinator", "rules"],
     },
@@ -228,9 +228,9 @@ COMPONENTS: dict[str, Schema] = {
             "icon": _nullable(_TEXT),
             "blueprint": _TEXT,
             "team": list_of(_TEXT),
-            "properties": _OBJECT,
-            "relations": _OBJECT,
-            "scorecards": _OBJECT,
+            "properties": OBJECT,
+            "relations": OBJECT,
+            "scorecards": OBJECT,
             **_AUTHORSHIP,
             "asOf": {**_MOMENT, "description": "Only with `as_of`: the moment it is shown at."},
         },
@@ -260,7 +260,7 @@ COMPONENTS: dict[str, Schema] = {
             "title": _nullable(_TEXT),
             "icon": _nullable(_TEXT),
             "team": _REFERENCES,
-            "properties": _nullable(_OBJECT),
+            "properties": _nullable(OBJECT),
             "relations": {
                 "type": ["object", "null"],
                 "additionalProperties": _REFERENCES,
@@ -285,7 +285,7 @@ COMPONENTS: dict[str, Schema] = {
                         "index": {"type": "integer"},
                         "identifier": _TEXT,
                         "created": {"type": "boolean"},
-                        "additionalData": _OBJECT,
+                        "additionalData": OBJECT,
                     },
                     "required": ["index", "identifier", "created"],
                 }
@@ -327,15 +327,15 @@ COMPONENTS: dict[str, Schema] = {
             "schema": {
                 "type": "object",
                 "properties": {
-                    "properties": {"type": "object", "additionalProperties": _OBJECT},
+                    "properties": {"type": "object", "additionalProperties": OBJECT},
                     "required": list_of(_TEXT),
                 },
             },
             "relations": {"type": "object", "additionalProperties": ref("Relation")},
-            "mirrorProperties": _OBJECT,
-            "calculationProperties": _OBJECT,
-            "aggregationProperties": _OBJECT,
-            "ownership": _nullable(_OBJECT),
+            "mirrorProperties": OBJECT,
+            "calculationProperties": OBJECT,
+            "aggregationProperties": OBJECT,
+            "ownership": _nullable(OBJECT),
         },
         "example": {
             "identifier": "service",
@@ -356,14 +356,14 @@ COMPONENTS: dict[str, Schema] = {
             "description": _nullable(_TEXT),
             "schema": {
                 "type": "object",
-                "properties": {"properties": _OBJECT, "required": list_of(_TEXT)},
+                "properties": {"properties": OBJECT, "required": list_of(_TEXT)},
                 "required": ["properties", "required"],
             },
             "relations": {"type": "object", "additionalProperties": ref("Relation")},
-            "mirrorProperties": _OBJECT,
-            "calculationProperties": _OBJECT,
-            "aggregationProperties": _OBJECT,
-            "ownership": _OBJECT,
+            "mirrorProperties": OBJECT,
+            "calculationProperties": OBJECT,
+            "aggregationProperties": OBJECT,
+            "ownership": OBJECT,
             **_AUTHORSHIP,
         },
         "required": [
@@ -476,7 +476,7 @@ COMPONENTS: dict[str, Schema] = {
         "properties": {
             "minDate": {"type": "integer", "description": "Milliseconds since 1970."},
             "maxDate": {"type": "integer"},
-            "data": list_of({**_OBJECT, "description": "`date`, and a value for each name."}),
+            "data": list_of({**OBJECT, "description": "`date`, and a value for each name."}),
         },
         "required": ["minDate", "maxDate", "data"],
     },
@@ -498,14 +498,14 @@ COMPONENTS: dict[str, Schema] = {
             },
             "actor": _TEXT,
             "sourceBlueprint": _TEXT,
-            "mapping": _OBJECT,
+            "mapping": OBJECT,
             "deleteBlueprint": {"type": "boolean"},
             "deleteEntities": {"type": "boolean"},
             "totalCount": {"type": "integer", "description": "Entities of the source."},
             "filteredCount": {"type": "integer", "description": "Left out by the filter."},
             "successCount": {"type": "integer"},
             "failureCount": {"type": "integer"},
-            "failures": list_of(_OBJECT),
+            "failures": list_of(OBJECT),
             "error": _nullable(_TEXT),
             "reason": _nullable(_TEXT),
             "createdAt": _MOMENT,

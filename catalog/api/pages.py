@@ -8,17 +8,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.api import params
-from catalog.api.base import ApiView, ok
-from catalog.api.openapi import documented, envelope, flag, list_of
+from catalog.api.base import ApiView, ok, signed
+from catalog.api.openapi import OBJECT, documented, envelope, flag, list_of
 from catalog.api.permissions import GRANT
 from catalog.models import Folder, Page
-from catalog.selectors.documents import timestamp
 from catalog.services import pages, permissions
 
 TAG = "Pages"
-_OBJECT: dict[str, Any] = {"type": "object", "additionalProperties": True}
-_ONE = {200: envelope(page=_OBJECT, identifier={"type": "string"})}
-_FOLDER = {200: envelope(folder=_OBJECT)}
+_ONE = {200: envelope(page=OBJECT, identifier={"type": "string"})}
+_FOLDER = {200: envelope(folder=OBJECT)}
 _DONE = {200: envelope()}
 _PERMISSIONS = {"type": "object", "properties": {"read": GRANT, "update": GRANT}}
 _CHANGING = [403, 404, 409, 422]
@@ -30,7 +28,7 @@ class PageList(ApiView):
         "List all pages",
         tag=TAG,
         params=[flag("compact", "Without their widgets.")],
-        answers={200: envelope(pages=list_of(_OBJECT))},
+        answers={200: envelope(pages=list_of(OBJECT))},
     )
     def get(self, request: Request) -> Response:
         hidden = ("widgets",) if params.flag(request, "compact") else ()
@@ -40,8 +38,8 @@ class PageList(ApiView):
         "create_page",
         "Create a page",
         tag=TAG,
-        body=_OBJECT,
-        answers={201: envelope(identifier={"type": "string"}, page=_OBJECT)},
+        body=OBJECT,
+        answers={201: envelope(identifier={"type": "string"}, page=OBJECT)},
         errors=[403, 409, 422],
     )
     def post(self, request: Request) -> Response:
@@ -60,7 +58,7 @@ class PageDetail(ApiView):
         "Replace a page",
         tag=TAG,
         path=["page"],
-        body=_OBJECT,
+        body=OBJECT,
         answers=_ONE,
         errors=_CHANGING,
     )
@@ -72,7 +70,7 @@ class PageDetail(ApiView):
         "Change parts of a page",
         tag=TAG,
         path=["page"],
-        body=_OBJECT,
+        body=OBJECT,
         body_is_optional=True,
         answers=_ONE,
         errors=_CHANGING,
@@ -106,7 +104,7 @@ class PageWidget(ApiView):
         "Change a widget of a page",
         tag=TAG,
         path=["page", "widget"],
-        body=_OBJECT,
+        body=OBJECT,
         answers=_ONE,
         errors=_CHANGING,
         description="Only the keys given change.",
@@ -167,7 +165,7 @@ class Sidebar(ApiView):
         "Get the folders and pages of a sidebar",
         tag=TAG,
         path=["sidebar"],
-        answers={200: envelope(sidebar=_OBJECT)},
+        answers={200: envelope(sidebar=OBJECT)},
         errors=[404],
     )
     def get(self, request: Request, sidebar: str) -> Response:
@@ -185,8 +183,8 @@ class FolderList(ApiView):
         "Create a folder of a sidebar",
         tag=TAG,
         path=["sidebar"],
-        body=_OBJECT,
-        answers={201: envelope(folder=_OBJECT, identifier={"type": "string"})},
+        body=OBJECT,
+        answers={201: envelope(folder=OBJECT, identifier={"type": "string"})},
         errors=_CHANGING,
     )
     def post(self, request: Request, sidebar: str) -> Response:
@@ -201,7 +199,7 @@ class FolderDetail(ApiView):
         "Change a folder of a sidebar",
         tag=TAG,
         path=["sidebar", "folder"],
-        body=_OBJECT,
+        body=OBJECT,
         body_is_optional=True,
         answers=_FOLDER,
         errors=_CHANGING,
@@ -259,13 +257,3 @@ def _item(one: Page | Folder, kind: str, sidebar: str) -> dict[str, Any]:
         if (kind == "page")
         else item
     )
-
-
-def signed(row: Any) -> dict[str, Any]:
-    """When and by whom a row was made and changed."""
-    return {
-        "createdAt": timestamp(row.created_at),
-        "createdBy": row.created_by,
-        "updatedAt": timestamp(row.updated_at),
-        "updatedBy": row.updated_by,
-    }

@@ -8,10 +8,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.api import params
-from catalog.api.base import ApiView, ok
+from catalog.api.base import ApiView, ok, signed
 from catalog.api.openapi import Schema, documented, envelope, list_of
 from catalog.models import Secret
-from catalog.selectors.documents import timestamp
 from catalog.services import permissions, secrets
 from catalog.services.entities.drafts import UNSET
 
@@ -139,8 +138,5 @@ def _document(secret: Secret) -> dict[str, Any]:
     return {
         "secretName": secret.name,
         "description": secret.description,
-        "createdAt": timestamp(secret.created_at),
-        "createdBy": secret.created_by,
-        "updatedAt": timestamp(secret.updated_at),
-        "updatedBy": secret.updated_by,
+        **signed(secret),
     }

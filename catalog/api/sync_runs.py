@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from catalog.api import params
 from catalog.api.base import ApiView, ok
-from catalog.api.openapi import Schema, documented, envelope, list_of, query
+from catalog.api.openapi import OBJECT, Schema, documented, envelope, list_of, query
 from catalog.kernel.errors import InvalidRequest, shorten
 from catalog.kernel.pagination import encode_cursor
 from catalog.models import SyncMessage, SyncRun
@@ -26,7 +26,6 @@ _TEXT: Schema = {"type": "string"}
 _TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 _MOMENT: Schema = {"type": "string", "format": "date-time"}
 _MOMENT_OR_NULL: Schema = {"type": ["string", "null"], "format": "date-time"}
-_OBJECT: Schema = {"type": "object", "additionalProperties": True}
 _WHOLE: Schema = {"type": "integer"}
 
 _PATH = OpenApiParameter(
@@ -51,10 +50,10 @@ _RUN: Schema = {
         "endedAt": _MOMENT_OR_NULL,
         "heartbeatAt": _MOMENT_OR_NULL,
         "attempts": _WHOLE,
-        "totals": {**_OBJECT, "description": "The counts of all kinds together."},
-        "kinds": list_of(_OBJECT, description="The progress of each resource of the mapping."),
+        "totals": {**OBJECT, "description": "The counts of all kinds together."},
+        "kinds": list_of(OBJECT, description="The progress of each resource of the mapping."),
         "stale": {
-            **_OBJECT,
+            **OBJECT,
             "description": "What became of what the source no longer has: `state` is `deleted`, "
             "`none`, `held`, `ignored`, `skipped` or `preview`; `reason` says why.",
         },
@@ -74,7 +73,7 @@ _MESSAGE: Schema = {
         "identifier": _TEXT_OR_NULL,
         "field": _TEXT_OR_NULL,
         "message": _TEXT,
-        "details": {**_OBJECT, "description": "`value`, `expected`, `expression`, …"},
+        "details": {**OBJECT, "description": "`value`, `expected`, `expression`, …"},
         "item": {"description": "The object as the source gave it, secrets hidden; or null."},
     },
 }

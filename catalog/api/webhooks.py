@@ -9,8 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.api import params
-from catalog.api.base import ApiView, ok
-from catalog.api.openapi import Schema, documented, envelope, list_of
+from catalog.api.base import ApiView, ok, signed
+from catalog.api.openapi import OBJECT, Schema, documented, envelope, list_of
 from catalog.ingest import webhooks
 from catalog.ingest.webhooks_definitions import (
     MAX_DESCRIPTION,
@@ -37,13 +37,12 @@ _PATH = OpenApiParameter(
 )
 _TEXT: Schema = {"type": "string"}
 _TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
-_OBJECT: Schema = {"type": "object", "additionalProperties": True}
 _MAPPING: Schema = {
     "type": "object",
     "properties": {
         "blueprint": _TEXT,
         "operation": {
-            "anyOf": [{"type": "string", "enum": ["create", "delete"]}, _OBJECT],
+            "anyOf": [{"type": "string", "enum": ["create", "delete"]}, OBJECT],
             "description": "`create` (also changes), `delete`, or "
             '`{"type": "delete", "deleteDependents": false}`.',
         },
@@ -53,7 +52,7 @@ _MAPPING: Schema = {
             "description": "JQ of an array; each of up to 500 elements is then `.item`.",
         },
         "entity": {
-            **_OBJECT,
+            **OBJECT,
             "description": "`identifier`, `title`, `icon`, `team`, `properties`, `relations`; "
             "each leaf is JQ over `.body`, `.headers` and `.queryParams`.",
         },
@@ -228,8 +227,8 @@ class WebhookTest(ApiView):
             "type": "object",
             "properties": {
                 "body": {"description": "What the program would send."},
-                "headers": _OBJECT,
-                "queryParams": _OBJECT,
+                "headers": OBJECT,
+                "queryParams": OBJECT,
                 "mappings": {**list_of(_MAPPING), "description": "Instead of its own."},
             },
             "required": ["body"],
@@ -244,9 +243,9 @@ class WebhookTest(ApiView):
                             "operation": {"type": "string", "enum": ["upsert", "delete"]},
                             "selected": {"type": "boolean"},
                             "elements": {"type": ["integer", "null"]},
-                            "fields": list_of(_OBJECT),
-                            "entities": list_of(_OBJECT),
-                            "problems": list_of(_OBJECT),
+                            "fields": list_of(OBJECT),
+                            "entities": list_of(OBJECT),
+                            "problems": list_of(OBJECT),
                             "results": _RESULTS,
                         },
                     }
@@ -330,10 +329,7 @@ def _texts(given: dict[str, Any], name: str) -> dict[str, str]:
 def _document(webhook: Integration, view: ApiView) -> dict[str, Any]:
     document = {
         **webhook_document(webhook),
-        "createdAt": timestamp(webhook.created_at),
-        "createdBy": webhook.created_by,
-        "updatedAt": timestamp(webhook.updated_at),
-        "updatedBy": webhook.updated_by,
+        **signed(webhook),
     }
     if permissions.can_administer(view.principal):
         address = f"/v1/webhooks/ingest/{webhook.webhook_key}"

@@ -3,23 +3,23 @@
 from django.urls import include, path, re_path
 
 import catalog.kernel.segments  # noqa: F401 - registers <segment:…>
-from idp.api import people, schema, views
+from idp.api import access, schema, teams, users, views
 from idp.api.paths import JoinedRoute
 
 urlpatterns = [
     path("v1/auth/access_token", views.AccessToken.as_view()),
     path("v1/organization", views.OrganizationDetail.as_view()),
-    path("v1/auth/permissions", people.OwnPermissions.as_view()),
-    path("v1/users", people.UserList.as_view()),
-    path("v1/users/invite", people.UserInvite.as_view()),
-    path("v1/users/<segment:user>", people.UserDetail.as_view()),
-    path("v1/rotate-credentials/<segment:user>", people.RotateCredentials.as_view()),
-    path("v1/teams", people.TeamList.as_view()),
-    path("v1/teams/<segment:team>", people.TeamDetail.as_view()),
-    path("v1/roles", people.RoleList.as_view()),
-    path("v1/apps", people.AppList.as_view()),
-    path("v1/apps/<segment:app>", people.AppDetail.as_view()),
-    path("v1/apps/<segment:app>/rotate-secret", people.AppSecret.as_view()),
+    path("v1/auth/permissions", access.OwnPermissions.as_view()),
+    path("v1/users", users.UserList.as_view()),
+    path("v1/users/invite", users.UserInvite.as_view()),
+    path("v1/users/<segment:user>", users.UserDetail.as_view()),
+    path("v1/rotate-credentials/<segment:user>", access.RotateCredentials.as_view()),
+    path("v1/teams", teams.TeamList.as_view()),
+    path("v1/teams/<segment:team>", teams.TeamDetail.as_view()),
+    path("v1/roles", access.RoleList.as_view()),
+    path("v1/apps", access.AppList.as_view()),
+    path("v1/apps/<segment:app>", access.AppDetail.as_view()),
+    path("v1/apps/<segment:app>/rotate-secret", access.AppSecret.as_view()),
     path("v1/", include("actions.api.urls")),
     path("v1/", include("scorecards.api.urls")),
     path("v1/", include("catalog.api.urls")),

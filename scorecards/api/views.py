@@ -8,18 +8,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.api import params
-from catalog.api.base import ApiView, get_blueprint, ok
-from catalog.api.openapi import documented, envelope, list_of
-from catalog.api.pages import signed
+from catalog.api.base import ApiView, get_blueprint, ok, signed
+from catalog.api.openapi import OBJECT, documented, envelope, list_of
 from catalog.kernel.errors import InvalidRequest
 from catalog.services import permissions
 from scorecards import services
 from scorecards.models import Scorecard
 
 TAG = "Scorecards"
-_OBJECT: dict[str, Any] = {"type": "object", "additionalProperties": True}
-_ONE = envelope(scorecard=_OBJECT)
-_LIST = {200: envelope(scorecards=list_of(_OBJECT))}
+_ONE = envelope(scorecard=OBJECT)
+_LIST = {200: envelope(scorecards=list_of(OBJECT))}
 _WRITING = [403, 404, 409, 422]
 
 
@@ -49,7 +47,7 @@ class BlueprintScorecards(ApiView):
         "Create a scorecard",
         tag=TAG,
         path=["blueprint"],
-        body=_OBJECT,
+        body=OBJECT,
         answers={201: _ONE},
         errors=_WRITING,
     )
@@ -63,7 +61,7 @@ class BlueprintScorecards(ApiView):
         "Replace all scorecards of a blueprint",
         tag=TAG,
         path=["blueprint"],
-        body=list_of(_OBJECT),
+        body=list_of(OBJECT),
         answers=_LIST,
         errors=_WRITING,
         description="Those that are not in the body are deleted. All or nothing.",
@@ -93,7 +91,7 @@ class ScorecardDetail(ApiView):
         "Replace a scorecard",
         tag=TAG,
         path=["blueprint", "scorecard"],
-        body=_OBJECT,
+        body=OBJECT,
         answers={200: _ONE},
         errors=_WRITING,
     )
