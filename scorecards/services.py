@@ -146,11 +146,11 @@ def replace_scorecards(blueprint: str, bodies: Sequence[Any], *, actor: Actor) -
             try:
                 if not isinstance(body, Mapping):
                     raise InvalidInput(f"{shorten(body)} is no object")
-                identifier = body.get("identifier")
+                identifier = _checked_identifier(body.get("identifier"))
                 if identifier in [one.identifier for one in kept]:
                     raise InvalidInput(f'"{shorten(identifier)}" is there twice')
                 if identifier in known:
-                    kept.append(replace_scorecard(blueprint, str(identifier), body, actor=actor))
+                    kept.append(replace_scorecard(blueprint, identifier, body, actor=actor))
                 else:
                     kept.append(create_scorecard(blueprint, body, actor=actor))
             except InvalidInput as error:

@@ -28,7 +28,7 @@ _USER_INPUTS: Final = {
     "type": ["object", "null"],
     "properties": {
         "properties": {"type": ["object", "null"], "additionalProperties": _INPUT},
-        "required": {"type": ["array", "object", "null"]},
+        "required": {"type": ["array", "object", "null"], "items": {"type": "string"}},
         "order": {"type": ["array", "null"]},
         "steps": {"type": ["array", "null"]},
     },

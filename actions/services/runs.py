@@ -435,4 +435,4 @@ def _text(value: Any, field: str, limit: int = MAX_TEXT) -> str | None:
 
 def _as_text(value: Any) -> str:
     """A message, which may be an object, as a line of the log."""
-    return value if isinstance(value, str) and is_storable(value) else shorten(value, MAX_TEXT)
+    return str(_text(value, "message")) if isinstance(value, str) else shorten(value, MAX_TEXT)

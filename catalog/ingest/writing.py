@@ -12,6 +12,7 @@ from django.db import connection
 
 from catalog.kernel.actors import Actor, Role
 from catalog.kernel.errors import IdpError, NotFound
+from catalog.kernel.identifiers import is_storable
 from catalog.kernel.source import Seen
 from catalog.models import Integration, SyncRun
 from catalog.services import entities
@@ -132,7 +133,7 @@ def note_seen(
     for item in items:
         if item.pk is not None:
             rows.append({"e": item.pk, "c": item.status is Status.CREATED})
-        elif item.identifier:
+        elif item.identifier and is_storable(item.blueprint + item.identifier):
             refused.append({"blueprint": item.blueprint, "identifier": item.identifier})
     facts: dict[str, Any] = {"integration": integration.pk, "kind": kind, "run": run}
     with connection.cursor() as cursor:

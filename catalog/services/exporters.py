@@ -222,6 +222,8 @@ def keep_examples(exporter: Integration, kind: str, examples: Sequence[Any]) -> 
     """Keep the newest raw objects of a kind, for trying mappings on. Raises InvalidInput."""
     if not 1 <= len(kind) <= 200:
         raise InvalidInput.of("kind", kind, "1 to 200 characters")
+    if not all(isinstance(one, Mapping) for one in examples):
+        raise InvalidInput.of("examples", examples, "a list of objects")
     check_json(list(examples))
     own = KindExample.objects.filter(integration=exporter)
     if len(names := set(own.values_list("kind", flat=True))) >= MAX_KINDS and kind not in names:

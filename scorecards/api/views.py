@@ -69,7 +69,10 @@ class BlueprintScorecards(ApiView):
     def put(self, request: Request, blueprint: str) -> Response:
         permissions.require_admin(self.principal, "change scorecards")
         if not isinstance(request.data, list):
-            raise InvalidRequest("The body is no list; expected a JSON array of scorecards")
+            raise InvalidRequest(
+                "The body is no list; expected a JSON array of scorecards",
+                details={"field": "body", "expected": "a list"},
+            )
         changed = services.replace_scorecards(blueprint, request.data, actor=self.actor)
         return ok(scorecards=[_document(one) for one in changed])
 

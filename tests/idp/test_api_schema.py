@@ -18,7 +18,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from idp.api.schema import document, document_yaml
-from tests.factories import PASSWORD, make_api, make_blueprint, make_entity, make_user
+from tests.factories import PASSWORD, make_api, make_user
+from tests.idp.things import NAMES
 
 KEPT = Path(__file__).resolve().parents[2] / "docs" / "openapi.yaml"
 OPERATIONS = [
@@ -70,17 +71,6 @@ def test_the_page_sends_strangers_to_the_log_in():
     assert "http" not in page.partition("swagger-ui-bundle.js")[0].rpartition("<script")[2]
 
 
-# Parts of addresses that exist, so that generated requests get past the first look-up.
-_NAMES = {
-    "blueprint": ["service", "domain", "_team"],
-    "entity": ["pay", "a/b", "gone"],
-    "property": ["stars", "nope"],
-    "relation": ["needs", "nope"],
-    "mirror": ["nope"],
-    "migration": ["mig_1"],
-}
-
-
 def app(environ, start_response):
     """The program as WSGI, on the connection of the test."""
     response = ClientHandler()(environ)
@@ -88,21 +78,9 @@ def app(environ, start_response):
     return [*response]
 
 
-@pytest.fixture
-def things(db):
-    make_blueprint("domain")
-    make_blueprint(
-        "service",
-        properties={"stars": {"type": "number"}, "language": {"type": "string"}},
-        relations={"needs": {"target": "service", "many": True}, "domain": {"target": "domain"}},
-    )
-    for name in ("pay", "a/b"):
-        make_entity("service", name, properties={"stars": 1})
-
-
 @pytest.mark.parametrize("operation_id", OPERATIONS)
 def test_generated_requests_get_documented_answers(things, operation_id):
-    headers = {"Authorization": make_api().token, "Accept-Encoding": "identity"}
+    headers = {"Authorization": things.token, "Accept-Encoding": "identity"}
     schema = schemathesis.openapi.from_dict(document())
     schema.app = app
     operation = schema.find_operation_by_id(operation_id)
@@ -118,7 +96,7 @@ def test_generated_requests_get_documented_answers(things, operation_id):
     )
     def ask(case, data):
         for name in case.path_parameters or {}:
-            known = data.draw(st.sampled_from([*_NAMES.get(name, ["gone"]), None]))
+            known = data.draw(st.sampled_from([*NAMES.get(name, ["gone"]), None]))
             case.path_parameters[name] = known or case.path_parameters[name]
         with transaction.atomic():
             case.call_and_validate(headers=headers, checks=CHECKS)

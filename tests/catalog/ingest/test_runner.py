@@ -121,6 +121,22 @@ def test_what_goes_wrong_with_an_item_stops_nobody_else():
     assert "identifier" in lines(run, field="identifier")[0]
 
 
+def test_text_that_the_database_cannot_hold_stops_nobody_else():
+    make_blueprint("repo", properties={"n": {"type": "string"}})
+    nul = '(if .name == "{}" then "\\u0000" else "" end)'
+    mapped = resource(
+        "repo",
+        identifier=f".name + {nul.format('name')}",
+        properties={"n": f'"x" + {nul.format("value")}'},
+    )
+    mapped["port"]["entity"]["mappings"]["blueprint"] = f'"repo" + {nul.format("kind")}'
+    source = make_source(
+        mapping={"resources": [mapped]}, repo=named("good", "name", "kind", "value")
+    )
+    run = sync(source)
+    assert (run.state, run.kinds[0]["rejected"], identifiers()) == (State.PARTIAL, 3, ["good"])
+
+
 def test_lines_about_items_are_capped(monkeypatch):
     monkeypatch.setattr("catalog.ingest.messages.MAX_MESSAGES", 5)
     make_blueprint("repo", properties={"n": {"type": "number"}})

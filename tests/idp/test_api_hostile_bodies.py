@@ -1,0 +1,166 @@
+"""Whatever is in a body, the answer is a clear one: each value of a good body is spoilt in turn."""
+
+import json
+import re
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import yaml
+from django.db import transaction
+
+from tests.idp.things import BODIES
+
+OPENAPI = Path(__file__).resolve().parents[2] / "docs" / "openapi.yaml"
+NAME = "x" * 5000
+DEEP = json.loads('{"a":' * 150 + "[]" + "}" * 150)
+HOSTILE = [None, True, -1.5, "", "\x00", NAME, [], [[]], [None], {}, {"a": None}, DEEP]
+
+GRANT = {"users": ["ann@example.com"], "roles": ["Member"], "teams": ["core"]}
+REPORT = {
+    "kind": "repository",
+    "kindIdentifier": "repository-0",
+    "kindIndex": 0,
+    "eventId": "resync-1",
+    "syncState": "completed",
+    "blueprint": "service",
+    "metrics": {"phase": {"load": {"object_count_type": {"loaded": {"object_count": 1.0}}}}},
+}
+METRICS = "/v1/integration/exporter/ingest/metrics/syncMetrics"
+GOOD = {
+    **{f"POST {path}": body for path, body in BODIES.items()},
+    "PATCH /v1/actions/scaffold/permissions": {
+        "execute": {**GRANT, "ownedByTeam": True},
+        "approve": GRANT,
+    },
+    "PATCH /v1/actions/runs/r_1": {
+        "status": "SUCCESS",
+        "statusLabel": "x",
+        "link": ["https://x.example"],
+        "summary": "x",
+        "externalRunId": "1",
+        "message": {"a": 1},
+    },
+    "PATCH /v1/actions/runs/r_1/approval": {"status": "APPROVE", "description": "x"},
+    "POST /v1/actions/runs/r_1/logs": {"message": "x", "terminationStatus": "FAILURE"},
+    "PATCH /v1/actions/runs/r_1/response": {"response": {"a": 1}},
+    "PATCH /v1/actions/runs/ack": {"runIds": ["r_1"]},
+    "POST /v1/actions/runs/claim-pending": {
+        "installationId": "a",
+        "limit": 1,
+        "visibilityTimeoutMs": 1,
+        "invocationMethod": "WEBHOOK",
+        "exclude": ["x"],
+    },
+    "PUT /v1/apps/an-app": {"name": "x", "enabled": True},
+    "PATCH /v1/blueprints/service/permissions": {
+        "entities": {
+            "register": {**GRANT, "ownedByTeam": True},
+            "updateProperties": {"stars": GRANT},
+            "updateRelations": {"needs": GRANT},
+        }
+    },
+    "PUT /v1/blueprints/service/scorecards": [BODIES["/v1/blueprints/service/scorecards"]],
+    "PATCH /v1/integration/exporter": {"version": "2", "title": "x", "config": {"resources": []}},
+    "PATCH /v1/integration/exporter/config": {"config": {"resources": [{"kind": "repository"}]}},
+    "POST /v1/integration/exporter/cursor?kind=repository": {"primary": "2026-01-01"},
+    "PUT /v1/integration/exporter/cursor?kind=repository": {"primary": "2026-01-01"},
+    "POST /v1/integration/exporter/ingest/logs": {
+        "logs": [{"message": "x", "level": "ERROR", "timestamp": "2026-01-01", "extra": {"a": 1}}]
+    },
+    "POST /v1/integration/exporter/ingest/metrics/heartbeat": {"eventId": "resync-1"},
+    f"POST {METRICS}": {"syncMetrics": [REPORT]},
+    f"PUT {METRICS}/resync/resync-1/kind/repository": REPORT,
+    "POST /v1/integration/exporter/kinds/repository/examples": {"examples": [{"a": 1}]},
+    "PATCH /v1/integration/exporter/resync-state": {
+        "status": "running",
+        "lastResyncStart": "2026-01-01T00:00:00Z",
+        "lastResyncEnd": None,
+        "nextResync": None,
+        "intervalInMinuets": 5,
+    },
+    "POST /v1/migrations/mig_1/cancel": {"reason": "x"},
+    "PATCH /v1/organization/secrets/TOKEN": {"secretValue": "x", "description": "x"},
+    "PATCH /v1/pages/home/permissions": {"read": GRANT, "update": GRANT},
+    "PATCH /v1/pages/home/widgets/w": {"id": "w", "markdown": "x"},
+    "PATCH /v1/users/ann@example.com": {"roles": ["Member"], "teams": ["core"]},
+    "POST /v1/users/invite": {
+        "invitee": {"email": "bo@example.com", "roles": ["Viewer"], "teams": ["core"]}
+    },
+    "POST /v1/webhooks/builds/test": {"headers": {"a": "b"}, "body": {"id": 1}, "queryParams": {}},
+    "POST /v1/webhooks/ingest/a-key": {"id": "x"},
+    "POST /v1/workflows/runs/claim-pending": {"installationId": "a"},
+}
+# The same bodies at other addresses: what is within their values is read by the same code.
+AGAIN = {
+    "PUT /v1/actions/scaffold": BODIES["/v1/actions"],
+    "POST /v1/blueprints/service/actions": BODIES["/v1/actions"],
+    "PUT /v1/blueprints/service/actions/scaffold": BODIES["/v1/actions"],
+    "PUT /v1/blueprints/service/scorecards/ready": BODIES["/v1/blueprints/service/scorecards"],
+    "PUT /v1/pages/home": BODIES["/v1/pages"],
+    "PATCH /v1/pages/home": BODIES["/v1/pages"],
+    "PATCH /v1/sidebars/catalog/folders/docs": BODIES["/v1/sidebars/catalog/folders"],
+    "PUT /v1/teams/core": BODIES["/v1/teams"],
+    "PATCH /v1/teams/core": BODIES["/v1/teams"],
+    "PUT /v1/webhooks/builds": BODIES["/v1/webhooks"],
+    "PATCH /v1/webhooks/builds": BODIES["/v1/webhooks"],
+}
+# Bodies of entities, of blueprints and of what is asked of entities: test_bad_requests.py.
+ELSEWHERE = re.compile(
+    r"/v1/(blueprints(/{blueprint}(/preview|/bulk/.*|/entities.*|/.*/rename)?|/entities/.*)?"
+    r"|entities/.*|auth/access_token|organization)"
+)
+
+
+def test_every_route_that_takes_a_body_is_in_the_table():
+    missing = {
+        f"{method.upper()} {path}"
+        for path, methods in yaml.safe_load(OPENAPI.read_text())["paths"].items()
+        for method, operation in methods.items()
+        if "requestBody" in operation
+        and not ELSEWHERE.fullmatch(path)
+        and not any(_is_of(path, method, route) for route in {**GOOD, **AGAIN})
+    }
+    assert missing == set()
+
+
+def _is_of(path, method, route):
+    pattern = re.sub(r"{\w+}", "[^/]+", path)
+    return re.fullmatch(rf"{method.upper()} {pattern}(\?.*)?", route)
+
+
+def spoilt(good, *, is_deep):
+    """The body with one value after the other made hostile, those within values if `is_deep`."""
+    yield from HOSTILE
+    for path in _places(good, is_deep):
+        for value in HOSTILE:
+            body = deepcopy(good)
+            holder = body
+            for step in path[:-1]:
+                holder = holder[step]
+            holder[path[-1]] = value
+            yield body
+
+
+def _places(value, is_deep, path=()):
+    steps = value.items() if isinstance(value, dict) else enumerate(value)
+    for step, inner in steps:
+        yield (*path, step)
+        if is_deep and isinstance(inner, dict | list):
+            yield from _places(inner, is_deep, (*path, step))
+
+
+@pytest.mark.parametrize("route", [*GOOD, *AGAIN])
+def test_no_value_is_too_much(things, route):
+    method, url = route.split(" ", 1)
+    for body in spoilt({**GOOD, **AGAIN}[route], is_deep=route in GOOD):
+        with transaction.atomic():
+            answer = things.generic(method, url, json.dumps(body), content_type="application/json")
+            transaction.set_rollback(True)
+        assert answer.status_code < 500, (body, answer.content)
+        if answer.status_code >= 400:
+            told = answer.json()
+            assert {"error", "message", "details"} <= told.keys(), (body, told)
+            assert len(answer.content) < 20_000
+            if answer.status_code == 422:
+                assert told["details"], (body, told)
