@@ -45,6 +45,7 @@ BODIES = {
         "trigger": {
             "type": "self-service",
             "operation": "CREATE",
+            "blueprintIdentifier": "service",
             "userInputs": {"properties": {"name": {"type": "string"}}, "required": []},
         },
         "invocationMethod": {"type": "WEBHOOK", "url": "https://ci.example.com"},
@@ -113,3 +114,28 @@ def make_things():
     SyncRun.objects.update(id=1)
     Integration.objects.filter(kind="webhook").update(webhook_key="a-key")
     return admin
+
+
+def make_more(admin, *, count):
+    """Others like the things of `make_things`."""
+    for number in range(count):
+        make_user(f"user{number}")
+        make_client()
+        make_entity("_user", f"p{number}@example.com", relations={"team": ["core"]})
+        exporter = "/v1/integration/exporter"
+        calls = [(path, _renamed(body, number)) for path, body in BODIES.items()]
+        calls += [
+            ("/v1/actions/runs/r_1/logs", {"message": "said"}),
+            (f"{exporter}/ingest/logs", {"logs": [{"message": "said", "level": "ERROR"}]}),
+            ("/v1/webhooks/ingest/a-key", {"id": str(number)}),
+        ]
+        for path, body in calls:
+            answer = admin.post(path, body)
+            assert answer.status_code < 300, (path, answer.content)
+        for status in ("running", "completed"):
+            admin.patch(f"{exporter}/resync-state", {"status": status})
+
+
+def _renamed(body, number):
+    names = ("identifier", "installationId", "secretName", "name")
+    return {key: f"{one}{number}" if key in names else one for key, one in body.items()}
