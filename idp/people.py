@@ -8,7 +8,7 @@ person's. Nobody's password is told or set here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -95,27 +95,9 @@ def get_person(email: str) -> Person:
 
     Raises NotFound.
     """
-    found = persons_called([email])
-    if not found:
+    found = _find(email)
+    if found is None:
         raise NotFound.of("User", email, field="email")
-    return found[0]
-
-
-def persons_called(emails: Iterable[str]) -> list[Person]:
-    """Those of these there are, in this order."""
-    found = []
-    for email in emails:
-        if not email or not is_storable(email):
-            continue
-        account = User.objects.filter(Q(email__iexact=email) | Q(username=email)).first()
-        entity = people_with((account and account.email) or email).order_by("pk").first()
-        if account is None and entity is not None:
-            row = person_row(entity)
-            account = User.objects.filter(email__iexact=row.email).first() if row.email else None
-        if account is not None or entity is not None:
-            row_or_none = person_row(entity) if entity else None
-            teams = teams_of_people([row_or_none.pk]) if row_or_none else {}
-            found.append(_person(account, row_or_none, teams))
     return found
 
 
@@ -126,8 +108,8 @@ def ensure_entities(emails: Sequence[Any], *, actor: Actor) -> list[str]:
     """
     identifiers = []
     for index, email in enumerate(emails):
-        found = persons_called([email]) if isinstance(email, str) else []
-        if not found:
+        person = _find(email) if isinstance(email, str) else None
+        if person is None:
             raise InvalidInput(
                 f'users.{index}: there is nobody with the address "{shorten(email)}"',
                 hint="Invite them first.",
@@ -137,7 +119,6 @@ def ensure_entities(emails: Sequence[Any], *, actor: Actor) -> list[str]:
                     "expected": "the e-mail address of a user",
                 },
             )
-        person = found[0]
         identifiers.append(
             person.entity.identifier if person.entity else _make_entity(person, actor)
         )
@@ -260,6 +241,19 @@ def _new_credentials(entity: Entity, actor: Actor) -> dict[str, str]:
 
 def _clients(identifier: str) -> QuerySet[ApiClient]:
     return ApiClient.objects.filter(account=identifier, is_active=True)
+
+
+def _find(email: str) -> Person | None:
+    if not email or not is_storable(email):
+        return None
+    account = User.objects.filter(Q(email__iexact=email) | Q(username=email)).first()
+    entity = people_with((account and account.email) or email).order_by("pk").first()
+    row = person_row(entity) if entity else None
+    if account is None and row is not None and row.email:
+        account = User.objects.filter(email__iexact=row.email).first()
+    if account is None and row is None:
+        return None
+    return _person(account, row, teams_of_people([row.pk]) if row else {})
 
 
 def as_person(account: User | None, row: PersonRow) -> Person:
