@@ -219,17 +219,17 @@ class BlueprintActionDetail(ApiView):
 
 
 def _document(action: Action) -> dict[str, Any]:
-    """As it was sent; the blueprint of the trigger by the name it has now."""
-    said = dict(action.document)
-    if action.blueprint and said["trigger"].get("blueprintIdentifier"):
-        said["trigger"] = {
-            **said["trigger"],
-            "blueprintIdentifier": action.blueprint.identifier,
-        }
+    """As it was sent; the blueprint of the trigger, or of its event, by the name it has now."""
+    trigger = dict(action.trigger)
+    if action.blueprint:
+        name = {"blueprintIdentifier": action.blueprint.identifier}
+        is_own = trigger.get("blueprintIdentifier")
+        trigger |= name if is_own else {"event": {**trigger["event"], **name}}
     return {
         "id": f"action_{action.pk}",
         "identifier": action.identifier,
-        **said,
+        **action.document,
+        "trigger": trigger,
         **signed(action),
     }
 

@@ -122,8 +122,15 @@ def test_an_action_follows_its_blueprint(admin):
     admin.patch("/v1/blueprints/service", {"identifier": "app"})
     shown = admin.get("/v1/actions/a").json()["action"]["trigger"]["blueprintIdentifier"]
     assert shown == "app"
+    event = {"type": "ENTITY_CREATED", "blueprintIdentifier": "app"}
+    trigger = {"type": "automation", "event": event, "operation": None}
+    admin.post("/v1/actions", action("b", trigger=trigger))
+    admin.patch("/v1/blueprints/app", {"identifier": "application"})
+    said = admin.get("/v1/actions/b").json()["action"]
+    assert said["trigger"]["event"]["blueprintIdentifier"] == "application"
+    assert admin.put("/v1/actions/b", said).status_code == 200
     run = admin.post("/v1/actions/a/runs", {"properties": {"name": "pay"}}).json()["run"]
-    assert admin.delete("/v1/blueprints/app").status_code == 200
+    assert admin.delete("/v1/blueprints/application").status_code == 200
     assert not Action.objects.exists()
     kept = admin.get(f"/v1/actions/runs/{run['id']}").json()["run"]
     assert kept["action"] == {
