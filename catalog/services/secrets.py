@@ -109,11 +109,6 @@ def get_secret(name: str) -> Secret:
     return found
 
 
-def reveal(name: str) -> str:
-    """The secret in clear, for those who use it on somebody's behalf. Raises NotFound."""
-    return str(crypto.open_(get_secret(name).sealed))
-
-
 def references() -> dict[str, list[Integration]]:
     """Which integrations name which secrets, by the secrets' names."""
     found: dict[str, list[Integration]] = defaultdict(list)
