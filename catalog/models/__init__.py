@@ -1,5 +1,6 @@
 """Models hold fields and constraints; `catalog.services` writes them, nobody else does."""
 
+from catalog.models.backstage import DocumentRelation, EntityDocument, PendingDocument
 from catalog.models.blueprints import (
     TEAM,
     USER,
@@ -17,9 +18,12 @@ from catalog.models.entities import (
     StaleEntity,
     name_in_order,
 )
+from catalog.models.locations import LocatedEntity, Location, LocationFile
 from catalog.models.migrations import DataMigration
 from catalog.models.pages import Folder, Page
+from catalog.models.proxy import ProxyEndpoint
 from catalog.models.secrets import Secret
+from catalog.models.settings import CatalogSettings
 from catalog.models.sources import (
     InboundEvent,
     Integration,
@@ -35,18 +39,26 @@ __all__ = [
     "TEAM",
     "USER",
     "Blueprint",
+    "CatalogSettings",
     "Change",
     "DataMigration",
+    "DocumentRelation",
     "Entity",
+    "EntityDocument",
     "EntityQuerySet",
     "FeedConsumer",
     "Folder",
     "InboundEvent",
     "Integration",
     "KindExample",
+    "LocatedEntity",
+    "Location",
+    "LocationFile",
     "Owned",
     "Page",
+    "PendingDocument",
     "Postponed",
+    "ProxyEndpoint",
     "Relation",
     "RelationDefinition",
     "Secret",

@@ -20,6 +20,7 @@ from catalog.kernel import feed
 from catalog.models import TEAM, USER, Blueprint, Entity
 from catalog.portal import code, graph_svg, icons, saved, teamwork
 from catalog.portal.entity_page import arrange, outgoing_lines, related_tables, relation_facts
+from catalog.portal.entity_tabs import cards_of, tabs_of
 from catalog.portal.links import entity_url, table_url
 from catalog.portal.provenance import keeper_of, marks_of, seen_run
 from catalog.portal.shell import Crumb, PortalRequest, fragment, page, portal_view
@@ -55,7 +56,9 @@ def entity(request: PortalRequest, blueprint: str, identifier: str) -> HttpRespo
     if found is None or kind is None:
         return _absent(request, blueprint, identifier)
     tab = request.GET.get("tab", "overview")
-    if tab not in TABS or (tab == "source" and not found.descriptor):
+    extra_tabs = {one.name: one for one in tabs_of(found, kind)}
+    extra = extra_tabs.get(tab)
+    if not extra and (tab not in TABS or (tab == "source" and not found.descriptor)):
         tab = "overview"
     outgoing = entity_page.outgoing(request.user, found, kinds)
     incoming = entity_page.incoming(
@@ -71,6 +74,7 @@ def entity(request: PortalRequest, blueprint: str, identifier: str) -> HttpRespo
         "kind": kind,
         "kinds": kinds,
         "tab": tab,
+        "extra_tabs": extra_tabs.values(),
         "came_from": came_from,
         "keeper": keeper_of(found, kind, came_from),
         "owners": entity_page.owners_of(request.user, found),
@@ -92,10 +96,14 @@ def entity(request: PortalRequest, blueprint: str, identifier: str) -> HttpRespo
             "hue": icons.hue(blueprint),
         },
     }
-    context |= _TAB_CONTEXTS[tab](request, found, kind, context)
+    context |= (
+        extra.context(request, found, kind)
+        if extra
+        else _TAB_CONTEXTS[tab](request, found, kind, context)
+    )
     return page(
         request,
-        f"catalog/entity/{tab}.html",
+        extra.template if extra else f"catalog/entity/{tab}.html",
         context,
         title=str(found),
         trail=_trail(kind, str(found)),
@@ -132,6 +140,7 @@ def _overview(
     request: PortalRequest, found: Entity, kind: Kind, context: dict[str, Any]
 ) -> dict[str, Any]:
     extra: dict[str, Any] = {
+        "cards": cards_of(request, found, kind),
         "show_empty": request.GET.get("empty") == "1",
         "outgoing_lines": outgoing_lines(context["outgoing"]),
         "changes": timeline(found, limit=RECENT_CHANGES),

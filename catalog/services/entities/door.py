@@ -45,6 +45,7 @@ from catalog.services.entities.drafts import (
     Status,
 )
 from catalog.services.entities.locking import lock_for_writing, retrying
+from catalog.services.entities.marking import mark_changed
 from catalog.services.shapes import Definition, Shape, load_shapes
 
 MAX_COMPARED = 1000  # faults of an entity that was wrong before its change
@@ -455,6 +456,7 @@ class _Door:
             created = [item for item in changed if item.status is Status.CREATED]
             self.created_pks.update(item.pk for item in created if item.pk)
             mend(cursor, [(item.pk, *item.key) for item in created if item.pk])
+            mark_changed(cursor, [item.pk for item in changed if item.pk])
         feed.record(
             [_record(item) for item in changed],
             actor=self.actor,

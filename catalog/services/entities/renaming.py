@@ -24,6 +24,7 @@ from catalog.services.entities.drafts import (
     Mode,
 )
 from catalog.services.entities.locking import lock_everything
+from catalog.services.entities.marking import mark_changed
 
 # Per edge: who has it in which relation, its values, and the one that changes: old and new.
 _POINTING_AT_ENTITY = """
@@ -125,6 +126,7 @@ def rename(blueprint: str, identifier: str, new_identifier: str, *, actor: Actor
             drafts += _owned(cursor, identifier, new_identifier)
         merge_all(drafts, actor=actor)
         mend(cursor, [(pk, blueprint, new_identifier)])
+        mark_changed(cursor, [pk])
     return int(pk)
 
 
