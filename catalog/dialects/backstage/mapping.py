@@ -106,7 +106,7 @@ def map_entity(entity: Mapping[str, Any], relations: Mapping[str, RelationShape]
         properties={},
         relations={},
     )
-    fields = _fields(ref.kind, relations)
+    fields = ref_fields(ref.kind, relations)
     _add_properties(entity, mapped, {ref_field.name for ref_field in fields})
     for ref_field in fields:
         _add_relation(entity, ref, ref_field, relations, mapped)
@@ -213,7 +213,7 @@ def _is_link(value: Any) -> bool:
 # --- relations --------------------------------------------------------------------------------
 
 
-def _fields(kind: str, relations: Mapping[str, RelationShape]) -> list[RefField]:
+def ref_fields(kind: str, relations: Mapping[str, RelationShape]) -> list[RefField]:
     """The fields of `spec` with references: those of a built-in kind, and besides them every
     field that bears the name of a relation of the blueprint."""
     fields = list(KINDS[kind].refs) if kind in KINDS else []
