@@ -160,6 +160,45 @@ def locate(text: str, path: Path) -> int | None:
     return found
 
 
+def lines_of(text: str) -> dict[tuple[str | int, ...], int]:
+    """The line (from 0) of each value of one document, by its path; one pass over the text.
+
+    A key's value has the line of the key. What an alias repeats has no line of its own.
+    """
+    lines: dict[tuple[str | int, ...], int] = {}
+    stack: list[_Frame] = []
+    path: list[Any] = []
+    try:
+        parser = CParser(text)
+        while True:
+            event: Any = parser.get_event()
+            kind = event.__class__
+            if kind is DocumentEndEvent or kind is StreamEndEvent:
+                break
+            if kind is MappingEndEvent or kind is SequenceEndEvent:
+                stack.pop()
+                continue
+            if kind not in _NODES:
+                continue
+            if stack:
+                top = stack[-1]
+                if not top.is_map:
+                    top.index += 1
+                    path[len(stack) - 1 :] = [top.index]
+                    lines[tuple(path)] = event.start_mark.line
+                elif top.is_key_next:
+                    path[len(stack) - 1 :] = [getattr(event, "value", None)]
+                    lines[tuple(path)] = event.start_mark.line
+                    top.is_key_next = False
+                else:
+                    top.is_key_next = True
+            if kind is MappingStartEvent or kind is SequenceStartEvent:
+                stack.append(_Frame(kind is MappingStartEvent))
+    except yaml.YAMLError:
+        pass  # what stands before the error has its lines
+    return lines
+
+
 _NOTHING: Any = object()
 _NODES = frozenset([ScalarEvent, AliasEvent, MappingStartEvent, SequenceStartEvent])
 

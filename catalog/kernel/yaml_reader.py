@@ -34,6 +34,7 @@ from catalog.kernel.yaml_errors import (
     YamlError,
     explain,
     explain_character,
+    lines_of,
     locate,
 )
 from catalog.kernel.yaml_scalars import (
@@ -83,6 +84,11 @@ class YamlDocument:
         """
         found = locate(self._text[self._start : self._end], path)
         return self.line if found is None else self._start_line + found + 1
+
+    def lines(self) -> dict[tuple[str | int, ...], int]:
+        """The line of each of its values, by path: for what reports all of them."""
+        found = lines_of(self._text[self._start : self._end])
+        return {path: self._start_line + line + 1 for path, line in found.items()}
 
 
 def read_documents(
