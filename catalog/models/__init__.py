@@ -9,6 +9,7 @@ from catalog.models.blueprints import (
     team_path_of,
 )
 from catalog.models.changes import Change, FeedConsumer
+from catalog.models.docs import DocAsset, DocPage, DocSite
 from catalog.models.documents import StoredDocument
 from catalog.models.entities import (
     CONTENT_COLUMNS,
@@ -42,6 +43,9 @@ __all__ = [
     "CatalogSettings",
     "Change",
     "DataMigration",
+    "DocAsset",
+    "DocPage",
+    "DocSite",
     "DocumentRelation",
     "Entity",
     "EntityDocument",
