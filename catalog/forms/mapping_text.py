@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
 from catalog.kernel.errors import InvalidInput, shorten
 from catalog.kernel.json_text import write_json
 from catalog.kernel.schema import check_json
 from catalog.kernel.yaml_reader import YamlError, load_document
+from catalog.kernel.yaml_writer import write_yaml
 
 
 def as_text(document: Any) -> str:
     """`document` as text that `read_text` reads back equal."""
     if not document:
         return ""
-    text: str = yaml.dump(
-        document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100_000
-    )
+    text = write_yaml(document, width=100_000)  # jq stays in its line
     try:
         is_same = write_json(load_document(text.encode(), name="")) == write_json(document)
     except YamlError:
@@ -54,16 +51,3 @@ def read_text(text: str, *, field: str = "mapping") -> dict[str, Any]:
         )
     check_json(document)
     return document
-
-
-class _Dumper(yaml.CSafeDumper):
-    """Expressions of several lines as blocks, the way people write them."""
-
-
-def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar(
-        "tag:yaml.org,2002:str", value, style="|" if "\n" in value else None
-    )
-
-
-_Dumper.add_representer(str, _text)

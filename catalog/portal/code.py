@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
 import regex
-import yaml
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
@@ -38,27 +36,8 @@ def yaml_block(text: str) -> SafeString:
     return _marked(_YAML, text)
 
 
-def descriptor_block(document: Mapping[str, Any]) -> SafeString:
-    """A document as YAML, keys in their order."""
-    return yaml_block(
-        yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
-    )
-
-
 def as_json(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
-
-
-class _Dumper(yaml.CSafeDumper):
-    """Long texts as blocks, the way people write them."""
-
-
-def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in value else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
-
-
-_Dumper.add_representer(str, _text)
 
 
 def _marked(pattern: regex.Pattern[str], text: str) -> SafeString:

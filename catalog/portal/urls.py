@@ -3,7 +3,7 @@
 from django.urls import path
 
 from catalog.portal import links  # noqa: F401 - registers the converter "identifier"
-from catalog.portal.views import catalogue, editing, entities, sources
+from catalog.portal.views import catalogue, editing, entities, exports, sources
 
 app_name = "catalog"
 
@@ -20,6 +20,7 @@ urlpatterns = [
     ),
     path("sources/<identifier:identifier>", sources.source, name="source"),
     path("sources/<identifier:identifier>/runs/<int:pk>", sources.run, name="source-run"),
+    path("catalog/-/export", exports.catalogue, name="export"),
     path("catalog/-/person", entities.person, name="person"),
     path("catalog/<identifier:blueprint>", catalogue.table, name="table"),
     path("catalog/<identifier:blueprint>/-/new", editing.create, name="create"),
@@ -34,6 +35,11 @@ urlpatterns = [
         name="delete-view",
     ),
     path("catalog/<identifier:blueprint>/<identifier:identifier>", entities.entity, name="entity"),
+    path(
+        "catalog/<identifier:blueprint>/<identifier:identifier>/catalog-info.yaml",
+        exports.descriptor,
+        name="descriptor",
+    ),
     path("catalog/<identifier:blueprint>/<identifier:identifier>/edit", editing.edit, name="edit"),
     path(
         "catalog/<identifier:blueprint>/<identifier:identifier>/delete",

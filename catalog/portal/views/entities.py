@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
+from catalog.dialects.backstage.exports import descriptor_of
 from catalog.ingest.provenance import origins_of, provenance_of, source_url
 from catalog.kernel import feed
 from catalog.models import TEAM, USER, Blueprint, Entity
@@ -58,7 +59,7 @@ def entity(request: PortalRequest, blueprint: str, identifier: str) -> HttpRespo
     tab = request.GET.get("tab", "overview")
     extra_tabs = {one.name: one for one in tabs_of(found, kind)}
     extra = extra_tabs.get(tab)
-    if not extra and (tab not in TABS or (tab == "source" and not found.descriptor)):
+    if not extra and tab not in TABS:
         tab = "overview"
     outgoing = entity_page.outgoing(request.user, found, kinds)
     incoming = entity_page.incoming(
@@ -245,7 +246,7 @@ def _ingestion(
 def _source(
     request: PortalRequest, found: Entity, kind: Kind, context: dict[str, Any]
 ) -> dict[str, Any]:
-    return {"descriptor": code.descriptor_block(found.descriptor or {})}
+    return {"descriptor": code.yaml_block(descriptor_of(found))}
 
 
 def _api(
