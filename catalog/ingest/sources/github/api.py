@@ -146,6 +146,28 @@ class GitHubApi:
     def get_json(self, path: str, /, **params: Any) -> Any:
         return self.get(path, **params).json()
 
+    def raw(self, path: str, /, *, etag: str, max_bytes: int, **params: Any) -> Response:
+        """The bytes of a file; status 304 when it is as it was with that etag."""
+        headers = {"accept": "application/vnd.github.raw+json"}
+        return self._authorised(
+            "GET",
+            path,
+            http=self._http.with_(max_bytes=max_bytes, etags=None),
+            headers={**headers, "if-none-match": etag} if etag else headers,
+            params=params,
+            expect=(200, 304),
+        )
+
+    @property
+    def client(self) -> Client:
+        """The way to this API, signed in as of now."""
+        return self._http.with_(headers=self._credentials())
+
+    @property
+    def token(self) -> str:
+        """What Git takes as the password; "" when nobody signs in."""
+        return self._installation_token() if self.is_app else self._token
+
     def graphql(self, query: str, **variables: Any) -> Item:
         """The `data` of an answer. Raises UpstreamError with what GitHub says is wrong."""
         url = self._graphql_url()
@@ -198,17 +220,26 @@ class GitHubApi:
         """Beside the REST API: `/graphql`, and `/api/graphql` on an Enterprise server."""
         return self.base_url.removesuffix("/v3") + "/graphql"
 
-    def _authorised(self, method: str, url: str, **options: Any) -> Response:
+    def _authorised(
+        self,
+        method: str,
+        url: str,
+        *,
+        http: Client | None = None,
+        headers: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> Response:
+        client, given = http or self._http, headers or {}
         try:
-            return self._http.request(method, url, headers=self._credentials(), **options)
+            return client.request(method, url, headers={**given, **self._credentials()}, **options)
         except UpstreamRefused as error:
             if not self.is_app or error.details.get("status") != 401:
                 raise
             self._forget()  # revoked before its time
-            return self._http.request(method, url, headers=self._credentials(), **options)
+            return client.request(method, url, headers={**given, **self._credentials()}, **options)
 
     def _credentials(self) -> dict[str, str]:
-        token = self._installation_token() if self.is_app else self._token
+        token = self.token
         return {"authorization": f"Bearer {token}"} if token else {}
 
     # --- GitHub Apps --------------------------------------------------------------------------

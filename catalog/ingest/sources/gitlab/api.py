@@ -33,6 +33,7 @@ class GitLabApi:
         self._http: Client = connection.http.with_(
             base_url=self.base_url, headers=headers, redirects=3
         )
+        self.token = token
         self.is_anonymous = not token
 
     # --- requests -----------------------------------------------------------------------------
@@ -45,6 +46,20 @@ class GitLabApi:
 
     def get_json(self, path: str, /, **params: Any) -> Any:
         return self.get(path, **params).json()
+
+    def raw(self, path: str, /, *, etag: str, max_bytes: int, **params: Any) -> Response:
+        """The bytes of a file; status 304 when it is as it was with that etag."""
+        return self._http.with_(max_bytes=max_bytes, etags=None).get(
+            path,
+            headers={"if-none-match": etag} if etag else None,
+            params=params,
+            expect=(200, 304),
+        )
+
+    @property
+    def client(self) -> Client:
+        """The way to this API, signed in."""
+        return self._http
 
     def pages(
         self, path: str, params: Mapping[str, Any] | None = None, *, cursor: Any = None
