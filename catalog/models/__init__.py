@@ -1,5 +1,6 @@
 """Models hold fields and constraints; `catalog.services` writes them, nobody else does."""
 
+from catalog.models.api_operations import ApiOperation
 from catalog.models.backstage import DocumentRelation, EntityDocument, PendingDocument
 from catalog.models.blueprints import (
     TEAM,
@@ -39,6 +40,7 @@ __all__ = [
     "CONTENT_COLUMNS",
     "TEAM",
     "USER",
+    "ApiOperation",
     "Blueprint",
     "CatalogSettings",
     "Change",

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models import F, Func, Q, Value
-from django.db.models.functions import Left
+from django.db.models.functions import Left, Lower
 
 from catalog.models.entities import Entity
 from catalog.models.fields import OrderedJSONField
@@ -124,7 +124,10 @@ class DocPage(models.Model):
                 deferrable=models.Deferrable.DEFERRED,
             ),
         ]
-        indexes = [GinIndex(fields=["search"], name="doc_page_search")]
+        indexes = [
+            GinIndex(fields=["search"], name="doc_page_search"),
+            GinIndex(OpClass(Lower("title"), name="gin_trgm_ops"), name="doc_page_title"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.site_id}: {self.path}"
