@@ -14,7 +14,8 @@ class ProxyEndpoint(models.Model):
     path: "/pagerduty/api". headers: added to each request, {name: value}; `${NAME}` in a value is
     a secret of the organisation. methods: empty means all. allowed_headers: names that are let
     through from the caller beside the usual ones. path_rewrite: {pattern: replacement}, Backstage's
-    `pathRewrite`; empty: the path under ours is appended to the target.
+    `pathRewrite`; empty: the path under ours is appended to the target. calls: how many were let
+    through.
     """
 
     class Credentials(models.TextChoices):
@@ -33,6 +34,8 @@ class ProxyEndpoint(models.Model):
         max_length=40, choices=Credentials.choices, default=Credentials.REQUIRE
     )
     is_enabled = models.BooleanField(default=True)
+    calls = models.PositiveBigIntegerField(default=0, editable=False)
+    last_used_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField()
     created_by = models.CharField(max_length=300)
     updated_at = models.DateTimeField()

@@ -5,7 +5,7 @@
 """
 
 from catalog.kernel.http.addresses import check_address, check_endpoint
-from catalog.kernel.http.client import Client
+from catalog.kernel.http.client import Client, Stream
 from catalog.kernel.http.etags import CacheEtags, EtagStore, Stored
 from catalog.kernel.http.masking import mask_url
 from catalog.kernel.http.responses import Downloaded, Response
@@ -18,6 +18,7 @@ __all__ = [
     "EtagStore",
     "Response",
     "Stored",
+    "Stream",
     "Wait",
     "check_address",
     "check_endpoint",

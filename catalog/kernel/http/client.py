@@ -239,6 +239,26 @@ class Client:
             raise
         return Downloaded(mask_url(url), answer.status, answer.headers, path, answer.size_bytes)
 
+    def open(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        host: str = "",
+    ) -> Stream:
+        """One exchange whose answer is handed on as it comes, whatever its status; the body is
+        not unpacked. Whoever gets it closes it.
+
+        host: the Host header, where it is not that of `url`. No retries, waits or redirects.
+        Raises AddressRefused, UpstreamUnavailable (no connection, no answer in time), InvalidInput.
+        """
+        call = self._call(
+            method, url, {}, {"accept-encoding": "identity", **(headers or {})}, content
+        )
+        return Stream(self, call, host)
+
     # How a call is made
 
     def _call(
@@ -329,27 +349,16 @@ class Client:
     def _exchange(self, call: _Call, expect: Container[int], path: Path | None) -> _Answer:
         """One request and its answer. The body goes into `path`, if given and the answer counts."""
         began_at, status, size = monotonic(), 0, 0
-        timeouts = dict.fromkeys(("connect", "read", "write", "pool"), self.timeout_s)
         pool = self._dialler.pool_for(call.url.raw_host.decode("ascii"))
-        # In parts, not as text: what was checked is what is called, without a second parser.
-        target = httpcore2.URL(
-            scheme=call.url.raw_scheme,
-            host=call.url.raw_host,
-            port=call.url.port,
-            target=call.url.raw_path,
-        )
         try:
             with (
                 deadline(self.deadline_s),
                 pool.stream(
                     call.method,
-                    target,
-                    headers=[
-                        (b"Host", call.url.netloc),
-                        *((n.encode(), v.encode()) for n, v in call.headers.items()),
-                    ],
+                    _target(call),
+                    headers=_headers(call),
                     content=call.content,
-                    extensions={"timeout": timeouts},
+                    extensions=self._extensions(),
                 ) as raw,
             ):
                 status, headers = raw.status, httpx2.Headers(raw.headers)
@@ -382,6 +391,9 @@ class Client:
                 size_bytes=size,
                 took_ms=round((monotonic() - began_at) * 1000),
             )
+
+    def _extensions(self) -> dict[str, Any]:
+        return {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), self.timeout_s)}
 
     def _pieces(
         self, raw: httpcore2.Response, headers: httpx2.Headers, max_bytes: int
@@ -487,6 +499,93 @@ class Client:
         return UpstreamError(message, details=details)
 
     _dialler: Dialler = field(init=False, repr=False)
+
+
+class Stream:
+    """An answer that is read as it comes; `headers` has each header as often as it was sent."""
+
+    def __init__(self, client: Client, call: _Call, host: str) -> None:
+        self._client = client
+        self._call = call
+        self._began_at = monotonic()
+        self._size = 0
+        self._is_open = True
+        pool = client._dialler.pool_for(call.url.raw_host.decode("ascii"))
+        request = httpcore2.Request(
+            call.method,
+            _target(call),
+            headers=_headers(call, host),
+            content=call.content,
+            extensions=client._extensions(),
+        )
+        self.status = 0
+        try:
+            with deadline(client.deadline_s):
+                self._raw = pool.handle_request(request)
+        except _FAILURES as error:
+            self._log()
+            raise client._failed(call, error) from error
+        self.status: int = self._raw.status
+        self.headers = httpx2.Headers(self._raw.headers)
+        self.url = str(call.url)
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body as it was sent. Raises UpstreamError when it is larger than the client's cap,
+        and UpstreamUnavailable when it breaks off or takes longer than the deadline."""
+        client, parts = self._client, self._raw.iter_stream()
+        try:
+            while True:
+                # Each by itself: between two of them whoever reads may be somewhere else.
+                with deadline(client.deadline_s - (monotonic() - self._began_at)):
+                    piece = next(parts, None)
+                if piece is None:
+                    return
+                self._size += len(piece)
+                if self._size > client.max_bytes:
+                    shown = client._shown(self._call)
+                    raise UpstreamError(
+                        f"{self._call.method} {shown} answered with more than "
+                        f"{client.max_bytes:,} bytes",
+                        details={"url": shown, "limit": client.max_bytes},
+                    )
+                yield piece
+        except _FAILURES as error:
+            raise client._failed(self._call, error) from error
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            self._raw.close()
+            self._log()
+
+    def _log(self) -> None:
+        log.info(
+            "http_call",
+            method=self._call.method,
+            url=self._client._shown(self._call),
+            status=self.status or None,
+            size_bytes=self._size,
+            took_ms=round((monotonic() - self._began_at) * 1000),
+        )
+
+
+def _target(call: _Call) -> httpcore2.URL:
+    """In parts, not as text: what was checked is what is called, without a second parser."""
+    return httpcore2.URL(
+        scheme=call.url.raw_scheme,
+        host=call.url.raw_host,
+        port=call.url.port,
+        target=call.url.raw_path,
+    )
+
+
+def _headers(call: _Call, host: str = "") -> list[tuple[bytes, bytes]]:
+    return [
+        (b"Host", host.encode() or call.url.netloc),
+        *((n.encode(), v.encode()) for n, v in call.headers.items()),
+    ]
 
 
 def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
