@@ -18,6 +18,7 @@ class Change(models.Model):
     BLUEPRINT = "blueprint"
     INTEGRATION = "integration"
     SECRET = "secret"  # noqa: S105 - a name, not one
+    PROXY = "proxy"
     MIGRATION = "migration"  # an act on many entities at once; `after` counts them
 
     id = models.BigAutoField(primary_key=True)

@@ -7,7 +7,7 @@
 from catalog.kernel.http.addresses import check_address, check_endpoint
 from catalog.kernel.http.client import Client, Stream
 from catalog.kernel.http.etags import CacheEtags, EtagStore, Stored
-from catalog.kernel.http.masking import mask_url
+from catalog.kernel.http.masking import looks_secret, mask_url
 from catalog.kernel.http.responses import Downloaded, Response
 from catalog.kernel.http.waiting import Wait
 
@@ -22,5 +22,6 @@ __all__ = [
     "Wait",
     "check_address",
     "check_endpoint",
+    "looks_secret",
     "mask_url",
 ]

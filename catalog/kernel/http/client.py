@@ -511,10 +511,13 @@ class Stream:
         self._size = 0
         self._is_open = True
         pool = client._dialler.pool_for(call.url.raw_host.decode("ascii"))
+        headers = _headers(call, host)
+        if call.content is not None:
+            headers.append((b"Content-Length", str(len(call.content)).encode()))
         request = httpcore2.Request(
             call.method,
             _target(call),
-            headers=_headers(call, host),
+            headers=headers,
             content=call.content,
             extensions=client._extensions(),
         )
@@ -525,7 +528,7 @@ class Stream:
         except _FAILURES as error:
             self._log()
             raise client._failed(call, error) from error
-        self.status: int = self._raw.status
+        self.status = self._raw.status
         self.headers = httpx2.Headers(self._raw.headers)
         self.url = str(call.url)
 
