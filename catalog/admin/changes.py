@@ -50,6 +50,8 @@ class ModelFilter(ChoiceFilter):
         Change.BLUEPRINT,
         Change.INTEGRATION,
         Change.SECRET,
+        Change.LOCATION,
+        Change.SETTINGS,
         Change.MIGRATION,
         "user",
         "api_client",

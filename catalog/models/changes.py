@@ -19,6 +19,8 @@ class Change(models.Model):
     INTEGRATION = "integration"
     SECRET = "secret"  # noqa: S105 - a name, not one
     PROXY = "proxy"
+    LOCATION = "location"
+    SETTINGS = "settings"
     MIGRATION = "migration"  # an act on many entities at once; `after` counts them
 
     id = models.BigAutoField(primary_key=True)

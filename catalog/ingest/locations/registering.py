@@ -1,0 +1,231 @@
+"""Places of descriptors come and go: registered, changed, removed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha1
+from pathlib import PurePosixPath
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+
+from catalog.ingest.locations import holding, refresh
+from catalog.kernel import feed
+from catalog.kernel.actors import Actor
+from catalog.kernel.errors import AlreadyExists, InvalidInput, NotFound, shorten
+from catalog.kernel.identifiers import is_storable
+from catalog.models import Change, Integration, Location
+from catalog.services import catalog_settings
+
+MAX_TARGET: Final = 2000  # characters
+REJECT, REFRESH = "reject", "refresh"
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What a registration would come to. exists: whether it is registered already. location: not
+    stored. entities: the Location entity, then all that it leads to, as Backstage shows them but
+    for uid, etag and relations."""
+
+    exists: bool
+    location: Location
+    entities: list[dict[str, Any]]
+
+
+def register(
+    type: str,
+    target: str,
+    *,
+    actor: Actor,
+    provider: str = Location.Provider.REGISTERED,
+    presence: str = Location.Presence.REQUIRED,
+    rules: Sequence[Mapping[str, Any]] = (),
+    integration: Integration | None = None,
+    on_conflict: str = REJECT,
+    refresh_now: bool = True,
+) -> Location:
+    """Watch a place from now on; with `refresh_now` what it holds is there when this returns.
+
+    What is wrong with its files is told by the location, not raised. on_conflict: "refresh" reads
+    a place that is registered already anew. Raises InvalidInput; AlreadyExists.
+    """
+    location = _new(type, target, presence=presence, rules=rules, actor=actor)
+    location.provider = Location.Provider(provider)
+    location.integration = integration
+    try:
+        with transaction.atomic():
+            location.save(force_insert=True)
+            _record(feed.CREATE, location, actor)
+    except IntegrityError:
+        known = Location.objects.filter(type=type, target=location.target).first()
+        if on_conflict != REFRESH or known is None:
+            raise AlreadyExists(
+                f"Location {shorten(location.place, 300)} already exists",
+                details={"resource": "Location", "with": "target", "value": shorten(target)},
+            ) from None
+        location = known
+    if refresh_now:
+        refresh.refresh(location, actor)
+        location.refresh_from_db()
+    return location
+
+
+def dry_run(type: str, target: str, *, actor: Actor, presence: str = "required") -> DryRun:
+    """What `register` would bring, nothing stored; whether or not locations are read strictly, here
+    every problem counts. Raises InvalidInput with all of them in `details["problems"]`."""
+    location = _new(type, target, presence=presence, rules=(), actor=actor)
+    entities: list[dict[str, Any]] = []
+    exists = Location.objects.filter(type=type, target=location.target).exists()
+    return DryRun(exists, location, entities)
+
+
+def update(location: Location, *, type: str, target: str, actor: Actor) -> Location:
+    """Watch another place under the same id and reference; what only the old one held goes.
+
+    Raises InvalidInput, AlreadyExists, NotFound.
+    """
+    checked = _new(type, target, presence=location.presence, rules=(), actor=actor)
+    try:
+        with transaction.atomic():
+            row = _locked(location)
+            before = location_document(row)
+            row.type, row.target = checked.type, checked.target
+            after = location_document(row)
+            if after != before:
+                row.updated_at, row.updated_by = checked.updated_at, actor.name
+                row.state, row.problem = Location.State.PENDING, ""
+                row.next_refresh_at = row.updated_at
+                row.save()
+                changed = [key for key in after if before[key] != after[key]]
+                _record(
+                    feed.UPDATE,
+                    row,
+                    actor,
+                    before={key: before[key] for key in changed},
+                    after={key: after[key] for key in changed},
+                )
+    except IntegrityError:
+        raise AlreadyExists(
+            f"Location {shorten(checked.place, 300)} already exists",
+            details={"resource": "Location", "with": "target", "value": shorten(target)},
+        ) from None
+    if after != before:
+        refresh.refresh(row, actor)
+        row.refresh_from_db()
+    return row
+
+
+def remove(location: Location, actor: Actor) -> int:
+    """Stop watching a place: its Location entity goes, and at once all that only it held.
+
+    What other locations hold as well is handed over to them; what others need (a required
+    relation) stays as an orphan. Returns how many entities went. Raises NotFound.
+    """
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            blueprints = holding.blueprints_of(cursor, location)
+            holding.lock(blueprints)
+        row = _locked(location)
+        count = holding.release(row, actor=actor)
+        _record(feed.DELETE, row, actor, before=location_document(row))
+        row.delete()
+    return count
+
+
+def location_document(location: Location) -> dict[str, Any]:
+    """What people said of a location."""
+    return {
+        "id": str(location.pk),
+        "type": location.type,
+        "target": location.target,
+        "presence": location.presence,
+        "rules": location.rules,
+        "entityRef": location.entity_ref,
+    }
+
+
+def entity_ref_of(type: str, target: str) -> str:
+    """The reference of the Location entity made for a place, as Backstage makes it."""
+    digest = sha1(f"{type}:{target}".encode(), usedforsecurity=False).hexdigest()
+    return f"location:default/generated-{digest}"
+
+
+def _new(
+    type: str, target: str, *, presence: str, rules: Sequence[Mapping[str, Any]], actor: Actor
+) -> Location:
+    now = timezone.now()
+    if type not in Location.Type.values:
+        raise InvalidInput.of("type", type, "url or file")
+    if presence not in Location.Presence.values:
+        raise InvalidInput.of("presence", presence, "required or optional")
+    target = _target(type, target)
+    catalog_settings.check_rules(list(rules), may_name_places=False)
+    return Location(
+        type=type,
+        target=target,
+        presence=presence,
+        rules=list(rules),
+        entity_ref=entity_ref_of(type, target),
+        next_refresh_at=now,
+        created_at=now,
+        created_by=actor.name,
+        updated_at=now,
+        updated_by=actor.name,
+    )
+
+
+def _target(type: str, target: Any) -> str:
+    what = "an absolute address" if type == Location.Type.URL else "an absolute path"
+    if not isinstance(target, str) or not target.strip():
+        raise InvalidInput.of("target", target, what)
+    target = target.strip()
+    if len(target) > MAX_TARGET:
+        raise InvalidInput.of("target", target, f"at most {MAX_TARGET:,} characters")
+    if not is_storable(target) or _CONTROL.search(target):
+        raise InvalidInput.of("target", repr(target), "a text without control characters")
+    if type == Location.Type.FILE:
+        path = PurePosixPath(target)
+        if not path.is_absolute() or ".." in path.parts:
+            raise InvalidInput.of("target", target, f"{what} without ..")
+        if target.endswith("/"):
+            raise InvalidInput.of("target", target, "a file or a pattern, not a folder")
+        return target
+    try:
+        split = urlsplit(target)
+        is_address = split.scheme in ("http", "https") and bool(split.hostname)
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise InvalidInput.of("target", target, "an address that begins with https:// or http://")
+    if split.username or split.password:
+        raise InvalidInput(
+            "target has a user name or password in it; expected an address without",
+            hint="Set up a GitHub or GitLab source with a token for that host.",
+            details={"field": "target", "expected": "an address without credentials"},
+        )
+    return target
+
+
+def _locked(location: Location) -> Location:
+    row = Location.objects.select_for_update().filter(pk=location.pk).first()
+    if row is None:
+        raise NotFound.of("Location", str(location.pk), field="id")
+    return row
+
+
+def _record(
+    action: str,
+    location: Location,
+    actor: Actor,
+    *,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    record = feed.Record(action, Change.LOCATION, location.place[:1000], before=before, after=after)
+    feed.record([record], actor=actor, at=timezone.now())
