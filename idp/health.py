@@ -133,4 +133,7 @@ urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
+    # where Backstage answers the same, for the probes of those who come from there
+    path(".backstage/health/v1/liveness", healthz),
+    path(".backstage/health/v1/readiness", readyz),
 ]

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from catalog.portal import links  # noqa: F401 - registers the converter "identifier"
-from catalog.portal.views import catalogue, editing, entities, exports, sources
+from catalog.portal.views import catalogue, classic, editing, entities, exports, sources
 
 app_name = "catalog"
 
@@ -52,4 +52,11 @@ urlpatterns = [
         name="restore",
     ),
     path("catalog/<identifier:blueprint>/<identifier:identifier>/star", entities.star, name="star"),
+    path("catalog/<str:namespace>/<str:kind>/<str:name>", classic.entity, name="classic-entity"),
+    path("catalog/<str:namespace>/<str:kind>/<str:name>/<str:tab>", classic.entity),
+    path("catalog-graph", classic.graph),
+    path("catalog-import", classic.registration),
+    path("create", classic.templates),
+    path("create/templates/<str:namespace>/<str:name>", classic.template),
+    path("settings", classic.settings),
 ]
