@@ -16,14 +16,7 @@ from typing import Any
 
 from django.db import transaction
 
-from catalog.dialects.backstage.blueprints import default_blueprints, system_properties
-from catalog.dialects.backstage.mapping import (
-    RelationShape,
-    blueprint_of,
-    map_entity,
-    source_path,
-    with_own_fields,
-)
+from catalog.dialects.backstage.mapping import blueprint_of
 from catalog.dialects.backstage.problems import Problem
 from catalog.dialects.backstage.reading import (
     MAX_FILE_BYTES,
@@ -35,17 +28,10 @@ from catalog.dialects.backstage.reading import (
     location_of,
     shown,
 )
+from catalog.dialects.storing import ensure_blueprints_of, store
 from catalog.kernel.actors import Actor
-from catalog.kernel.errors import IdpError
-from catalog.models import TEAM, USER, Blueprint, Entity
-from catalog.services.blueprints import (
-    blueprint_document,
-    ensure_blueprints,
-    ensure_system_blueprints,
-    patch_blueprint,
-)
-from catalog.services.entities import EntityDraft, MissingTargets, Mode, Status, apply
-from catalog.services.shapes import load_shapes
+from catalog.models import Blueprint, Entity
+from catalog.services.entities import Status
 
 BATCH = 1000
 _REMEMBERED_FILES = 100
@@ -182,7 +168,8 @@ class _Import:
     def _store(self, batch: list[Candidate]) -> None:
         is_dry = self.options.dry_run
         with transaction.atomic() if is_dry else nullcontext():
-            created = self._ensure_blueprints({candidate.entity["kind"] for candidate in batch})
+            kinds = {candidate.entity["kind"] for candidate in batch}
+            created = ensure_blueprints_of(kinds, known=self.blueprints, actor=self.actor)
             self._apply(self._without_conflicts(batch))
             if is_dry:
                 transaction.set_rollback(True)
@@ -191,39 +178,6 @@ class _Import:
         if not is_dry:
             self.blueprints.update(created)
         self.progress(self.result)
-
-    # --- blueprints ---------------------------------------------------------------------------
-
-    def _ensure_blueprints(self, kinds: set[str]) -> list[str]:
-        created: list[str] = []
-        needed = {blueprint_of(kind) for kind in kinds} | {TEAM, USER}
-        if needed - self.blueprints:
-            created += ensure_system_blueprints()
-            created += ensure_blueprints(default_blueprints(kinds), actor=self.actor)
-        for kind in sorted(kinds & {"Group", "User"}):
-            self._extend_system_blueprint(blueprint_of(kind))
-        return created
-
-    def _extend_system_blueprint(self, identifier: str) -> None:
-        """At the first import of a group or user, give it the properties that all kinds have.
-
-        Later the blueprint belongs to the administrators: what they took away stays away.
-        """
-        came_before = Entity.objects.filter(
-            blueprint__identifier=identifier, descriptor__isnull=False
-        )
-        if came_before.exists():
-            return
-        blueprint = Blueprint.objects.get(identifier=identifier)
-        schema = blueprint_document(blueprint)["schema"]
-        missing = {
-            name: one
-            for name, one in system_properties()[identifier].items()
-            if name not in schema["properties"]
-        }
-        if missing:
-            schema = {**schema, "properties": {**schema["properties"], **missing}}
-            patch_blueprint(identifier, {"schema": schema}, actor=self.actor)
 
     # --- conflicts ----------------------------------------------------------------------------
 
@@ -283,61 +237,21 @@ class _Import:
     # --- the door -----------------------------------------------------------------------------
 
     def _apply(self, candidates: list[Candidate]) -> None:
-        relations = {
-            identifier: {
-                name: RelationShape(definition.target, definition.many)
-                for name, definition in shape.definitions.items()
-            }
-            for identifier, shape in load_shapes().items()
-        }
-        for mode in (Mode.REPLACE, Mode.MERGE):
-            part = [one for one in candidates if _mode(one) is mode]
-            drafts = [self._draft(one, relations[one.key[0]]) for one in part]
-            result = apply(
-                drafts,
-                mode=mode,
-                actor=self.actor,
-                missing_targets=MissingTargets.DANGLE,
-                run=self.options.run,
-            )
-            for candidate, item in zip(part, result.items, strict=True):
-                if item.status is Status.REJECTED and item.error:
-                    self._reject(candidate, item.error)
-                else:
-                    counts = self.result.stored.setdefault(item.blueprint, Counter())
-                    counts[item.status.value] += 1
-            self.saw(
-                [
-                    Imported(item.blueprint, item.identifier, item.status.value, item.pk)
-                    for item in result.items
-                ]
-            )
-
-    def _draft(self, candidate: Candidate, relations: dict[str, RelationShape]) -> EntityDraft:
-        mapped = map_entity(candidate.entity, relations)
-        self.journal.warn(candidate.file, candidate.document, candidate.entity, mapped.warnings)
-        if _mode(candidate) is Mode.MERGE:
-            mapped = with_own_fields(mapped, candidate.entity["kind"])
-        return EntityDraft(
-            blueprint=mapped.blueprint,
-            identifier=mapped.identifier,
-            title=mapped.title,
-            team=mapped.team,
-            properties=mapped.properties,
-            relations=mapped.relations,
-            descriptor=candidate.descriptor,
-            location=self.options.location(candidate.file),
+        results = store(
+            candidates,
+            location=lambda candidate: self.options.location(candidate.file),
+            actor=self.actor,
+            run=self.options.run,
         )
-
-    def _reject(self, candidate: Candidate, error: IdpError) -> None:
-        """Report a refusal of the door in the terms of the file."""
-        path = source_path(candidate.entity, str(error.details.get("field", "")))
-        expected = str(error.details.get("expected", ""))
-        problem = Problem(path, error.message, expected, hint=error.hint)
-        self.journal.reject(candidate.file, candidate.document, candidate.entity, [problem])
-
-
-def _mode(candidate: Candidate) -> Mode:
-    """The file is all there is to say of an entity, but not of a user or a team: whether someone
-    may log in, and as what, is said elsewhere."""
-    return Mode.MERGE if candidate.key[0] in (TEAM, USER) else Mode.REPLACE
+        seen = []
+        for candidate, stored in zip(candidates, results, strict=True):
+            place = (candidate.file, candidate.document, candidate.entity)
+            self.journal.warn(*place, list(stored.warnings))
+            item = stored.item
+            if stored.problem:
+                self.journal.reject(*place, [stored.problem])
+            else:
+                counts = self.result.stored.setdefault(item.blueprint, Counter())
+                counts[item.status.value] += 1
+            seen.append(Imported(item.blueprint, item.identifier, item.status.value, item.pk))
+        self.saw(seen)
