@@ -1,7 +1,8 @@
 """Errors become answers here: JSON for programs, the framework's pages for people.
 
 The body is `{"ok": false, "error": code, "message": text, "details"?: object}`, with the status
-that real clients expect. Nothing under an API path ever answers with HTML.
+that real clients expect; below `backstage.PREFIXES` it is the one that Backstage's clients know.
+Nothing under an API path ever answers with HTML.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+import structlog
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.core.signals import got_request_exception
@@ -20,10 +22,11 @@ from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
 from rest_framework import exceptions as drf
 
+from catalog.api.backstage import errors as backstage
 from catalog.kernel.errors import IdpError
 from idp.portal import errors as pages
 
-API_PATHS = ("/v1/", "/schema/")
+API_PATHS = ("/v1/", "/schema/", *backstage.PREFIXES)
 
 # The codes of what the frameworks raise by themselves.
 _CODES: dict[type[drf.APIException], str] = {
@@ -47,7 +50,16 @@ class Answer:
     details: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
 
-    def response(self) -> HttpResponse:
+    def response(self, request: HttpRequest | None = None) -> HttpResponse:
+        """As `request` was sent to one API or the other, ours without one."""
+        if request is not None and request.path_info.startswith(backstage.PREFIXES):
+            return backstage.refusal(
+                request,
+                self.status,
+                self.message,
+                headers=self.headers,
+                trace_id=str(structlog.contextvars.get_contextvars().get("request_id", "")),
+            )
         body: dict[str, Any] = {"ok": False, "error": self.code, "message": self.message}
         if self.details:
             body["details"] = self.details
@@ -116,20 +128,20 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse
         got_request_exception.send(
             sender=type(context.get("view")), request=getattr(request, "_request", request)
         )
-    return (answer or _INTERNAL).response()
+    return (answer or _INTERNAL).response(context["request"])
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not _is_api(request):
         return pages.bad_request(request)
     answer = answer_to(exception) or Answer(400, "invalid_request", "The request is malformed")
-    return answer.response()
+    return answer.response(request)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not _is_api(request):
         return pages.permission_denied(request, exception)
-    return Answer(403, "forbidden", str(exception) or "This is not allowed").response()
+    return Answer(403, "forbidden", str(exception) or "This is not allowed").response(request)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
@@ -141,14 +153,14 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not _is_api(request):
         return pages.not_found(request, exception)
-    return ROUTE_NOT_FOUND.response()
+    return ROUTE_NOT_FOUND.response(request)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     if not _is_api(request):
         return pages.server_error(request)
     error = sys.exc_info()[1]  # Django calls this while it handles the error
-    return ((error and answer_to(error)) or _INTERNAL).response()
+    return ((error and answer_to(error)) or _INTERNAL).response(request)
 
 
 def _is_api(request: HttpRequest) -> bool:

@@ -69,6 +69,11 @@ _PATH = {
     "team": "Name or identifier of the team, percent-encoded.",
     "user": "E-mail address of the user, percent-encoded.",
     "app": "Id of the API client.",
+    "kind": "Kind, in any case.",
+    "namespace": "Namespace, in any case.",
+    "name": "Name, in any case.",
+    "uid": "Id of the entity.",
+    "location": "Id of the location.",
 }
 
 _ERRORS = {
@@ -96,16 +101,20 @@ def documented(
     errors: Sequence[int] = (),
     description: str = "",
     is_open: bool = False,
+    error: Schema | None = None,
 ) -> Callable[[_View], _View]:
     """Describe one method of a view. A `body` adds the errors of reading one; 401 is everywhere.
 
-    is_open: needs no token.
+    is_open: needs no token. error: the shape of its refusals, if it is not the usual one.
     """
     statuses = {401, *errors, *([400, 413, 415] if body is not None else [])}
     known = {401: "The credentials are missing, wrong or expired.", **_ERRORS}
     responses: dict[Any, Any] = {
         **{status: OpenApiResponse(schema, "Done.") for status, schema in answers.items()},
-        **{status: OpenApiResponse(ref("Error"), known[status]) for status in sorted(statuses)},
+        **{
+            status: OpenApiResponse(error or ref("Error"), known[status])
+            for status in sorted(statuses)
+        },
     }
     return extend_schema(
         operation_id=operation_id,
@@ -197,6 +206,31 @@ COMPONENTS: dict[str, Schema] = {
             },
         },
         "required": ["ok", "error", "message"],
+    },
+    "BackstageError": {
+        "type": "object",
+        "description": "A refusal of the routes that Backstage's clients use.",
+        "properties": {
+            "error": {
+                "type": "object",
+                "properties": {
+                    "name": {"type": "string", "description": "Such as `NotFoundError`."},
+                    "message": {"type": "string", "description": "What is wrong, for people."},
+                },
+                "required": ["name", "message"],
+            },
+            "request": {
+                "type": "object",
+                "properties": {"method": {"type": "string"}, "url": {"type": "string"}},
+                "required": ["method", "url"],
+            },
+            "response": {
+                "type": "object",
+                "properties": {"statusCode": {"type": "integer"}},
+                "required": ["statusCode"],
+            },
+        },
+        "required": ["error", "request", "response"],
     },
     "Query": {
         "type": "object",

@@ -21,9 +21,10 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
+from catalog.api.backstage.errors import PREFIXES as BACKSTAGE_PREFIXES
 from idp.errors import ROUTE_NOT_FOUND
 
-PREFIXES = ("/v1/",)
+PREFIXES = ("/v1/", *BACKSTAGE_PREFIXES)
 
 _PARTS = 600  # an identifier of a thousand letters has at most 500
 _BLUEPRINT_PARTS = 50
