@@ -16,6 +16,7 @@ class Lock(IntEnum):
     CATALOGUE = 4  # shared by writers of entities; alone for who changes what kinds there are
     LIVE_EVENTS = 5  # one worker at a time at the events of a source, so that they keep their order
     DATA_MIGRATION = 6
+    DOCUMENTS = 7  # one worker at a time at the documents of changed entities
 
 
 def hold(purpose: Lock, key: int = 0) -> None:

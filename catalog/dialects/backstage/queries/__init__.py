@@ -1,0 +1,1 @@
+"""Selecting, ordering, counting and showing entities the way Backstage's catalogue does."""
