@@ -10,16 +10,24 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from django.db import transaction
 
+from catalog.dialects.backstage.files import FileReader, Workspace
 from catalog.dialects.backstage.mapping import blueprint_of
 from catalog.dialects.backstage.problems import Problem
-from catalog.dialects.backstage.reading import (
+from catalog.dialects.backstage.reader import (
     MAX_FILE_BYTES,
+    URL,
+    Reader,
+    is_address,
+    is_file,
+    path_in,
+)
+from catalog.dialects.backstage.reading import (
     Candidate,
     Journal,
     Key,
@@ -41,8 +49,9 @@ _REMEMBERED_FILES = 100
 class ImportOptions:
     """dry_run: check everything, store nothing. create_kinds: make blueprints for kinds that
     Backstage does not know. take_over: an entity that another file holds moves to the file read
-    now. strict, roots, max_file_bytes: see `Reading`. location: what an entity's `location` says of
-    the file it came from. run: what history calls the import."""
+    now. strict, roots, max_file_bytes, reader: see `Reading`. location: what an entity's `location`
+    says of the file it came from; of an address it is the address. run: what history calls the
+    import."""
 
     dry_run: bool = False
     strict: bool = False
@@ -52,6 +61,7 @@ class ImportOptions:
     max_file_bytes: int = MAX_FILE_BYTES
     batch_size: int = BATCH
     location: Callable[[Path], str] = location_of
+    reader: Callable[[Workspace], Reader] = FileReader
     run: str = ""
 
 
@@ -87,7 +97,7 @@ class ImportResult:
 
     def as_dict(self) -> dict[str, Any]:
         return {
-            **asdict(self.journal),
+            **self.journal.as_dict(),
             "counts": self.counts,
             "totals": self.totals,
             "created_blueprints": self.created_blueprints,
@@ -131,10 +141,11 @@ class _Import:
             strict=options.strict,
             roots=options.roots,
             max_file_bytes=options.max_file_bytes,
+            reader=options.reader,
         )
         self.journal = self.reading.journal
         self.result = ImportResult(self.journal)
-        self.registered: dict[Key, Path] = {}
+        self.registered: dict[Key, str] = {}
         self.held: OrderedDict[Path, set[Key]] = OrderedDict()
 
     def run(self) -> ImportResult:
@@ -152,15 +163,22 @@ class _Import:
 
     def _of_broken_files(self) -> list[Imported]:
         """What is stored from files in which something was refused, and was not read now."""
-        files = {Path.cwd() / report.file for report in self.journal.rejected}
-        rows = Entity.objects.filter(
-            location__in=[self.options.location(file) for file in files]
-        ).values_list("blueprint__identifier", "identifier", "pk")
+        files = {report.file for report in self.journal.rejected}
+        locations = [
+            f"{URL}:{file}" if is_address(file) else self.options.location(Path.cwd() / file)
+            for file in files
+        ]
+        rows = Entity.objects.filter(location__in=locations).values_list(
+            "blueprint__identifier", "identifier", "pk"
+        )
         return [
             Imported(blueprint, identifier, Status.REJECTED.value, pk)
             for blueprint, identifier, pk in rows
             if (blueprint, identifier) not in self.registered
         ]
+
+    def _location(self, place: str) -> str:
+        return self.options.location(path_in(place)) if is_file(place) else place
 
     def _is_custom_kind(self, kind: str) -> bool:
         return self.options.create_kinds or blueprint_of(kind) in self.blueprints
@@ -190,14 +208,16 @@ class _Import:
             hint = ""
             place = shown(self.registered[key]) if key in self.registered else ""
             if not place and not self.options.take_over:
-                place = self._other_holder(key, stored.get(key, ""), candidate.file)
+                place = self._other_holder(key, stored.get(key, ""), candidate.place)
                 hint = "Remove it there, or import with --take-over."
             if place:
                 message = f"it is already registered from {place}"
                 problem = Problem(("metadata", "name"), message, "one file per entity", "", hint)
-                self.journal.reject(candidate.file, candidate.document, candidate.entity, [problem])
+                self.journal.reject(
+                    candidate.place, candidate.document, candidate.entity, [problem]
+                )
             else:
-                self.registered[key] = candidate.file
+                self.registered[key] = candidate.place
                 accepted.append(candidate)
         return accepted
 
@@ -214,10 +234,10 @@ class _Import:
             if (blueprint, identifier) in keys
         }
 
-    def _other_holder(self, key: Key, location: str, file: Path) -> str:
+    def _other_holder(self, key: Key, location: str, place: str) -> str:
         """The place that a stored entity came from, if it is another and still holds it."""
         scheme, _, target = location.partition(":")
-        if location == self.options.location(file):
+        if location == self._location(place):
             return ""
         if scheme != "file":
             return location
@@ -239,13 +259,13 @@ class _Import:
     def _apply(self, candidates: list[Candidate]) -> None:
         results = store(
             candidates,
-            location=lambda candidate: self.options.location(candidate.file),
+            location=lambda candidate: self._location(candidate.place),
             actor=self.actor,
             run=self.options.run,
         )
         seen = []
         for candidate, stored in zip(candidates, results, strict=True):
-            place = (candidate.file, candidate.document, candidate.entity)
+            place = (candidate.place, candidate.document, candidate.entity)
             self.journal.warn(*place, list(stored.warnings))
             item = stored.item
             if stored.problem:

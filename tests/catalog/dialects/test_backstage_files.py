@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from catalog.dialects.backstage.detect import is_entity, may_hold_entities, surely_holds_entities
-from catalog.dialects.backstage.files import FileRefused, Workspace, expand, walk
+from catalog.dialects.backstage.files import FileReader, Workspace, expand, walk
 from catalog.dialects.backstage.locations import find_targets
-from catalog.dialects.backstage.placeholders import resolve
+from catalog.dialects.backstage.placeholders import Intake, resolve
+from catalog.dialects.backstage.reader import FileMissing, FileRefused, path_in
+from catalog.dialects.backstage.reading import read_file
 
 
 @pytest.fixture
@@ -110,9 +112,9 @@ def test_a_pattern_with_too_many_alternatives():
 # --- placeholders -----------------------------------------------------------------------------
 
 
-def resolved(document, tree):
-    workspace = Workspace.around(tree)
-    return resolve(document, read=lambda path: workspace.read(tree / path, 100))
+def resolved(document, tree, **options):
+    reader = FileReader(Workspace.around(tree))
+    return resolve(document, Intake(f"file:{tree}/catalog-info.yaml", reader, **options))
 
 
 def test_placeholders_are_replaced_by_the_content_of_files(tree):
@@ -170,13 +172,18 @@ def test_a_placeholder_that_cannot_be_replaced(tree, placeholder, message):
 
 
 def targets(spec, tree, file="catalog-info.yaml"):
+    """The files that a Location leads to, and what is said of those that it does not."""
     entity = {"kind": "Location", "metadata": {"name": "x"}, "spec": spec}
-    found = find_targets(entity, file=tree / file, workspace=Workspace.around(tree))
-    return (
-        relative(found.files, tree.resolve()),
-        [problem.message for problem in found.problems],
-        [warning.message for warning in found.warnings],
-    )
+    reader = FileReader(Workspace.around(tree))
+    named = find_targets(entity, base=f"file:{(tree / file).resolve()}", reader=reader)
+    places, problems = [], list(named.problems)
+    for target in named.found:
+        try:
+            places += reader.expand(target.place)
+        except FileRefused as error:
+            if not (target.is_optional and isinstance(error, FileMissing)):
+                problems.append(target.problem(error))
+    return relative(map(path_in, places), tree.resolve()), [one.message for one in problems]
 
 
 @pytest.mark.parametrize(
@@ -194,7 +201,7 @@ def targets(spec, tree, file="catalog-info.yaml"):
     ],
 )  # fmt: skip
 def test_targets(tree, spec, file, found):
-    assert targets(spec, tree, file) == (found, [], [])
+    assert targets(spec, tree, file) == (found, [])
 
 
 @pytest.mark.parametrize(
@@ -210,10 +217,9 @@ def test_targets(tree, spec, file, found):
     ],
 )
 def test_a_target_that_cannot_be_read_is_reported_and_the_others_are_taken(tree, target, reason):
-    found, problems, warnings = targets({"targets": [target, "data.yaml"]}, tree)
+    found, problems = targets({"targets": [target, "data.yaml"]}, tree)
     assert found == ["data.yaml"]
     assert problems == [f"spec.targets[0]: {target}: {reason}"]
-    assert warnings == []
 
 
 def test_a_target_outside_is_not_forgiven_as_optional(tree):
@@ -226,7 +232,6 @@ def test_a_target_outside_is_not_forgiven_as_optional(tree):
 def test_addresses_are_not_read(tree):
     spec = {"type": "url", "target": "https://example.com/catalog-info.yaml"}
     assert targets(spec, tree) == (
-        [],
         [],
         [
             "https://example.com/catalog-info.yaml was not read: "
