@@ -6,6 +6,7 @@ The first check that fails decides, as there; all that this one check finds is r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
 from typing import Any
 
 from catalog.dialects.backstage import formats
@@ -24,6 +25,17 @@ from catalog.dialects.backstage.refs import DEFAULT_NAMESPACE, RefError, parse_r
 from catalog.kernel.errors import shorten
 
 _ENVELOPE_KEYS = ("apiVersion", "kind", "metadata", "spec")
+
+
+class Stage(StrEnum):
+    """The checks in their order."""
+
+    ENVELOPE = "envelope"
+    SHAPE = "shape"
+    FORMATS = "formats"
+    KIND = "kind"
+    REFS = "refs"
+    CASE = "case"
 
 
 def check_envelope(document: Any) -> list[Problem]:
@@ -51,12 +63,24 @@ def check_entity(
     A kind that Backstage does not know is refused, unless `is_custom_kind` takes it; then its
     `spec` is free.
     """
-    for check in (_check_shape, _check_formats):
-        if problems := list(check(entity)):
-            return problems
-    if problems := list(_check_kind(entity, is_custom_kind)):
-        return problems
-    return list(_check_refs(entity)) or list(_check_case(entity))
+    return first_failure(entity, is_custom_kind=is_custom_kind)[1]
+
+
+def first_failure(
+    entity: Mapping[str, Any], *, is_custom_kind: Callable[[str], bool] = lambda kind: False
+) -> tuple[Stage, list[Problem]]:
+    """Like `check_entity`, with the check that failed; the last one and no problem for a valid
+    entity."""
+    checks: tuple[tuple[Stage, Callable[[], Iterator[Problem]]], ...] = (
+        (Stage.SHAPE, lambda: _check_shape(entity)),
+        (Stage.FORMATS, lambda: _check_formats(entity)),
+        (Stage.KIND, lambda: _check_kind(entity, is_custom_kind)),
+        (Stage.REFS, lambda: _check_refs(entity)),
+    )
+    for stage, check in checks:
+        if problems := list(check()):
+            return stage, problems
+    return Stage.CASE, list(_check_case(entity))
 
 
 def ref_values(value: Any) -> list[Any]:
