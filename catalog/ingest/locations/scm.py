@@ -41,7 +41,7 @@ from catalog.kernel.errors import (
     UpstreamNotFound,
     UpstreamUnavailable,
 )
-from catalog.kernel.http import Client, Response
+from catalog.kernel.http import Client, Response, mask_url
 from catalog.kernel.source import Connection
 from catalog.models import Integration
 
@@ -220,7 +220,7 @@ class Forge(ABC):
 
         Raises FileMissing, FileUnreachable, FileRefused.
         """
-        with _told(f"{self.title} has no {path} in {project}"):
+        with told(f"{self.title} has no {path} in {project}"):
             answer = self._fetch(project, ref, path, etag, max_bytes)
             if answer.status == 304:
                 return None
@@ -232,7 +232,7 @@ class Forge(ABC):
         guess = self.parse(url)
         if guess is None or not guess.path:
             raise FileRefused(
-                f"{url} is no address of a file on {self.web}",
+                f"{mask_url(url)} is no address of a file on {self.web}",
                 hint="Copy the address from the browser while it shows the file.",
             )
         at = self._known(guess) or guess
@@ -252,7 +252,7 @@ class Forge(ABC):
         """
         wanted, says_dot = glob(pattern), re.search(r"(?:^|/)\.", pattern)
         is_all = pattern == "**"
-        with _told(f"{self.title} has no branch {ref or 'at all'} in {project}"):
+        with told(f"{self.title} has no branch {ref or 'at all'} in {project}"):
             for count, entry in enumerate(self._entries(project, ref, pattern)):
                 if count >= MAX_TREE_ENTRIES:
                     raise FileRefused(
@@ -271,7 +271,7 @@ class Forge(ABC):
         none."""
         at = self.parse(url)
         if at is None:
-            raise FileRefused(f"{url} is no address of files on {self.web}")
+            raise FileRefused(f"{mask_url(url)} is no address of files on {self.web}")
         at = self._known(at) or at
         try:
             paths = self._matches(at)
@@ -368,7 +368,7 @@ class GitHubForge(Forge):
         return ("x-access-token", token) if token else ("", "")
 
     def default_branch(self, project: str) -> str:
-        with _told(f"GitHub has no repository {project}"):
+        with told(f"GitHub has no repository {project}"):
             return str(self.api.get_json(f"repos/{quote(project)}").get("default_branch") or "")
 
     def fit(self, project: str) -> int:
@@ -435,7 +435,7 @@ class GitLabForge(Forge):
         return ("oauth2", token) if token else ("", "")
 
     def default_branch(self, project: str) -> str:
-        with _told(f"GitLab has no project {project}"):
+        with told(f"GitLab has no project {project}"):
             return str(self.api.project(project).get("default_branch") or "")
 
     def fit(self, project: str) -> int:
@@ -598,7 +598,7 @@ def _content(answer: Response) -> bytes:
 
 
 @contextmanager
-def _told(missing: str) -> Iterator[None]:
+def told(missing: str) -> Iterator[None]:
     """Tell what goes wrong with a forge as what goes wrong with a file."""
     try:
         yield
