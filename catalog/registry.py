@@ -12,7 +12,10 @@ from catalog.kernel.source import SourceKind
 FeedHandler = Callable[[Sequence[FeedRow]], None]
 Welcome = Callable[[Sequence[int], Actor], Mapping[int, Mapping[str, Any]]]
 
+ConfigurationTaker = Callable[[Mapping[str, str], Actor], Mapping[str, str]]
+
 feed_consumers: dict[str, FeedHandler] = {}
+configuration_takers: dict[tuple[str, ...], ConfigurationTaker] = {}
 source_kinds: dict[str, SourceKind] = {}
 welcomes: dict[str, Welcome] = {}
 
@@ -25,6 +28,17 @@ def register_welcome(blueprint: str, welcome: Welcome) -> None:
     if blueprint in welcomes:
         raise ValueError(f"New entities of {blueprint!r} are welcomed already")
     welcomes[blueprint] = welcome
+
+
+def register_configuration(keys: tuple[str, ...], take: ConfigurationTaker) -> None:
+    """Take these keys of an imported `app-config.yaml` ("organization.name") over.
+
+    `take` is called in the import's transaction with the values that are there; it returns what
+    each one became, in words, and raises InvalidInput for one that does not fit.
+    """
+    if keys in configuration_takers:
+        raise ValueError(f"The keys {', '.join(keys)} are taken over already")
+    configuration_takers[keys] = take
 
 
 def register_feed_consumer(name: str, handler: FeedHandler) -> None:

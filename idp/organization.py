@@ -117,6 +117,22 @@ def update_organization(
     return stored
 
 
+def take_names(values: Mapping[str, str], actor: Actor) -> dict[str, str]:
+    """`organization.name` and `app.title` of an imported configuration; returns what each became.
+
+    Raises InvalidInput.
+    """
+    said, changes = {}, dict[str, Any]()
+    if name := values.get("organization.name"):
+        changes["name"], said["organization.name"] = name, f'the organisation is called "{name}"'
+    if title := values.get("app.title"):
+        changes["settings"] = {"portalTitle": title}
+        said["app.title"] = f'the title of the portal is "{title}"'
+    if changes:
+        update_organization(changes, actor=actor)
+    return said
+
+
 def _content(organization: Organization) -> dict[str, Any]:
     return {
         "name": organization.name,

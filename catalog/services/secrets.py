@@ -109,6 +109,11 @@ def get_secret(name: str) -> Secret:
     return found
 
 
+def is_known(name: str) -> bool:
+    """Whether `${NAME}` leads somewhere now."""
+    return bool(_values_of({name}))
+
+
 def references() -> dict[str, list[Integration]]:
     """Which integrations name which secrets, by the secrets' names."""
     found: dict[str, list[Integration]] = defaultdict(list)

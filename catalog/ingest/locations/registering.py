@@ -121,6 +121,26 @@ def update(location: Location, *, type: str, target: str, actor: Actor) -> Locat
     return row
 
 
+def set_rules(
+    location: Location, rules: Sequence[Mapping[str, Any]], *, actor: Actor
+) -> Location:
+    """Give a location other rules of its own; it is read anew at the next turn.
+
+    Raises InvalidInput, NotFound.
+    """
+    catalog_settings.check_rules(list(rules), may_name_places=False)
+    with transaction.atomic():
+        row = _locked(location)
+        before = row.rules
+        if before != list(rules):
+            row.rules = list(rules)
+            row.updated_at, row.updated_by = timezone.now(), actor.name
+            row.next_refresh_at = row.updated_at
+            row.save(update_fields=["rules", "updated_at", "updated_by", "next_refresh_at"])
+            _record(feed.UPDATE, row, actor, before={"rules": before}, after={"rules": row.rules})
+    return row
+
+
 def remove(location: Location, actor: Actor) -> int:
     """Stop watching a place: its Location entity goes, and at once all that only it held.
 
