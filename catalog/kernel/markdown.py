@@ -174,14 +174,14 @@ def _diagram(source: str, language: str, css_class: str, options: Any, md: Any, 
     )
 
 
-class _Icon(InlineProcessor):
+class _Icon(InlineProcessor):  # type: ignore[misc]
     """Shortcodes of icon fonts that are not here: an icon says nothing that words do not."""
 
     def handleMatch(self, m: re.Match[str], data: str) -> tuple[str, int, int]:
         return "", m.start(0), m.end(0)
 
 
-class _NoIcons(Extension):
+class _NoIcons(Extension):  # type: ignore[misc]
     def extendMarkdown(self, md: Markdown) -> None:
         pattern = r":(?:material|fontawesome|octicons|simple)-[\w-]{1,100}:(?:\{[^}\n]{0,200}\})?"
         md.inlinePatterns.register(_Icon(pattern, md), "no_icons", 76)
