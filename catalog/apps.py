@@ -25,10 +25,11 @@ class CatalogConfig(AppConfig):
         from catalog import receivers, tasks  # noqa: F401 - connects them
         from catalog.ingest.sources import register_all
         from catalog.registry import register_feed_consumer
-        from catalog.services import derived
+        from catalog.services import api_index, derived
 
         register_all()
         register_feed_consumer(derived.CONSUMER, tasks.follow_changes)
+        register_feed_consumer(api_index.CONSUMER, api_index.follow)
 
         post_migrate.connect(
             create_system_blueprints, sender=self, dispatch_uid="catalog.system_blueprints"

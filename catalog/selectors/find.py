@@ -1,75 +1,91 @@
-"""Finding things by what people type: full text, parts of words, and typing mistakes.
+"""Finding things by what people type: full text, parts of words, and typing mistakes, over
+entities, pages of docs and the operations that definitions of APIs declare.
 
-Names are searched as words (`Entity.search`) and as letters (`Entity.label`), descriptions as
-English. Each way of matching gives a bounded number of candidates from its index; the best of
-them are ranked. Only when that finds little are similar names looked for, which costs more.
+Names are searched as words and as letters, descriptions and pages as English. What matches is
+ranked together, counted whole and cut into pages by the database, all of it among the entities
+that the reader may see. Only when nothing matches are similar names looked for, which costs more.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import reduce
-from operator import or_
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Final
 
-from django.contrib.postgres.search import SearchQuery
+from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
-from django.db.models import F, FloatField, IntegerField, Q, Subquery, TextField, Value
-from django.utils.html import format_html, format_html_join
+from django.db.models import F, FloatField, IntegerField, Q, TextField, Value
+from django.db.models.functions import Coalesce, Left, Lower
 from django.utils.safestring import SafeString
 
 from catalog.kernel.actors import Principal
-from catalog.models import Blueprint, Entity, EntityQuerySet, name_in_order
-from catalog.selectors.kinds import Kinds, load_kinds
-from catalog.selectors.sql import Sql, all_of, any_of, like_pattern
+from catalog.models import ApiOperation, DocPage, Entity, EntityQuerySet
+from catalog.selectors.kinds import Kind, Kinds, load_kinds
+from catalog.selectors.sql import Sql, any_of
+from catalog.selectors.typed import (
+    EXACT,
+    PART,
+    PREFIX,
+    SIMILAR,
+    WORDS,
+    Piece,
+    Typed,
+    marked,
+    marks_of,
+    pieces_of,
+    set_similarity,
+    snippet_of,
+)
 
-MAX_TEXT: Final = 200
-MAX_WORDS: Final = 10
+__all__ = ["Found", "Hit", "KindHits", "Piece", "Source", "find", "find_by_kind"]
+
 MAX_LIMIT: Final = 200
+MAX_OFFSET: Final = 1_000_000
 PER_KIND: Final = 5
+FACETS: Final = 50  # values of a facet that are counted, the most frequent ones
 
-# How many candidates each way of matching may bring: enough that the best are among them unless
-# thousands match equally well, few enough to rank within milliseconds.
-_FEW: Final = 50
-_MANY: Final = 300
-
-# Word similarity from which a name counts as mistyped. Two letters swapped leave 0.4 of a word of
-# nine letters, one forgotten leaves more.
-_SIMILARITY: Final = 0.4
-_MIN_TRIGRAM: Final = 3
-
-_DESCRIPTION: Final = 2000  # characters of it that are looked through for a snippet
-_SNIPPET: Final = 160
-
-EXACT, PREFIX, WORDS, PART, SIMILAR = range(5)
+_MAX_SIMILAR: Final = 300
+_DESCRIPTION: Final = 2_000  # characters of it that are looked through for a snippet
+_PAGE: Final = 20_000  # of a page of docs
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A piece of text, as it is: whoever shows it escapes it."""
+class Source(StrEnum):
+    """Where something was found; of equally good hits, the earlier source comes first."""
 
-    text: str
-    is_match: bool = False
+    CATALOG = "catalog"
+    API = "api"
+    DOCS = "docs"
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A found entity. title: pieces of its title, or of its identifier where it has none.
+    """An entity, or an operation or a page of one.
 
-    snippet: the place in its description that matches, or its beginning; empty without one.
-    match: how it was found, EXACT being the best.
+    pk: of whatever `source` says. name: title of the entity or page, name of the operation. title:
+    the same in pieces. snippet: the place in its text that matches, or its beginning; empty without
+    one. match: how it was found, EXACT being the best. text: the text as far as it was looked
+    through. url: of a page, below the address of its site. position, part: of an operation, its
+    place and its `ItemKind`.
     """
 
+    source: Source
     pk: int
+    entity_pk: int
     blueprint: str
     identifier: str
-    name: str
+    entity_name: str
     icon: str | None
+    name: str
     title: Sequence[Piece]
     snippet: Sequence[Piece]
     match: int
+    text: str = ""
+    url: str = ""
+    position: int = 0
+    part: str = ""
+    is_deprecated: bool = False
 
     @property
     def title_html(self) -> SafeString:
@@ -78,6 +94,21 @@ class Hit:
     @property
     def snippet_html(self) -> SafeString:
         return marked(self.snippet)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of hits, best first, and how many there are on all pages.
+
+    sources, kinds, lifecycles: how many there would be of each with the other filters as they
+    are; kinds and lifecycles with the most frequent first, at most FACETS of them.
+    """
+
+    hits: Sequence[Hit] = ()
+    total: int = 0
+    sources: Mapping[Source, int] = field(default_factory=dict)
+    kinds: Sequence[tuple[Kind, int]] = ()
+    lifecycles: Sequence[tuple[str, int]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,233 +126,344 @@ def find(
     text: str,
     *,
     principal: Principal,
-    blueprint: Blueprint | None = None,
+    sources: Collection[Source] = tuple(Source),
+    conditions: Mapping[Source, Q] | None = None,
+    kinds: Collection[str] = (),
+    lifecycles: Collection[str] = (),
     limit: int = 20,
-) -> list[Hit]:
-    """At most `limit` entities that match `text`, the best first; none for text without words.
+    offset: int = 0,
+    with_facets: bool = False,
+) -> Found:
+    """What matches `text`; everything for text that is empty, nothing for text without words.
 
-    What people write in a search box is understood: "a phrase", -not, or. Without `blueprint`,
-    kinds that do not want to be found globally are left out. One statement, and the list of
-    blueprints; three more when little is found.
+    What people write in a search box is understood: "a phrase", -not, or. conditions: on the
+    entities of each source. kinds: identifiers of blueprints, any of them; lifecycles likewise.
+    Kinds that do not want to be found globally are left out.
+
+    One statement, one for each source that has hits on the page, and the list of blueprints; four
+    more when nothing matches.
     """
-    wanted = _Wanted.read(text)
-    if wanted is None:
-        return []
-    limit = max(1, min(limit, MAX_LIMIT))
-    kinds = load_kinds()
-    entities = _entities(principal, blueprint, kinds)
-    hits = _ranked(entities, wanted.ways(entities, list(kinds.by_pk)), wanted, kinds, limit)
-    is_found = any(hit.match <= WORDS for hit in hits) or len(hits) >= min(limit, PER_KIND)
-    if not is_found and not wanted.has_syntax:
+    typed = Typed.read(text)
+    if typed is None and text.strip():
+        return Found()
+    all_kinds = load_kinds()
+    asked = _Asked(
+        typed=typed,
+        kinds=all_kinds,
+        principal=principal,
+        sources=sources,
+        conditions=conditions or {},
+        chosen_kinds=[pk for pk in map(all_kinds.pk_of, kinds) if pk] if kinds else None,
+        chosen_lifecycles=list(lifecycles) or None,
+        limit=max(0, min(limit, MAX_LIMIT)),
+        offset=max(0, min(offset, MAX_OFFSET)),
+        with_facets=with_facets,
+    )
+    found = _run(asked)
+    if found is None and typed is not None and not typed.has_syntax:
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT set_config('pg_trgm.word_similarity_threshold', %s, true)",
-                [str(_SIMILARITY)],
-            )
-            similar = [wanted.similar(entities)]
-            more = _ranked(entities, similar, wanted, kinds, limit)
-        known = {hit.pk for hit in hits}
-        hits += [hit for hit in more if hit.pk not in known]
-    return hits[:limit]
+            set_similarity(cursor)
+            found = _run(asked, is_similar=True)
+    return found or Found()
 
 
 def find_by_kind(
     text: str, *, principal: Principal, per_kind: int = PER_KIND, limit: int = 50
 ) -> list[KindHits]:
-    """The best hits grouped by kind, for the command palette; the kind of the best one first."""
+    """The best entities grouped by kind, the kind of the best one first; for the palette."""
     kinds = load_kinds()
     groups: dict[str, list[Hit]] = {}
-    for hit in find(text, principal=principal, limit=limit):
+    found = find(text, principal=principal, sources=[Source.CATALOG], limit=limit)
+    for hit in found.hits if text.strip() else ():
         groups.setdefault(hit.blueprint, []).append(hit)
-    found = []
+    by_kind = []
     for blueprint, hits in groups.items():
         kind = kinds.by_identifier[blueprint]
         has_more = len(hits) > per_kind
-        found.append(KindHits(blueprint, kind.title, kind.icon, hits[:per_kind], has_more))
-    return found
+        by_kind.append(KindHits(blueprint, kind.title, kind.icon, hits[:per_kind], has_more))
+    return by_kind
 
 
-def marked(pieces: Iterable[Piece]) -> SafeString:
-    """HTML of the pieces, escaped, with `<mark>` around what matches."""
-    return format_html_join(
-        "",
-        "{}",
-        ((format_html("<mark>{}</mark>", p.text) if p.is_match else p.text,) for p in pieces),
-    )
+# --- the statement ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What was typed: as it is, and its words in lower case."""
+class _Asked:
+    """chosen_kinds: pks. chosen_kinds, chosen_lifecycles: None for all."""
 
-    text: str
-    words: Sequence[str]
-    parts: Sequence[str]
-    has_syntax: bool
+    typed: Typed | None
+    kinds: Kinds
+    principal: Principal
+    sources: Collection[Source]
+    conditions: Mapping[Source, Q]
+    chosen_kinds: list[int] | None
+    chosen_lifecycles: list[str] | None
+    limit: int
+    offset: int
+    with_facets: bool
 
-    @classmethod
-    def read(cls, text: str) -> _Wanted | None:
-        text = " ".join(text.replace("\0", " ").encode(errors="replace").decode().split())
-        text = text[:MAX_TEXT]
-        words = _WORD.findall(text.lower())[:MAX_WORDS]
-        if not words:
-            return None
-        return cls(
-            text=text,
-            words=words,
-            parts=text.lower().split()[:MAX_WORDS],
-            has_syntax=bool(_SYNTAX.search(text)),
+    def entities(self, source: Source) -> EntityQuerySet:
+        entities = Entity.objects.visible_to(self.principal)
+        hidden = [kind.pk for kind in self.kinds if not kind.is_found_globally]
+        if hidden:
+            entities = entities.exclude(blueprint__in=hidden)
+        condition = self.conditions.get(source)
+        return entities if condition is None else entities.filter(condition)
+
+
+# An entity's query is joined with what belongs to it, so that it says who may see that.
+_JOINS: Final[Mapping[Source, Mapping[str, Any]]] = {
+    Source.CATALOG: {
+        "found_pk": F("pk"),
+        "found_search": F("search"),
+        "found_label": F("label"),
+        "found_name": Lower("identifier"),
+        "found_title": Lower(Coalesce("title", Value(""), output_field=TextField())),
+    },
+    Source.API: {
+        "found_pk": F("api_operations__pk"),
+        "found_search": F("api_operations__search"),
+        "found_label": F("api_operations__label"),
+        "found_name": F("api_operations__label"),
+        "found_title": F("api_operations__label"),
+    },
+    Source.DOCS: {
+        "found_pk": F("docs__pages__pk"),
+        "found_search": F("docs__pages__search"),
+        "found_label": Lower("docs__pages__title"),
+        "found_name": Lower("docs__pages__title"),
+        "found_title": Lower("docs__pages__title"),
+    },
+}
+_ORDER: Final = {source: number for number, source in enumerate(Source)}
+
+_RUN: Final = """
+WITH found (source, pk, blueprint, lifecycle, match, rank, length) AS MATERIALIZED ({found}),
+kept AS (SELECT * FROM found WHERE {is_source} AND {is_kind} AND {is_lifecycle})
+SELECT
+    (SELECT json_agg(json_build_array(source, pk, match)) FROM (
+        SELECT source, pk, match FROM kept
+        ORDER BY match, rank DESC, source, length, pk LIMIT %(limit)s OFFSET %(offset)s) page),
+    (SELECT count(*) FROM kept),
+    (SELECT count(*) FROM found)
+"""
+_FACETS: Final = """,
+    (SELECT json_object_agg(source, n) FROM (
+        SELECT source, count(*) n FROM found WHERE {is_kind} AND {is_lifecycle}
+        GROUP BY 1) facet),
+    (SELECT json_agg(json_build_array(blueprint, n)) FROM (
+        SELECT blueprint, count(*) n FROM found WHERE {is_source} AND {is_lifecycle}
+        GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %(facets)s) facet),
+    (SELECT json_agg(json_build_array(lifecycle, n)) FROM (
+        SELECT lifecycle, count(*) n FROM found
+        WHERE lifecycle IS NOT NULL AND {is_source} AND {is_kind}
+        GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %(facets)s) facet)
+"""
+
+
+def _run(asked: _Asked, *, is_similar: bool = False) -> Found | None:
+    """None when nothing matches at all, whatever kinds and lifecycles are chosen."""
+    # With facets all sources are counted, so the choice of one is made afterwards.
+    searched = [s for s in Source if asked.with_facets or s in asked.sources]
+    parts: list[str] = []
+    values: list[Any] = []
+    for source in searched:
+        with suppress(EmptyResultSet):  # what nobody may see needs no statement
+            sql, params = _matching(asked, source, is_similar).query.sql_with_params()
+            parts.append(f"({sql})")
+            values += params
+    if not parts:
+        return None
+    numbers = [_ORDER[source] for source in Source if source in asked.sources]
+    wheres = {
+        "is_source": "source = ANY(%(sources)s)",
+        "is_kind": "true" if asked.chosen_kinds is None else "blueprint = ANY(%(kinds)s)",
+        "is_lifecycle": (
+            "true" if asked.chosen_lifecycles is None else "lifecycle = ANY(%(lifecycles)s)"
+        ),
+    }
+    named: dict[str, Any] = {
+        "sources": numbers,
+        "kinds": asked.chosen_kinds,
+        "lifecycles": asked.chosen_lifecycles,
+        "limit": asked.limit,
+        "offset": asked.offset,
+        "facets": FACETS,
+    }
+    found_sql = " UNION ALL ".join(parts)
+    statement = _RUN.replace("{found}", "\0").format(**wheres) + (
+        _FACETS.format(**wheres) if asked.with_facets else ""
+    )
+    statement, positional = _positional(statement, named)
+    before = statement.index("\0")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"{statement[:before]}{found_sql}{statement[before + 1 :]}", [*values, *positional]
         )
-
-    @property
-    def query(self) -> Any:
-        """As text search understands it: in plain words, in English, and as beginnings of words."""
-        plain = _JOINT.sub(" ", self.text)
-        queries = [
-            SearchQuery(plain, config="simple", search_type="websearch"),
-            SearchQuery(plain, config="english", search_type="websearch"),
-        ]
-        if not self.has_syntax:
-            beginnings = " & ".join(f"'{word}':*" for word in self.words)
-            queries.append(SearchQuery(beginnings, config="simple", search_type="raw"))
-        return reduce(or_, queries)
-
-    def ways(self, entities: EntityQuerySet, blueprints: Sequence[int]) -> list[Any]:
-        """The ways of matching, each as a bounded query for the pks of candidates."""
-        whole = self.text.lower()
-        spellings = {self.text, whole, whole.capitalize(), whole.title(), whole.upper()}
-        begins = any_of([_label_is(whole, "", "%"), _label_is(whole, "% ", "%")])
-        found = [
-            _first(entities, Q(identifier__in=spellings), _FEW),
-            # the index of names begins with the blueprint
-            _first(
-                entities.alias(name=name_in_order()), Q(name=whole, blueprint__in=blueprints), _FEW
-            ),
-            _first(entities, begins, _MANY),
-            _first(entities, Sql("{} @@ {}", F("search"), self.query), _MANY),
-        ]
-        if not self.has_syntax and max(map(len, self.parts)) >= _MIN_TRIGRAM:
-            everywhere = all_of([_label_is(part, "%", "%") for part in self.parts])
-            found.append(_first(entities, everywhere, _MANY))
-        return found
-
-    def similar(self, entities: EntityQuerySet) -> Any:
-        return _first(entities, Sql("{} %%> {}", F("label"), Value(self.text.lower())), _MANY)
-
-
-_WORD = re.compile(r"[^\W_]+")
-_JOINT = re.compile(r"(?<=\w)[-_./:@]+(?=\w)")  # what `Entity.search` opens in names
-_SYNTAX = re.compile(r'"|(?:^|\s)-\w|\sor\s', re.IGNORECASE)
-
-
-def _entities(principal: Principal, blueprint: Blueprint | None, kinds: Kinds) -> EntityQuerySet:
-    entities = Entity.objects.visible_to(principal)
-    if blueprint is not None:
-        return entities.filter(blueprint=blueprint)
-    hidden = [kind.pk for kind in kinds if not kind.is_found_globally]
-    return entities.exclude(blueprint__in=hidden) if hidden else entities
-
-
-def _first(entities: EntityQuerySet, condition: Any, count: int) -> Any:
-    return entities.filter(condition).order_by().values("pk")[:count]
-
-
-def _label_is(text: str, before: str, after: str) -> Any:
-    pattern = Value(f"{before}{like_pattern(text)}{after}")
-    return Sql("{} LIKE {}", F("label"), pattern)
-
-
-def _ranked(
-    entities: EntityQuerySet, ways: Sequence[Any], wanted: _Wanted, kinds: Kinds, limit: int
-) -> list[Hit]:
-    whole = Value(wanted.text.lower())
-    identifier = Sql("lower({})", F("identifier"), output_field=TextField())
-    title = Sql("lower({})", F("title"), output_field=TextField())
-    match = Sql(
-        f"CASE WHEN {{}} = {{}} OR {{}} = {{}} THEN {EXACT} "
-        f"WHEN starts_with({{}}, {{}}) OR starts_with({{}}, {{}}) THEN {PREFIX} "
-        f"WHEN {{}} @@ {{}} THEN {WORDS} WHEN {{}} THEN {PART} ELSE {SIMILAR} END",
-        *(identifier, whole, title, whole),
-        *(identifier, whole, title, whole),
-        *(F("search"), wanted.query),
-        all_of([_label_is(part, "%", "%") for part in wanted.parts]),
-        output_field=IntegerField(),
+        page, total, matched, *facets = cursor.fetchone()
+    if not matched:
+        return None
+    hits = _hits(asked, [(list(Source)[number], pk, match) for number, pk, match in page or ()])
+    if not asked.with_facets:
+        return Found(hits, total)
+    by_source, by_kind, by_lifecycle = facets
+    return Found(
+        hits,
+        total,
+        sources={
+            source: (by_source or {}).get(str(number), 0) for source, number in _ORDER.items()
+        },
+        kinds=[(asked.kinds.by_pk[pk], n) for pk, n in by_kind or () if pk in asked.kinds.by_pk],
+        lifecycles=[(value, n) for value, n in by_lifecycle or ()],
     )
-    candidates = Sql(
-        f"{{}} IN ({' UNION ALL '.join(['{}'] * len(ways))})",
-        F("pk"),
-        *(Subquery(way) for way in ways),
-    )
-    rows = (
-        entities.filter(candidates)
-        .annotate(
-            match=match,
-            rank=Sql("ts_rank({}, {})", F("search"), wanted.query, output_field=FloatField()),
-            likeness=Sql("word_similarity({}, {})", whole, F("label"), output_field=FloatField()),
-            description=Sql(
-                f"left({{}} ->> 'description', {_DESCRIPTION})",
-                F("properties"),
-                output_field=TextField(),
-            ),
-            length=Sql("length({})", F("label"), output_field=IntegerField()),
+
+
+def _positional(statement: str, named: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    """The statement with its named parameters in their order."""
+    pieces = statement.split("%(")
+    text, values = pieces[0], []
+    for piece in pieces[1:]:
+        name, _, rest = piece.partition(")s")
+        values.append(named[name])
+        text += f"%s{rest}"
+    return text, values
+
+
+def _matching(asked: _Asked, source: Source, is_similar: bool) -> Any:
+    typed = asked.typed
+    rows: Any = asked.entities(source).alias(**_JOINS[source]).order_by()
+    if source is not Source.CATALOG:
+        rows = rows.filter(found_pk__isnull=False)
+    label, search = F("found_label"), F("found_search")
+    needs_lifecycle = asked.with_facets or asked.chosen_lifecycles is not None
+    lifecycle: Any = Value(None, output_field=TextField())
+    if needs_lifecycle:
+        lifecycle = Sql("{} ->> 'lifecycle'", F("properties"), output_field=TextField())
+    match: Any = Value(EXACT, output_field=IntegerField())
+    rank: Any = Value(0.0, output_field=FloatField())
+    length: Any = Value(0, output_field=IntegerField())
+    if typed is not None:
+        whole = Value(typed.text.lower())
+        length = Sql("length({})", label, output_field=IntegerField())
+        if is_similar:
+            rows = rows.filter(typed.is_similar_to(label))
+            match = Value(SIMILAR, output_field=IntegerField())
+            rank = Sql("word_similarity({}, {})", whole, label, output_field=FloatField())
+        else:
+            ways = [Sql("{} @@ {}", search, typed.query)]
+            if typed.is_whole_enough:
+                ways.append(typed.is_part_of(label))
+            elif not typed.has_syntax:
+                ways.append(typed.begins(label))
+            rows = rows.filter(any_of(ways))
+            name, title = F("found_name"), F("found_title")
+            match = Sql(
+                f"CASE WHEN {{}} IN ({{}}, {{}}) THEN {EXACT} "
+                f"WHEN starts_with({{}}, {{}}) OR starts_with({{}}, {{}}) THEN {PREFIX} "
+                f"WHEN {{}} @@ {{}} THEN {WORDS} ELSE {PART} END",
+                *(whole, name, title),
+                *(name, whole, title, whole),
+                *(search, typed.query),
+                output_field=IntegerField(),
+            )
+            rank = Sql("ts_rank({}, {})", search, typed.query, output_field=FloatField())
+    columns = {
+        "source": Value(_ORDER[source], output_field=IntegerField()),
+        "pk": F("found_pk"),
+        "blueprint": F("blueprint_id"),
+        "lifecycle": lifecycle,
+        "match": match,
+        "rank": rank,
+        "length": length,
+    }
+    aliased = {f"out_{name}": column for name, column in columns.items()}
+    rows = rows.annotate(**aliased).values_list(*aliased)
+    return rows[:_MAX_SIMILAR] if is_similar else rows
+
+
+# --- what is shown of it ----------------------------------------------------------------------
+
+
+def _hits(asked: _Asked, page: Sequence[tuple[Source, int, int]]) -> list[Hit]:
+    marks = marks_of(asked.typed.words) if asked.typed else None
+    rows: dict[tuple[Source, int], dict[str, Any]] = {}
+    for source, load in _LOADERS.items():
+        pks = [pk for of, pk, _ in page if of is source]
+        if pks:
+            rows.update({(source, row.pop("pk")): row for row in load(pks)})
+    hits = []
+    for source, pk, match in page:
+        row = rows.get((source, pk))
+        kind = asked.kinds.by_pk.get(row.pop("blueprint_id")) if row else None
+        if row is None or kind is None:
+            continue  # deleted since
+        text, name = row.pop("text") or "", row.pop("name")
+        hits.append(
+            Hit(
+                source=source,
+                pk=pk,
+                blueprint=kind.identifier,
+                title=pieces_of(name, marks) if marks else (Piece(name),),
+                snippet=snippet_of(text, marks),
+                match=match,
+                text=text,
+                name=name,
+                icon=row.pop("icon") or kind.icon,
+                **row,
+            )
         )
-        .order_by("match", "-rank", "-likeness", "length", "identifier", "pk")
-        .values_list("pk", "blueprint_id", "identifier", "title", "icon", "description", "match")[
-            :limit
-        ]
+    return hits
+
+
+def _entity_rows(pks: Sequence[int]) -> Iterable[dict[str, Any]]:
+    rows: Any = Entity.objects.filter(pk__in=pks)
+    described = f"left({{}} ->> 'description', {_DESCRIPTION})"
+    name = Coalesce("title", "identifier", output_field=TextField())
+    yield from rows.values(
+        "pk",
+        "identifier",
+        "icon",
+        "blueprint_id",
+        text=Sql(described, F("properties"), output_field=TextField()),
+        name=name,
+        entity_pk=F("pk"),
+        entity_name=name,
     )
-    marks = _marks(wanted.words)
-    return [
-        Hit(
-            pk=pk,
-            blueprint=kinds.by_pk[blueprint].identifier,
-            identifier=identifier,
-            name=title or identifier,
-            icon=icon or kinds.by_pk[blueprint].icon,
-            title=_pieces(title or identifier, marks),
-            snippet=_snippet(description or "", marks),
-            match=match,
-        )
-        for pk, blueprint, identifier, title, icon, description, match in rows
-        if blueprint in kinds.by_pk
-    ]
 
 
-def _marks(words: Sequence[str]) -> re.Pattern[str]:
-    """Finds the words, the longest first, in text as it is written."""
-    ordered = sorted(set(words), key=lambda word: (-len(word), word))
-    return re.compile("|".join(map(re.escape, ordered)), re.IGNORECASE)
-
-
-def _pieces(text: str, marks: re.Pattern[str]) -> tuple[Piece, ...]:
-    pieces, end = [], 0
-    for found in marks.finditer(text):
-        if found.start() > end:
-            pieces.append(Piece(text[end : found.start()]))
-        pieces.append(Piece(found.group(), is_match=True))
-        end = found.end()
-    if end < len(text):
-        pieces.append(Piece(text[end:]))
-    return tuple(pieces)
-
-
-def _snippet(text: str, marks: re.Pattern[str]) -> tuple[Piece, ...]:
-    """The surroundings of the first match, cut at spaces."""
-    text = " ".join(text.split())
-    if not text:
-        return ()
-    found = marks.search(text)
-    start = 0
-    if found and found.end() > _SNIPPET:
-        start = text.rfind(" ", 0, max(found.start() - _SNIPPET // 3, 0)) + 1
-    end = len(text)
-    if end - start > _SNIPPET:
-        space = text.rfind(" ", start, start + _SNIPPET)
-        end = space if space > start else start + _SNIPPET
-    before, after = "… " if start else "", " …" if end < len(text) else ""
-    pieces = _pieces(text[start:end], marks)
-    return (
-        *((Piece(before),) if before else ()),
-        *pieces,
-        *((Piece(after),) if after else ()),
+def _operation_rows(pks: Sequence[int]) -> Iterable[dict[str, Any]]:
+    rows: Any = ApiOperation.objects.filter(pk__in=pks)
+    yield from rows.values(
+        "pk",
+        "name",
+        "text",
+        "position",
+        "is_deprecated",
+        part=F("kind"),
+        **_owner(),
     )
+
+
+def _page_rows(pks: Sequence[int]) -> Iterable[dict[str, Any]]:
+    rows: Any = DocPage.objects.filter(pk__in=pks).annotate(page_text=Left("text", _PAGE))
+    yield from rows.values("pk", "url", name=F("title"), text=F("page_text"), **_owner("site__"))
+
+
+def _owner(path: str = "") -> dict[str, Any]:
+    """What is told of the entity that an operation or a page belongs to."""
+    return {
+        "entity_pk": F(f"{path}entity_id"),
+        "entity_name": Coalesce(
+            f"{path}entity__title", f"{path}entity__identifier", output_field=TextField()
+        ),
+        "blueprint_id": F(f"{path}entity__blueprint_id"),
+        "identifier": F(f"{path}entity__identifier"),
+        "icon": F(f"{path}entity__icon"),
+    }
+
+
+_LOADERS: Final = {
+    Source.CATALOG: _entity_rows,
+    Source.API: _operation_rows,
+    Source.DOCS: _page_rows,
+}

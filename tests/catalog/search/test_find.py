@@ -1,20 +1,10 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from django.contrib.auth.models import AnonymousUser
 
-from catalog.selectors.find import (
-    EXACT,
-    PART,
-    PREFIX,
-    SIMILAR,
-    WORDS,
-    Piece,
-    find,
-    find_by_kind,
-)
+from catalog.selectors.find import Source, find, find_by_kind
+from catalog.selectors.typed import EXACT, PART, PREFIX, SIMILAR, WORDS, Piece
 from idp.models import User
 from tests.factories import make_blueprint, make_entity, make_user
 
@@ -70,7 +60,6 @@ def user() -> User:
         ("payments -ledger -portal -night", [("payments", WORDS)]),
         ("ledger or cluster", [("payments-ledger", WORDS), ("kube", WORDS)]),
         ("nothing like this", []),
-        ("", []),
         (" -- ", []),
         ("\0", []),
         ("\ud800", []),
@@ -79,7 +68,7 @@ def user() -> User:
     ],
 )
 def test_the_best_match_comes_first(user, text, expected):
-    found = find(text, principal=user)
+    found = find(text, principal=user).hits
     assert sorted((hit.identifier, hit.match) for hit in found) == sorted(expected)
     assert [hit.match for hit in found] == sorted(hit.match for hit in found)
 
@@ -92,7 +81,7 @@ def test_any_text_may_be_typed(user, text):
 
 
 def test_what_matches_is_marked_and_the_rest_escaped(user):
-    [hit] = find("kubernetes", principal=user)
+    [hit] = find("kubernetes", principal=user).hits
     assert hit.title == (Piece("Kubernetes", True), Piece(" cluster"))
     assert hit.title_html == "<mark>Kubernetes</mark> cluster"
     assert hit.snippet_html == "50% off &lt;b&gt;bold&lt;/b&gt;"
@@ -102,7 +91,7 @@ def test_what_matches_is_marked_and_the_rest_escaped(user):
 def test_a_snippet_is_cut_around_the_match(user):
     text = " ".join(["word"] * 200) + " needle " + " ".join(["word"] * 200)
     make_entity("service", "hay", properties={"description": text})
-    [hit] = find("needle", principal=user)
+    [hit] = find("needle", principal=user).hits
     shown = "".join(piece.text for piece in hit.snippet)
     assert shown.startswith("… word")
     assert shown.endswith("word …")
@@ -121,21 +110,21 @@ def test_hits_by_kind(user):
 
 
 def test_only_what_one_may_see_and_where_one_looks(user):
-    hidden = find("payments", principal=user, blueprint=_blueprint("hidden"))
-    assert [hit.identifier for hit in hidden] == ["payments-secret"]
-    assert find("payments", principal=AnonymousUser()) == []
-    assert len(find("payments", principal=user, limit=2)) == 2
+    assert find("payments", principal=AnonymousUser()).total == 0
+    assert find("", principal=AnonymousUser()).hits == ()
+    page = find("payments", principal=user, limit=2, offset=2)
+    assert ([hit.identifier for hit in page.hits], page.total) == (["x1", "pay-worker"], 5)
+    assert find("payments", principal=user, sources=[Source.DOCS]).total == 0
+
+
+def test_no_text_finds_everything_that_wants_to_be_found(user):
+    found = find("", principal=user)
+    assert (found.total, len(found.hits)) == (6, 6)  # "hidden" is not
 
 
 def test_the_number_of_statements_is_constant(user, django_assert_num_queries):
     find("x", principal=user)
-    with django_assert_num_queries(2):  # blueprints, candidates and ranks
+    with django_assert_num_queries(3):  # blueprints, the page, its entities
         find("payments", principal=user)
-    with django_assert_num_queries(6):  # and savepoint, threshold, similar names, release
+    with django_assert_num_queries(7):  # and savepoint, threshold, similar names, release
         find("kubernets", principal=user)
-
-
-def _blueprint(identifier: str) -> Any:
-    from catalog.models import Blueprint
-
-    return Blueprint.objects.get(identifier=identifier)
