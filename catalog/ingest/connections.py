@@ -64,7 +64,7 @@ def open_source(
         http = http.with_(max_wait_s=LONGEST_WAIT_S)
     else:  # somebody looks at a form
         http = http.with_(max_wait_s=FORM_WAIT_S, retries=1)
-    return Source(kind, Connection(settings, http, log), resolved.secrets)
+    return Source(kind, Connection(settings, http, log, integration.pk), resolved.secrets)
 
 
 def with_defaults(schema: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from __future__ import annotations
 import re
 import secrets as random
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
+from collections.abc import Mapping as AnyMapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -32,7 +33,7 @@ from django.utils import timezone
 from catalog.ingest import live_changes, webhooks
 from catalog.ingest.connections import open_source
 from catalog.ingest.live_writing import Outcome, Writer
-from catalog.ingest.mapping import parse_mapping
+from catalog.ingest.mapping import Mapping, parse_mapping
 from catalog.ingest.messages import Log, masked_text
 from catalog.kernel.errors import (
     Conflict,
@@ -94,7 +95,10 @@ def takes_events(kind: str) -> bool:
 
 
 def receive(
-    integration: Integration, headers: Mapping[str, str], query: Mapping[str, str], body: bytes
+    integration: Integration,
+    headers: AnyMapping[str, str],
+    query: AnyMapping[str, str],
+    body: bytes,
 ) -> InboundEvent:
     """Check an event and keep it, for `process_waiting`.
 
@@ -121,7 +125,32 @@ def receive(
     )
     if not is_new and row.state == State.FAILED:
         retry(row)
+    if is_new:
+        _pass_on(row)
     return row
+
+
+def _pass_on(event: InboundEvent) -> None:
+    """Give an event to the sources that follow its own, too: each has it in its own queue."""
+    leader = event.integration
+    kinds = [one.name for one in source_kinds.values() if one.follows == leader.kind]
+    if not kinds:
+        return
+    following = Integration.objects.filter(kind__in=kinds, runs_here=True, is_enabled=True)
+    InboundEvent.objects.bulk_create(
+        [
+            InboundEvent(
+                integration=one,
+                delivery=event.delivery,
+                headers=event.headers,
+                query=event.query,
+                body=event.body,
+            )
+            for one in following
+            if source_kinds[one.kind].leader(one.settings) in ("", leader.identifier)
+        ],
+        ignore_conflicts=True,
+    )
 
 
 def retry(event: InboundEvent) -> None:
@@ -168,7 +197,7 @@ def _proof_headers(integration: Integration) -> set[str]:
     return {name.lower()} if isinstance(name, str) else set()
 
 
-def _storable(values: Mapping[str, str], hidden: Collection[str]) -> dict[str, str]:
+def _storable(values: AnyMapping[str, str], hidden: Collection[str]) -> dict[str, str]:
     return {
         masked_text(name): masked_text(shorten(value, _MAX_HEADER))
         for name, value in values.items()
@@ -274,9 +303,14 @@ def _process_change(event: InboundEvent, raw: Event, log: Log) -> Outcome:
         event.integration, log=partial(log.remark, stage="live"), on_wait=_not_for_long
     )
     log.secrets = source.secrets
-    if not event.integration.mapping:
+    document = event.integration.mapping
+    if not document and not source.kind.imports:
         return Outcome()
-    mapping = parse_mapping(event.integration.mapping, kind=source.kind, compile_all=False)
+    mapping = (
+        parse_mapping(document, kind=source.kind, compile_all=False)
+        if document
+        else Mapping(resources=())
+    )
     writer = Writer(
         event.integration,
         log,
@@ -288,6 +322,8 @@ def _process_change(event: InboundEvent, raw: Event, log: Log) -> Outcome:
     )
     with source.connection.http:
         changes = live_changes.changes_of(source, mapping, raw)
+        if source.kind.imports:
+            live_changes.import_event(source, raw, writer)
     return writer.carry_out(live_changes.steps_of(source, mapping, changes, writer))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ from catalog.ingest.live_writing import Deed, Key, Step, Writer
 from catalog.ingest.mapping import MappedEntity, ResourceMapping, identify, map_items
 from catalog.ingest.mapping import Mapping as SourceMapping
 from catalog.kernel.errors import IdpError, UpstreamError
-from catalog.kernel.source import Event, LiveChange, ResourceKind
+from catalog.kernel.source import Event, ImportContext, LiveChange, ResourceKind
 
 logger = structlog.get_logger(__name__)
 
@@ -32,8 +33,33 @@ def changes_of(source: Source, mapping: SourceMapping, event: Event) -> list[Liv
             wanted.setdefault(known.name, []).append(resource.selector)
     if not wanted:
         return []
-    try:
+    with _faults_named(source):
         return list(source.kind.changes(source.connection, event, wanted))
+
+
+def import_event(source: Source, event: Event, writer: Writer) -> None:
+    """Let a kind that imports descriptors do what the event says of them. Raises IdpError."""
+
+    def report(level: str, message: str, **parts: Any) -> None:
+        writer.log.item(level, message, stage="live", kind=source.kind.name, **parts)
+
+    context = ImportContext(
+        actor=writer.actor,
+        run=writer.run_name,
+        is_dry_run=writer.dry_run,
+        saw=lambda found: writer.saw(source.kind.name, found),
+        report=report,
+        integration=writer.integration.pk,
+    )
+    with _faults_named(source):
+        source.kind.import_event(source.connection, event, context)
+
+
+@contextmanager
+def _faults_named(source: Source) -> Iterator[None]:
+    """Whatever a kind raises is its own or its vendor's trouble, and comes out as IdpError."""
+    try:
+        yield
     except (IdpError, DatabaseError, SoftTimeLimitExceeded):
         raise
     except Exception as error:

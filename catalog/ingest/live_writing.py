@@ -23,10 +23,12 @@ from catalog.ingest.writing import (
     Body,
     actor_of,
     may_come_later,
+    note_seen,
     pks_of,
     write_bodies,
 )
 from catalog.kernel.errors import HasDependents, IdpError, InvalidEntity, shorten
+from catalog.kernel.source import Seen
 from catalog.models import Integration, Owned
 from catalog.selectors.dependents import dependents_of
 from catalog.selectors.stale import Pass, stale_entities
@@ -144,6 +146,21 @@ class Writer:
             )
             where = f"{problem.field}: " if problem.field else ""
             self.outcome.problem(f"{where}{problem.message}")
+
+    def saw(self, kind: str, found: Sequence[Seen]) -> None:
+        """Note what an import did to descriptors, and tell it."""
+        there = [one for one in found if one.status in set(Status)]
+        note_seen(
+            [
+                ItemResult(index, one.blueprint, one.identifier, Status(one.status), pk=one.pk)
+                for index, one in enumerate(there)
+            ],
+            integration=self.integration,
+            kind=kind,
+            run=None,
+        )
+        for one in found:
+            self.outcome.add((one.blueprint, one.identifier), one.status)
 
     def carry_out(self, steps: Sequence[Step]) -> Outcome:
         """Do the steps in their order; what goes wrong with one entity stops no other one."""

@@ -23,11 +23,13 @@ from typing import Any, Final
 
 from django.db import connection, transaction
 
+from catalog.ingest.locations import discovered
 from catalog.ingest.writing import MADE, note_made
 from catalog.kernel import feed
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import Conflict, HasDependents
-from catalog.models import Change, Integration, Owned, SyncRun
+from catalog.kernel.source import Seen
+from catalog.models import Change, Integration, Location, Owned, SyncRun
 from catalog.selectors.stale import BATCH, STALE, Pass, Stale, pass_of, stale_entities
 from catalog.services import entities
 from catalog.services.entities import Status
@@ -226,7 +228,7 @@ class Sweep:
         needed: list[tuple[Stale, HasDependents]] = []
         for batch in self._batches():
             wanted = [one for one in batch if not held & set(one.kinds)]
-            self._release([one.pk for one in wanted if not one.is_deletable])
+            self._release([one for one in wanted if not one.is_deletable])
             needed += self._delete([one for one in wanted if one.is_deletable])
         while needed:  # what needed them may be gone by now
             left = [fact for one, _ in needed for fact in self._delete([one])]
@@ -246,12 +248,14 @@ class Sweep:
             yield batch
             after = batch[-1].pk
 
-    def _release(self, pks: Sequence[int]) -> None:
-        if not pks:
+    def _release(self, some: Sequence[Stale]) -> None:
+        if not some:
             return
+        names = [one.identifier for one in some if one.blueprint == discovered.BLUEPRINT]
         with transaction.atomic():
-            release(self.passed.integration, pks)
-            self.verdict.released += len(pks)
+            discovered.hand_over(self.passed.integration, names)
+            release(self.passed.integration, [one.pk for one in some])
+            self.verdict.released += len(some)
             self.saved(self.verdict)
 
     def _delete(self, doomed: Sequence[Stale]) -> list[tuple[Stale, HasDependents]]:
@@ -275,21 +279,55 @@ class Sweep:
         return self._delete(doomed[:half]) + self._delete(doomed[half:])
 
     def _delete_now(self, doomed: Sequence[Stale], *, with_dependents: bool) -> None:
+        names = [one.identifier for one in doomed if one.blueprint == discovered.BLUEPRINT]
         with transaction.atomic():
-            if with_dependents:
-                entities.lock_everything()
+            if with_dependents or discovered.located(self.passed.integration, names):
+                entities.lock_everything()  # of locations goes what their files held
             else:
                 lock_for_writing(one.blueprint for one in doomed)
             # Under the lock: a live event may have written one of them meanwhile.
             still = stale_entities(self.passed, among=[one.pk for one in doomed])
+            keys = [(one.blueprint, one.identifier) for one in still if one.is_deletable]
+            rows = discovered.located(self.passed.integration, [name for _, name in keys])
+            went = {discovered.key_of(one) for one in rows}
+            discovered.remove(rows, actor=self.actor)
             gone = entities.delete(
-                [(one.blueprint, one.identifier) for one in still if one.is_deletable],
+                keys,
                 actor=self.actor,
                 delete_dependents=with_dependents,
                 run=self.run_name,
             )
-            self.verdict.deleted += len(gone)
+            self.verdict.deleted += len({*gone, *went})  # these went with their locations
             self.saved(self.verdict)
+
+
+def forget_locations(
+    integration: Integration, targets: Sequence[str], *, actor: Actor
+) -> list[Seen]:
+    """Remove, at once, locations that a live event says are gone, as far as the integration alone
+    has found them; the others are left to those who have them, too."""
+    rows = {
+        discovered.key_of(one)[1]: one
+        for one in Location.objects.filter(integration=integration, target__in=targets)
+    }
+    with transaction.atomic():
+        if rows:
+            entities.lock_everything()
+        own = Owned.objects.filter(
+            integration=integration,
+            entity__blueprint__identifier=discovered.BLUEPRINT,
+            entity__identifier__in=rows,
+        )
+        pks = dict(own.values_list("entity_id", "entity__identifier"))
+        others = Owned.objects.filter(entity__in=pks).exclude(integration=integration)
+        shared = {pks[pk]: pk for pk in others.values_list("entity_id", flat=True)}
+        discovered.hand_over(integration.pk, list(shared))
+        release(integration.pk, list(shared.values()))
+        discovered.remove([rows[name] for name in rows if name not in shared], actor=actor)
+    return [
+        Seen(discovered.BLUEPRINT, name, "released" if name in shared else "deleted")
+        for name in rows
+    ]
 
 
 def release(integration: int, pks: Sequence[int]) -> None:

@@ -356,6 +356,7 @@ class _Sync:
             is_dry_run=self.run.is_dry_run,
             saw=saw,
             report=partial(self._report, entry.kind),
+            integration=self.integration.pk,
         )
         with self._vendor(entry.kind):
             self.source.kind.import_entities(self.source.connection, context)

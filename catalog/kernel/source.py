@@ -49,12 +49,14 @@ class Connection:
 
     settings: as its `settings_schema` says, checked, with defaults and with secrets in clear: they
     must reach no log, no error and no item. http: the guarded client, the only way out. log:
-    writes (level, message) into the run's log.
+    writes (level, message) into the run's log. integration: the pk of the source; None for
+    settings that are only tried.
     """
 
     settings: Mapping[str, Json]
     http: Client
     log: Callable[[str, str], None]
+    integration: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ class LiveChange:
 @dataclass(frozen=True, slots=True)
 class Seen:
     """An entity that an import found in its source, and what became of it there: "created",
-    "updated", "unchanged" or "rejected". pk: where the caller knows it."""
+    "updated", "unchanged" or "rejected"; of a live event also "deleted" or "released". pk: where
+    the caller knows it."""
 
     blueprint: str
     identifier: str
@@ -108,12 +111,13 @@ class Report(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ImportContext:
-    """What `import_entities` writes with.
+    """What `import_entities` and `import_event` write with.
 
-    actor, run: for every call of the services of entities, so that history names the run.
+    actor, run: for every call of the services of entities, so that history names the run, or the
+    delivery of the event.
     is_dry_run: check everything and store nothing. saw: takes what each batch came to; raises
     when the run was cancelled or given to another worker, and must be let through. What was not
-    shown to it counts as gone from the source.
+    shown to it counts as gone from the source. integration: the pk of the source.
     """
 
     actor: Actor
@@ -121,6 +125,7 @@ class ImportContext:
     is_dry_run: bool
     saw: Callable[[Sequence[Seen]], None]
     report: Report
+    integration: int = 0
 
 
 class SourceKind(ABC):
@@ -141,6 +146,7 @@ class SourceKind(ABC):
     resources: ClassVar[Sequence[ResourceKind]]
     takes_events: ClassVar[bool] = False
     imports: ClassVar[bool] = False  # `import_entities` does it, beside or instead of a mapping
+    follows: ClassVar[str] = ""  # hears the live events of a source of this kind (`leader`)
     event_help: ClassVar[str] = ""  # what to enter at the vendor, in Markdown
 
     def resource(self, name: str) -> ResourceKind | None:
@@ -186,6 +192,20 @@ class SourceKind(ABC):
         could not be read to its end. A run that was interrupted calls it again from the start.
         """
         raise NotImplementedError(f"{self.name} imports no descriptors")
+
+    def leader(self, settings: Mapping[str, Json]) -> str:
+        """For kinds that follow another: the identifier of the source whose live events it hears;
+        "" for any."""
+        return ""
+
+    def import_event(self, connection: Connection, event: Event, context: ImportContext) -> None:
+        """Bring in what a live event says of descriptors; shows what it did to `context.saw`.
+
+        For kinds with `imports`, beside `changes`. One that says nothing of them does nothing; one
+        that cannot be understood raises InvalidInput. What is gone from the source is removed at
+        once, as far as this source made it.
+        """
+        return
 
     def verify(self, event: Event, settings: Mapping[str, Json]) -> None:
         """Check that the vendor sent it. Raises NotAuthenticated; compares in constant time."""

@@ -12,6 +12,8 @@ from catalog.registry import register_source_kind
 _KINDS: Final = (
     "github.GitHub",
     "gitlab.GitLab",
+    "github_discovery.GitHubDiscovery",
+    "gitlab_discovery.GitLabDiscovery",
     "kubernetes.Kubernetes",
     "aws.Aws",
     "jira.Jira",
