@@ -13,6 +13,7 @@ from kombu.exceptions import OperationalError
 from structlog import get_logger
 
 from catalog.ingest import live, migrations, runner, runs, schedule
+from catalog.ingest.techdocs import refresh as techdocs
 from catalog.kernel import feed
 from catalog.kernel.feed import FeedRow
 from catalog.models import DataMigration, Integration, SyncRun
@@ -139,6 +140,31 @@ def tick_migrations() -> None:
         run_migration.apply_async((pk,), expires=TICK_S)
 
 
+@shared_task(soft_time_limit=600, time_limit=630)
+def build_docs(entity_pk: int, is_forced: bool = False) -> None:
+    """Build the docs of an entity if they are due and changed; forced: in any case."""
+    techdocs.check(entity_pk, force=is_forced, is_due=not is_forced)
+
+
+@shared_task
+def tick_docs() -> None:
+    """Hand out the docs that are to be looked at; who finds them taken leaves them."""
+    for pk in techdocs.due():
+        build_docs.apply_async((pk,), expires=TICK_S)
+
+
+def follow_docs(rows: Sequence[FeedRow]) -> None:
+    """The consumer of the feed that has docs built as soon as their entity changes."""
+    if techdocs.follow(rows):
+        transaction.on_commit(partial(_poke, tick_docs), robust=True)
+
+
+@shared_task
+def scan_docs() -> None:
+    """Find the entities with docs that the feed did not tell of."""
+    techdocs.scan()
+
+
 def start_sync(run: SyncRun) -> None:
     """Have a worker take up a queued run once the transaction is over."""
     transaction.on_commit(partial(_poke, run_sync, run.pk), robust=True)
@@ -154,9 +180,14 @@ def start_migration(migration: DataMigration) -> None:
     transaction.on_commit(partial(_poke, run_migration, migration.pk), robust=True)
 
 
-def _poke(task: Task, pk: int) -> None:
+def start_docs(entity_pk: int) -> None:
+    """Have a worker build the docs of an entity once the transaction is over."""
+    transaction.on_commit(partial(_poke, build_docs, entity_pk, True), robust=True)
+
+
+def _poke(task: Task, *args: object) -> None:
     """Send a task; when the broker is away, the next tick does it."""
     try:
-        task.apply_async((pk,), retry=False)
+        task.apply_async(args, retry=False)
     except OperationalError as error:
-        logger.warning("poke_lost", task=task.name, pk=pk, error=str(error))
+        logger.warning("poke_lost", task=task.name, args=args, error=str(error))

@@ -37,6 +37,7 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_QUEUES = (Queue("default"), Queue("sources"))
 CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {
     "catalog.tasks.run_sync": {"queue": "sources"},
+    "catalog.tasks.build_docs": {"queue": "sources"},
 }
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False  # structlog writes the lines
@@ -66,6 +67,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 30,
         "options": {"expires": 30},
     },
+    "docs": {"task": "catalog.tasks.tick_docs", "schedule": 30, "options": {"expires": 30}},
+    "all-docs": {"task": "catalog.tasks.scan_docs", "schedule": crontab("50", "2")},
     "sync-history": {"task": "catalog.tasks.prune_syncs", "schedule": crontab("25", "3")},
     "computed": {
         "task": "catalog.tasks.refresh_computed",
