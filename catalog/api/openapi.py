@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -93,7 +93,7 @@ def documented(
     summary: str,
     *,
     tag: str,
-    answers: dict[int, Schema],
+    answers: Mapping[int, Schema],
     path: Sequence[str] = (),
     params: Sequence[OpenApiParameter] = (),
     body: Schema | None = None,
@@ -105,12 +105,16 @@ def documented(
 ) -> Callable[[_View], _View]:
     """Describe one method of a view. A `body` adds the errors of reading one; 401 is everywhere.
 
-    is_open: needs no token. error: the shape of its refusals, if it is not the usual one.
+    answers: {} is no body. is_open: needs no token. error: the shape of its refusals, if it is
+    not the usual one.
     """
-    statuses = {401, *errors, *([400, 413, 415] if body is not None else [])}
+    statuses = {401, *errors, *([400, 413, 415] if body is not None else [])} - answers.keys()
     known = {401: "The credentials are missing, wrong or expired.", **_ERRORS}
     responses: dict[Any, Any] = {
-        **{status: OpenApiResponse(schema, "Done.") for status, schema in answers.items()},
+        **{
+            status: OpenApiResponse(schema or None, "Done." if status < 400 else known[status])
+            for status, schema in answers.items()
+        },
         **{
             status: OpenApiResponse(error or ref("Error"), known[status])
             for status in sorted(statuses)

@@ -56,14 +56,14 @@ def call(
 ) -> Callable[[_Method], _Method]:
     """Declare a method of a `BackstageView`.
 
-    body: a JSON Schema without references; `additionalProperties` is what the method accepts.
+    answers: {} is no body. body: a JSON Schema without references, by which a body is checked.
     errors: statuses besides 400 and 401.
     """
     describe = documented(
         operation_id,
         summary,
         tag=tag,
-        answers=dict(answers),
+        answers=answers,
         path=path,
         params=[_document(one) for one in params],
         body=body,
