@@ -32,6 +32,7 @@ from catalog.services.blueprints.documents import (
 from catalog.services.blueprints.impact import Impact, impact_of
 from catalog.services.derived import check_definitions
 from catalog.services.entities import EntityDraft
+from catalog.services.entities.marking import mark_blueprint
 from catalog.services.system_blueprints import SYSTEM_BLUEPRINTS
 
 # Parts that need other blueprints, in the order in which they need each other.
@@ -104,6 +105,9 @@ def replace_blueprint(
         _save_relations(blueprint, spec)
         check_definitions(spec.identifier, before=before)
         _rewrite_relations(blueprint, old_relations, spec, actor)
+        if spec.identifier != identifier or spec.relations != old_relations:
+            with connection.cursor() as cursor:
+                mark_blueprint(cursor, blueprint.pk)
         if bool(old_team_path) is not bool(blueprint.team_path):
             entities.rehash(Entity.objects.filter(blueprint=blueprint).exclude(team=[]))
         record_change(feed.UPDATE, blueprint, actor=actor, at=now, before=before)

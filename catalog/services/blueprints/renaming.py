@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from catalog.kernel import feed
@@ -22,6 +22,7 @@ from catalog.services.blueprints.documents import (
 )
 from catalog.services.blueprints.lifecycle import check_system, replace_blueprint
 from catalog.services.entities import EntityDraft
+from catalog.services.entities.marking import mark_blueprint
 
 _Graph = Mapping[str, Mapping[str, str | None]]
 
@@ -87,6 +88,8 @@ def rename_relation(identifier: str, old: str, new: str, *, actor: Actor) -> Blu
             ],
             actor=actor,
         )
+        with connection.cursor() as cursor:
+            mark_blueprint(cursor, blueprint.pk)
     return blueprint
 
 

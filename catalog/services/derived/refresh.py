@@ -23,6 +23,7 @@ from catalog.selectors.search import Scope
 from catalog.services.derived.plan import Computed, load_plan
 from catalog.services.derived.specs import TEAM_NAME
 from catalog.services.derived.values import Found, calculate, new_scope, read_others
+from catalog.services.entities.marking import mark_changed
 
 ACTOR: Final = Actor.system("derived")
 CHUNK: Final = 1000  # entities at a time: about a second of work, during which writers wait
@@ -118,7 +119,10 @@ def refresh_locked(
     with connection.cursor() as cursor:
         cursor.execute(_WRITE, [orjson.dumps(rows).decode()])
         written = {pk for (pk,) in cursor.fetchall()}
-    differences = [_difference(computed, one, found[one.pk]) for one in stored if one.pk in written]
+        differences = [
+            _difference(computed, one, found[one.pk]) for one in stored if one.pk in written
+        ]
+        mark_changed(cursor, [one.pk for one in differences if TEAM_NAME in one.expected])
     feed.record(
         [_record(one) for one in differences if one.stored or one.expected],
         actor=ACTOR,

@@ -16,9 +16,18 @@ def mark_changed(cursor: Any, pks: Sequence[int]) -> None:
 
 
 def mark_blueprint(cursor: Any, blueprint_pk: int) -> None:
-    """For all entities of a blueprint, after its name or that of a property changed."""
+    """For all entities of a blueprint, after its name or its relations changed."""
     cursor.execute(
         "INSERT INTO catalog_pendingdocument (entity_id) "
         "SELECT id FROM catalog_entity WHERE blueprint_id = %s",
         [blueprint_pk],
+    )
+
+
+def mark_pointing_at(cursor: Any, blueprint: str) -> None:
+    """For all that refer to entities of a blueprint, after that got this name."""
+    cursor.execute(
+        "INSERT INTO catalog_pendingdocument (entity_id) "
+        "SELECT DISTINCT source_id FROM catalog_relation WHERE target_blueprint = %s",
+        [blueprint],
     )

@@ -24,7 +24,7 @@ from catalog.services.entities.drafts import (
     Mode,
 )
 from catalog.services.entities.locking import lock_everything
-from catalog.services.entities.marking import mark_changed
+from catalog.services.entities.marking import mark_changed, mark_pointing_at
 
 # Per edge: who has it in which relation, its values, and the one that changes: old and new.
 _POINTING_AT_ENTITY = """
@@ -138,6 +138,7 @@ def rename_target_blueprint(old: str, new: str, *, actor: Actor) -> None:
         merge_all(_repointed(cursor.fetchall()), actor=actor)
         cursor.execute(_DANGLING, [new])
         mend(cursor, cursor.fetchall())
+        mark_pointing_at(cursor, new)
 
 
 def merge_all(drafts: Sequence[EntityDraft], *, actor: Actor) -> None:
