@@ -206,7 +206,9 @@ class GitHubDiscovery(BundledKind):
             owner = str(body["organization"]["login"])
             if not look.api.scope.names_owner(owner):
                 return
-            for change in _Organization(look.api, connection.integration).told(owner, name, body):
+            has_people = bool(connection.settings.get("users"))
+            organization = _Organization(look.api, connection.integration, has_people)
+            for change in organization.told(owner, name, body):
                 if change.kind in wanted and connection.settings.get(f"{change.kind}s"):
                     yield change
 
@@ -507,10 +509,16 @@ class _GitHub(Forge):
 
 
 class _Organization:
-    """Members and teams of the organisations, as items for the mapping."""
+    """Members and teams of the organisations, as items for the mapping.
 
-    def __init__(self, api: GitHubApi, integration: int | None) -> None:
+    expects_people: members of teams who are not in the catalogue will be, by an event beside.
+    """
+
+    def __init__(
+        self, api: GitHubApi, integration: int | None, expects_people: bool = False
+    ) -> None:
         self.api = api
+        self.expects_people = expects_people
         self.integration = integration
         self.owners = api.owners()
 
@@ -542,6 +550,10 @@ class _Organization:
         answer = self.api.graphql(_ONE_TEAM, login=owner, slug=team["slug"])
         now = (answer.get("organization") or {}).get("team")
         shaped = self._shaped_teams(owner, [now]) if now else [bare]
+        if name == "membership" and now and (person := (body.get("member") or {}).get("login")):
+            found = self._ask_person(owner, person) if body["action"] == "added" else None
+            if found:
+                yield LiveChange("user", found)
         yield LiveChange("team", shaped[0], is_gone=now is None)
 
     def _users(self, owner: str, cursor: Any) -> Iterator[Page]:
@@ -602,6 +614,7 @@ class _Organization:
             {login for some in logins.values() for login in some},
             annotation=LOGIN,
             integration=self.integration,
+            with_new=self.expects_people,
         )
         return [
             {

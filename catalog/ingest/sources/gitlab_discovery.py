@@ -184,7 +184,9 @@ class GitLabDiscovery(BundledKind):
         if name not in _GROUP_EVENTS and name not in _MEMBER_EVENTS:
             return
         with _opened(connection) as (api, settings), _understood(name):
-            for change in _Groups(api, settings, connection.integration).told(name, body):
+            groups = _Groups(api, settings, connection.integration)
+            groups.expects_people = bool(settings.get("users"))
+            for change in groups.told(name, body):
                 if change.kind in wanted and connection.settings.get(f"{change.kind}s"):
                     yield change
 
@@ -353,6 +355,8 @@ class _Groups:
         self.api = api
         self.integration = integration
         self.pattern = discovery.pattern(settings, "groupPattern")
+        # Members who are not in the catalogue will be, by what an event tells beside.
+        self.expects_people = False
 
     def pages(self, kind: str, cursor: Any) -> Iterator[Page]:
         shape = self._team if kind == "team" else self._people
@@ -417,7 +421,12 @@ class _Groups:
 
     def _team(self, group: Item) -> list[Item]:
         logins = [one["username"] for one in self._members(group)]
-        known = people.identifiers_of(logins, annotation=LOGIN, integration=self.integration)
+        known = people.identifiers_of(
+            logins,
+            annotation=LOGIN,
+            integration=self.integration,
+            with_new=self.expects_people,
+        )
         above = str(group["full_path"]).rpartition("/")[0]
         return [
             {

@@ -94,8 +94,11 @@ def with_identity(
 
 
 def identifiers_of(
-    logins: Iterable[str], *, annotation: str, integration: int | None
+    logins: Iterable[str], *, annotation: str, integration: int | None, with_new: bool = False
 ) -> dict[str, str]:
-    """The identifiers of those people that are in the catalogue, by login."""
-    known = find_people(dict.fromkeys(logins, ""), annotation=annotation, integration=integration)
-    return {login: person.identifier for login, person in known.items()}
+    """The identifiers of those people that are in the catalogue, by login. with_new: of all of
+    them, since the others are about to come."""
+    wanted = dict.fromkeys(logins, "")
+    known = find_people(wanted, annotation=annotation, integration=integration)
+    found = {login: login.lower() for login in wanted} if with_new else {}
+    return {**found, **{login: person.identifier for login, person in known.items()}}

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from urllib.parse import unquote
 
 import orjson
 import pytest
@@ -591,3 +592,254 @@ def test_nobody_is_read_unless_that_is_asked_for(vendor):
     sync(make_discovery())
     assert not Entity.objects.filter(blueprint__identifier__in=["_user", "_team"]).exists()
     assert len(vendor.calls) == 1
+
+
+def test_without_a_token_what_is_public_is_found_by_its_trees(vendor):
+    hub = Hub(vendor, acme={"a": repository(), "b": repository("x")})
+    listed = [
+        {
+            "full_name": f"acme/{name}",
+            "html_url": f"https://github.test/acme/{name}",
+            "default_branch": "main",
+            "topics": ["go"],
+            "visibility": "public",
+        }
+        for name in hub.organizations["acme"]
+    ]
+    vendor.pages("/orgs/acme/repos", listed)
+    make_hub_source(vendor, token="")
+    sync(make_discovery(topicInclude=["go"]))
+    assert targets() == [file("a")]
+
+
+# --- GitLab -------------------------------------------------------------------------------------
+
+API = "/api/v4"
+
+
+class Lab:
+    """A group `shop` with projects ({path: {"files": […], …}}) and groups below it."""
+
+    def __init__(self, vendor, **projects):
+        self.vendor = vendor
+        self.projects = {
+            path: {"files": ["catalog-info.yaml"], **one} for path, one in projects.items()
+        }
+        self.groups = ["shop"]
+        self.members = {}
+        self.numbers = {}
+        vendor.route(f"{API}/groups/shop/projects")(lambda call: self.listed())
+        vendor.route(f"{API}/projects/*")(self.project)
+        vendor.route(f"{API}/projects/*/repository/files/*", method="HEAD")(self.head)
+        vendor.route(f"{API}/projects/*/repository/tree")(self.tree)
+        vendor.route(f"{API}/groups/*")(self.group)
+        vendor.route(f"{API}/groups/shop/descendant_groups")(
+            lambda call: [self.about_group(one) for one in self.groups[1:]]
+        )
+        vendor.route("/api/graphql", method="POST")(self.graphql)
+        self.former = {}
+
+    def listed(self):
+        return [self.about(path) for path in self.projects]
+
+    def number(self, path):
+        return self.numbers.setdefault(path, len(self.numbers) + 1)
+
+    def about(self, path):
+        one = self.projects[path]
+        return {
+            "id": one.setdefault("id", self.number(path)),
+            "path_with_namespace": f"shop/{path}",
+            "web_url": f"{self.vendor.url}/shop/{path}",
+            "default_branch": one.get("branch", "main"),
+            "last_activity_at": one.get("active", "2025-01-01T10:00:00.000Z"),
+            **one.get("more", {}),
+        }
+
+    def found(self, name):
+        name = self.former.get(name, name).replace("%2F", "/")
+        for path in self.projects:
+            if name in (f"shop/{path}", str(self.about(path)["id"])):
+                return path
+        return None
+
+    def project(self, call):
+        path = self.found(unquote(call.path.split("/")[4]))
+        return self.about(path) if path else Answer(404, {"message": "404 Project Not Found"})
+
+    def head(self, call):
+        one = self.projects[self.found(call.path.split("/")[4])]
+        there = unquote(call.path.rsplit("/", 1)[1]) in one["files"]
+        there = there and call.query["ref"] in one.get("branches", ["main"])
+        return Answer(200 if there else 404)
+
+    def tree(self, call):
+        one = self.projects[self.found(call.path.split("/")[4])]
+        return [{"path": path, "type": "blob"} for path in one["files"]]
+
+    def about_group(self, path):
+        return {
+            "id": self.groups.index(path) + 50,
+            "name": path.rpartition("/")[2].title(),
+            "full_path": path,
+            "description": "",
+            "avatar_url": None,
+        }
+
+    def group(self, call):
+        name = unquote(call.path.rsplit("/", 1)[1])
+        found = [one for one in self.groups if name in (one, str(self.groups.index(one) + 50))]
+        return self.about_group(found[0]) if found else Answer(404, {"message": "Not Found"})
+
+    def graphql(self, call):
+        nodes = [
+            {
+                "user": {
+                    "username": login,
+                    "name": login.title(),
+                    "publicEmail": f"{login}@example.com",
+                    "avatarUrl": f"/uploads/{login}.png",
+                    "webUrl": f"https://gitlab.test/{login}",
+                    "state": "blocked" if login == "gone" else "active",
+                    "bot": login == "robot",
+                }
+            }
+            for login in self.members.get(call.json()["variables"]["path"], ())
+        ]
+        info = {"hasNextPage": False, "endCursor": None}
+        return {"data": {"group": {"groupMembers": {"nodes": nodes, "pageInfo": info}}}}
+
+
+def make_lab_source(vendor):
+    return create_source(
+        identifier="gl",
+        kind="gitlab",
+        actor=ACTOR,
+        settings={
+            "url": vendor.url,
+            "token": "t1",
+            "groups": ["shop"],
+            "webhookSecret": "hush",
+        },
+        mapping={"resources": []},
+    )
+
+
+def lab_targets(vendor):
+    found = Location.objects.values_list("target", flat=True)
+    return sorted(one.removeprefix(f"{vendor.url}/shop/") for one in found)
+
+
+def tell(body):
+    raw = orjson.dumps(body)
+    headers = {"x-gitlab-token": "hush", "content-type": "application/json"}
+    live.receive(Integration.objects.get(identifier="gl"), headers, {}, raw)
+    finder = Integration.objects.get(identifier="finder")
+    live.process_waiting(finder.pk)
+    return finder.events.first()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ({}, ["a", "fork", "nobranch"]),
+        ({"skipForkedRepos": True}, ["a", "nobranch"]),
+        ({"includeArchivedRepos": True}, ["a", "fork", "nobranch", "old"]),
+        ({"projectPattern": "shop/(a|old)$"}, ["a"]),
+        ({"fallbackBranch": "trunk"}, ["a", "fork"]),
+        ({"branch": "next"}, ["a"]),
+        ({"entityFilename": "**/catalog-info.yaml"}, ["a", "fork", "nobranch", "none"]),
+    ],
+)
+def test_projects_of_gitlab_are_looked_into(vendor, chosen, expected):
+    projects = {
+        "a": {"branches": ["main", "next"]},
+        "fork": {"more": {"forked_from_project": {"id": 9}}},
+        "old": {"more": {"archived": True}},
+        "empty": {"more": {"empty_repo": True}},
+        "nobranch": {"more": {"default_branch": None}},
+        "none": {"files": ["sub/catalog-info.yaml"]},
+        "closed": {"more": {"repository_access_level": "disabled"}},
+    }
+    Lab(vendor, **projects)
+    make_lab_source(vendor)
+    run = sync(make_discovery("gitlab-discovery", **chosen))
+    assert (run.state, run.error) == (State.SUCCEEDED, "")
+    assert [one.split("/")[0] for one in lab_targets(vendor)] == expected
+    if chosen == {"branch": "next"}:
+        assert lab_targets(vendor) == ["a/-/blob/next/catalog-info.yaml"]
+
+
+def test_a_project_in_which_nothing_happened_is_not_asked_again(vendor):
+    lab = Lab(vendor, a={}, b={"files": []}, busy={"active": "2999-01-01T00:00:00Z"})
+    make_lab_source(vendor)
+    finder = make_discovery("gitlab-discovery")
+    sync(finder)
+    vendor.calls.clear()
+    sync(finder)
+    assert [one.method for one in vendor.calls] == ["GET", "HEAD"]  # the list, and the busy one
+    lab.projects["b"] |= {"files": ["catalog-info.yaml"], "active": "2025-02-02T10:00:00.000Z"}
+    sync(finder)
+    assert [one.split("/")[0] for one in lab_targets(vendor)] == ["a", "b", "busy"]
+
+
+def test_events_of_gitlab_count_at_once(vendor):
+    lab = Lab(vendor, a={}, b={"files": []})
+    make_lab_source(vendor)
+    sync(make_discovery("gitlab-discovery"))
+    lab.projects["b"]["files"] = ["catalog-info.yaml"]
+    pushed_to_b = {
+        "object_kind": "push",
+        "ref": "refs/heads/main",
+        "before": "1" * 40,
+        "after": "2" * 40,
+        "project": {"id": 2, "path_with_namespace": "shop/b", "default_branch": "main"},
+        "commits": [{"added": ["catalog-info.yaml"], "modified": [], "removed": []}],
+        "total_commits_count": 1,
+    }
+    tell(pushed_to_b)
+    assert [one.split("/")[0] for one in lab_targets(vendor)] == ["a", "b"]
+    pk = Location.objects.get(target__contains="/b/").pk
+    lab.projects["b2"] = lab.projects.pop("b")
+    tell(
+        {
+            "event_name": "project_rename",
+            "project_id": 2,
+            "path_with_namespace": "shop/b2",
+            "old_path_with_namespace": "shop/b",
+        }
+    )
+    assert Location.objects.get(pk=pk).target.endswith("/shop/b2/-/blob/main/catalog-info.yaml")
+    del lab.projects["b2"]
+    gone = {"event_name": "project_destroy", "project_id": 2, "path_with_namespace": "shop/b2"}
+    assert [one["status"] for one in tell(gone).results] == ["deleted"]
+    assert [one.split("/")[0] for one in lab_targets(vendor)] == ["a"]
+    assert tell({"object_kind": "push", "project": {}}).state == "failed"
+
+
+def test_groups_of_gitlab_become_teams(vendor):
+    lab = Lab(vendor)
+    lab.groups = ["shop", "shop/core", "shop/labs"]
+    lab.members = {"shop": ["ada", "robot", "gone"], "shop/core": ["ada", "bob"]}
+    make_lab_source(vendor)
+    finder = make_discovery("gitlab-discovery", users=True, teams=True, groupPattern="^shop$|core")
+    run = sync(finder)
+    assert (run.state, run.error) == (State.SUCCEEDED, "")
+    people = Entity.objects.filter(blueprint__identifier="_user").order_by("identifier")
+    assert [(one.identifier, one.properties["email"]) for one in people] == [
+        ("ada", "ada@example.com"),
+        ("bob", "bob@example.com"),
+    ]
+    assert user("ada").properties["picture"] == f"{vendor.url}/uploads/ada.png"
+    assert (team("shop").relations["members"], team("shop").relations.get("parent")) == (
+        ["ada"],
+        None,
+    )
+    assert team("shop-core").relations == {"parent": "shop", "members": ["ada", "bob"]}
+    lab.members["shop/core"].append("eve")
+    about_group = {"group_id": 51, "group_path": "shop/core", "user_username": "eve"}
+    tell({"event_name": "user_add_to_group", "user_id": 9, **about_group})
+    assert team("shop-core").relations["members"] == ["ada", "bob", "eve"]
+    lab.groups.remove("shop/core")
+    tell({"event_name": "subgroup_destroy", "group_id": 51, "full_path": "shop/core"})
+    assert not Entity.objects.filter(identifier="shop-core").exists()
