@@ -445,8 +445,11 @@ def _operation_rows(pks: Sequence[int]) -> Iterable[dict[str, Any]]:
 
 
 def _page_rows(pks: Sequence[int]) -> Iterable[dict[str, Any]]:
-    rows: Any = DocPage.objects.filter(pk__in=pks).annotate(page_text=Left("text", _PAGE))
-    yield from rows.values("pk", "url", name=F("title"), text=F("page_text"), **_owner("site__"))
+    rows: Any = DocPage.objects.filter(pk__in=pks)
+    words = Left("text", _PAGE)
+    for row in rows.values("pk", "url", name=F("title"), words=words, **_owner("site__")):
+        row["text"] = row.pop("words")
+        yield row
 
 
 def _owner(path: str = "") -> dict[str, Any]:

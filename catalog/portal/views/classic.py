@@ -17,6 +17,7 @@ from catalog.portal.shell import PortalRequest, portal_view
 
 _TABS: Final = {
     "api": "definition",
+    "definition": "definition",
     "dependencies": "related",
     "docs": "docs",
     "kubernetes": "kubernetes",
