@@ -194,9 +194,9 @@ class PlaceReader:
 
 def opened_folders(roots: Iterable[Path] = ()) -> Workspace:
     """The folders that the operator opens, and further ones."""
-    opened: Sequence[str] = settings.IDP_FILES
+    opened = [Path(one) for one in settings.IDP_FILES]
     return Workspace(
-        tuple(Path(one).resolve() for one in (*opened, *roots)),
+        tuple(one.resolve() for one in (*opened, *roots)),
         outside="it lies outside the folders that may be read",
         hint="The operator names them in IDP_FILES.",
     )

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
+from itertools import islice
 from typing import Any, ClassVar, Final, Self
 from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
@@ -47,6 +48,7 @@ from catalog.models import Integration
 
 MAX_TREE_ENTRIES: Final = 200_000
 MAX_MATCHES: Final = 10_000
+MAX_REF_PAGES: Final = 10
 GITHUB: Final = "https://github.com"
 RAW_GITHUB: Final = "https://raw.githubusercontent.com"
 _KEPT_S: Final = 24 * 3600  # where a branch with slashes ends
@@ -125,7 +127,7 @@ class Forge(ABC):
     def _entries(self, project: str, ref: str, pattern: str) -> Iterator[Mapping[str, Any]]: ...
 
     @abstractmethod
-    def _refs(self, project: str, start: str) -> Sequence[str]:
+    def _refs(self, project: str, start: str) -> Iterator[str]:
         """The branches and tags whose names begin with `start`."""
 
     @abstractmethod
@@ -311,7 +313,7 @@ class Forge(ABC):
             return at
         first, rest = at.rest.split("/", 1)[0], unquote(at.rest)
         try:
-            refs = self._refs(at.project, f"{unquote(first)}/")
+            refs = list(self._refs(at.project, unquote(first)))
         except UpstreamError:
             return at
         fitting = [one for one in refs if f"{rest}/".startswith(f"{one}/")]
@@ -407,14 +409,11 @@ class GitHubForge(Forge):
         files = GitHubFiles(self.api, {})
         return files.tree({"full_name": project}, ref or "HEAD", [PathRule(pattern)])
 
-    def _refs(self, project: str, start: str) -> Sequence[str]:
-        found = []
+    def _refs(self, project: str, start: str) -> Iterator[str]:
         for sort in ("heads", "tags"):
             place = f"repos/{quote(project)}/git/matching-refs/{sort}/{quote(start)}"
-            found += [
-                str(one["ref"]).removeprefix(f"refs/{sort}/") for one in self.api.get_json(place)
-            ]
-        return found
+            for page in islice(self.api.pages(place, {}), MAX_REF_PAGES):
+                yield from (str(one["ref"]).removeprefix(f"refs/{sort}/") for one in page.items)
 
 
 class GitLabForge(Forge):
@@ -473,14 +472,11 @@ class GitLabForge(Forge):
         files = GitLabFiles(self.api, {})
         return files.tree({"id": segment(project)}, ref or "HEAD", [PathRule(pattern)])
 
-    def _refs(self, project: str, start: str) -> Sequence[str]:
-        return [
-            str(one["name"])
-            for sort in ("branches", "tags")
-            for one in self.api.all(
-                f"projects/{segment(project)}/repository/{sort}", search=f"^{start}"
-            )
-        ]
+    def _refs(self, project: str, start: str) -> Iterator[str]:
+        for sort in ("branches", "tags"):
+            place = f"projects/{segment(project)}/repository/{sort}"
+            for page in islice(self.api.pages(place, {"search": f"^{start}"}), MAX_REF_PAGES):
+                yield from (str(one["name"]) for one in page.items)
 
 
 class Forges:

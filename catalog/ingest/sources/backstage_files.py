@@ -7,14 +7,18 @@ files becomes stale, as with every source.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from django.conf import settings as django_settings
 
+from catalog.dialects.backstage.files import FileReader, Workspace
+from catalog.dialects.backstage.reader import Reader
 from catalog.dialects.backstage.reading import location_of
 from catalog.dialects.imports import Imported, ImportOptions, import_files
+from catalog.ingest.locations.reader import PlaceReader
 from catalog.ingest.sources.git import REPOSITORY_SETTINGS, checkout_of, name_of
 from catalog.kernel.errors import InvalidInput, UpstreamError
 from catalog.kernel.git import Checkout
@@ -75,7 +79,14 @@ class BackstageFiles(SourceKind):
         settings = connection.settings
         paths = _opened(settings)
         if paths:
-            _import(context, settings, paths, roots=_roots(), location=None)
+            with ExitStack() as readers:
+                _import(
+                    context,
+                    settings,
+                    paths,
+                    roots=_roots(),
+                    reader=lambda workspace: readers.enter_context(PlaceReader(workspace)),
+                )
         for url in settings.get("repositories") or ():
             with checkout_of(connection, url) as checkout:
                 _import(
@@ -111,8 +122,11 @@ def _import(
     paths: Sequence[Path],
     *,
     roots: tuple[Path, ...],
-    location: Callable[[Path], str] | None,
+    location: Callable[[Path], str] | None = None,
+    reader: Callable[[Workspace], Reader] = FileReader,
 ) -> None:
+    """Import what lies below `paths`. reader: of a folder of the operator's also addresses may be
+    read; not of a repository, whose authors could then see others with our tokens."""
     options = ImportOptions(
         dry_run=context.is_dry_run,
         strict=bool(settings.get("strict")),
@@ -120,6 +134,7 @@ def _import(
         roots=roots,
         run=context.run,
         location=location or location_of,
+        reader=reader,
     )
     result = import_files(
         [str(path) for path in paths],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from argparse import ArgumentParser
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from catalog.dialects.backstage.reading import NO_ENTITY, Report
 from catalog.dialects.imports import ImportOptions, ImportResult, import_files
+from catalog.ingest.locations.reader import PlaceReader
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import IdpError
 
@@ -64,21 +66,24 @@ class Command(BaseCommand):
         for root in roots:
             if not root.is_dir():
                 raise CommandError(f"--root {root}: there is no such folder.")
+        readers = ExitStack()
         options = ImportOptions(
             dry_run=given["dry_run"],
             strict=given["strict"],
             create_kinds=given["create_kinds"],
             take_over=given["take_over"],
             roots=roots,
+            reader=lambda workspace: readers.enter_context(PlaceReader(workspace)),
         )
         started = time.monotonic()
         try:
-            result = import_files(
-                paths,
-                actor=Actor.system("import_catalog"),
-                options=options,
-                progress=self._progress,
-            )
+            with readers:
+                result = import_files(
+                    paths,
+                    actor=Actor.system("import_catalog"),
+                    options=options,
+                    progress=self._progress,
+                )
         except IdpError as error:
             raise CommandError(str(error)) from error
         seconds = time.monotonic() - started
