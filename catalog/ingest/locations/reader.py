@@ -71,6 +71,11 @@ class PlaceReader:
         if "_http" in vars(self):
             self._http.close()
 
+    def prepare(self) -> None:
+        """Read the sources and settings now, so that threads may share this without asking."""
+        self.forges.all()
+        _ = self._allow, self._http
+
     # --- the protocol -------------------------------------------------------------------------
 
     def read(self, place: str, *, etag: str = "", max_bytes: int = MAX_FILE_BYTES) -> Read | None:
@@ -151,7 +156,7 @@ class PlaceReader:
             return forge
         if not any(_is_allowed(split, entry) for entry in self._allow):
             raise ReadingNotAllowed(
-                f"nothing may be read from {split.netloc.rpartition('@')[2]}",
+                f"nothing may be read from {split.netloc}",
                 hint="An administrator may add a GitHub or GitLab source for it, or allow the host "
                 "in the settings of the catalogue.",
             )
@@ -206,7 +211,9 @@ def _split(url: str) -> SplitResult:
     """Raises FileRefused for what is no address that can be read."""
     try:
         split = urlsplit(url)
+        # Nobody's name before the host: it would be shown wherever the address is.
         is_read = split.scheme in ("http", "https") and bool(split.hostname) and split.port != 0
+        is_read = is_read and "@" not in split.netloc and "\\" not in url
     except ValueError:
         is_read = False
     if not is_read or not is_storable(url):

@@ -107,6 +107,7 @@ class Forge(ABC):
     def __init__(self, integration: Integration | None, web: str) -> None:
         self.integration = integration
         self.web = web
+        self._connection: Connection | None = None
 
     @property
     @abstractmethod
@@ -222,7 +223,8 @@ class Forge(ABC):
 
         Raises FileMissing, FileUnreachable, FileRefused.
         """
-        with told(f"{self.title} has no {path} in {project}"):
+        where = f"{project} ({ref})" if ref else project
+        with told(f"{self.title} has no {path} in {where}", hint="Or the token may not see it."):
             answer = self._fetch(project, ref, path, etag, max_bytes)
             if answer.status == 304:
                 return None
@@ -254,7 +256,8 @@ class Forge(ABC):
         """
         wanted, says_dot = glob(pattern), re.search(r"(?:^|/)\.", pattern)
         is_all = pattern == "**"
-        with told(f"{self.title} has no branch {ref or 'at all'} in {project}"):
+        what = f"branch {ref} in {project}" if ref else f"repository {project}"
+        with told(f"{self.title} has no {what}", hint="Or the token may not see it."):
             for count, entry in enumerate(self._entries(project, ref, pattern)):
                 if count >= MAX_TREE_ENTRIES:
                     raise FileRefused(
@@ -343,8 +346,15 @@ class Forge(ABC):
     def _open(self) -> Connection:
         if self.integration is None:
             http = Client(max_wait_s=FORM_WAIT_S, retries=1)
-            return Connection({}, http, lambda level, message: None)
-        return open_source(self.integration, log=lambda level, message: None).connection
+            self._connection = Connection({}, http, lambda level, message: None)
+        else:
+            opened = open_source(self.integration, log=lambda level, message: None)
+            self._connection = opened.connection
+        return self._connection
+
+    def close(self) -> None:
+        if self._connection:
+            self._connection.http.close()
 
 
 class GitHubForge(Forge):
@@ -516,8 +526,7 @@ class Forges:
 
     def close(self) -> None:
         for one in (*(self._forges or ()), *self._public):
-            if "api" in vars(one):
-                one.client.close()
+            one.close()
 
 
 def forge_of(url: str) -> Forge | None:
@@ -594,18 +603,15 @@ def _content(answer: Response) -> bytes:
 
 
 @contextmanager
-def told(missing: str) -> Iterator[None]:
-    """Tell what goes wrong with a forge as what goes wrong with a file."""
+def told(missing: str, *, hint: str = "") -> Iterator[None]:
+    """Tell what goes wrong with a server as what goes wrong with a file. missing, hint: what is
+    said of what is not there."""
     try:
         yield
     except FileRefused:
         raise
     except UpstreamNotFound as error:
-        raise FileMissing(
-            missing,
-            hint="Or the token may not see it.",
-            details=error.details,
-        ) from error
+        raise FileMissing(missing, hint=hint, details=error.details) from error
     except UpstreamUnavailable as error:
         raise FileUnreachable(error.message, hint=error.hint, details=error.details) from error
     except IdpError as error:

@@ -381,11 +381,37 @@ def test_a_path_does_not_climb_out_of_what_is_allowed(reader, vendor, path):
     assert vendor.calls == []
 
 
-@pytest.mark.parametrize("place", ["url:file:///etc/passwd", "url:ftp://a.io/x", "url:x", "url:"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "url:file:///etc/passwd",
+        "url:ftp://a.io/x",
+        "url:x",
+        "url:",
+        "url:https://me:secret@a.io/x",
+        "url:https://a.io\\@b.io/x",
+        "url:https://a.io/\ud800",
+        "url:https://[",
+    ],
+)
 def test_only_the_web_is_read(reader, place):
     for ask in (reader.read, reader.expand):
-        with pytest.raises(FileRefused, match="is no address that can be read"):
+        with pytest.raises(FileRefused, match="no address that can be read") as caught:
             ask(place)
+        assert "secret" not in str(caught.value)
+
+
+def test_public_forges_are_read_when_they_are_allowed(reader):
+    place = "url:https://github.com/o/r/blob/main/x.yaml"
+    with pytest.raises(ReadingNotAllowed):
+        reader.expand(place)
+    allow({"host": "github.com"}, {"host": "raw.githubusercontent.com", "paths": ["/o/"]})
+    with PlaceReader() as allowed:
+        assert allowed.expand(place) == [place]
+        assert "backstage.io/edit-url" in allowed.annotations(place)
+        assert allowed.resolve(place, "y.yaml") == "url:https://github.com/o/r/tree/main/y.yaml"
+        raw = "url:https://raw.githubusercontent.com/o/r/main/x.yaml"
+        assert allowed.annotations(raw) == {"backstage.io/view-url": raw.removeprefix("url:")}
 
 
 def test_a_plain_file_is_read_again_only_when_it_changed(reader, vendor):
@@ -589,13 +615,13 @@ def test_placeholders_of_a_repository(reader, vendor):
         (
             "API gone",
             "spec.definition.$text",
-            "spec.definition.$text: ./nope.yaml: GitHub has no a/nope.yaml in acme/app",
+            "spec.definition.$text: ./nope.yaml: GitHub has no a/nope.yaml in acme/app (main)",
         ),
     ]
     assert content.journal.rejected[0].document["metadata"] == {"name": "other"}
     assert [one.findings[0].message for one in content.journal.warnings] == [
         f"spec.definition was not fetched from {vendor.url}/acme/app/blob/main/nope.yaml: "
-        "GitHub has no nope.yaml in acme/app; its address is kept",
+        "GitHub has no nope.yaml in acme/app (main); its address is kept",
         "spec.definition was not fetched from https://not.allowed/x.yaml; its address is kept",
     ]
     assert [(one.place, bool(one.etag), len(one.hash)) for one in content.reads] == [
@@ -647,7 +673,7 @@ components:
 @pytest.mark.parametrize(
     ("file", "message"),
     [
-        ("a: {$ref: nope.yaml}", "GitHub has no nope.yaml in acme/app"),
+        ("a: {$ref: nope.yaml}", "GitHub has no nope.yaml in acme/app (main)"),
         ("a: {$ref: 'x.yaml#/b'}", "$ref x.yaml#/b leads to nothing: there is no b"),
         ("a: [", "a.yaml:1: did not find expected node content"),
         ("a: {$ref: 'x.yaml', b: 1}", "its references lead more than 200 levels deep"),
