@@ -9,12 +9,46 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 import catalog.kernel.segments  # noqa: F401 - registers <segment:…>
-from catalog.api.backstage import metadata
+from catalog.api.backstage import (
+    entities,
+    facets,
+    locations,
+    metadata,
+    proxy,
+    search,
+    unprocessed,
+    validation,
+)
+
+_NAME = "<segment:kind>/<segment:namespace>/<segment:name>"
 
 urlpatterns: list[URLPattern] = [
+    # entities
+    path("catalog/entities", entities.EntityList.as_view()),
+    path("catalog/entities/by-query", entities.EntityQuery.as_view()),
+    path("catalog/entities/by-refs", entities.EntitiesByRefs.as_view()),
+    path("catalog/entities/by-uid/<segment:uid>", entities.EntityByUid.as_view()),
+    path(f"catalog/entities/by-name/{_NAME}", entities.EntityByName.as_view()),
+    path(f"catalog/entities/by-name/{_NAME}/ancestry", entities.EntityAncestry.as_view()),
+    path("catalog/entities/unprocessed/failed", unprocessed.Failed.as_view()),
+    path("catalog/entities/unprocessed/pending", unprocessed.Pending.as_view()),
+    path("catalog/entities/unprocessed/delete/<segment:uid>", unprocessed.Unprocessed.as_view()),
+    path("catalog/entity-facets", facets.EntityFacets.as_view()),
+    path("catalog/validate-entity", validation.ValidateEntity.as_view()),
+    path("catalog/refresh", locations.Refresh.as_view()),
+    # locations
+    path("catalog/locations", locations.LocationList.as_view()),
+    path("catalog/locations/by-query", locations.LocationQuery.as_view()),
+    path(f"catalog/locations/by-entity/{_NAME}", locations.EntityLocation.as_view()),
+    path("catalog/locations/<segment:location>", locations.LocationDetail.as_view()),
+    path("catalog/analyze-location", locations.AnalyzeLocation.as_view()),
     # the catalogue itself
     path(
         "catalog/.well-known/backstage/permissions/metadata",
         metadata.PermissionsMetadata.as_view(),
     ),
+    # search
+    path("search/query", search.SearchQuery.as_view()),
+    # other systems
+    path("proxy/<path:path>", proxy.Proxy.as_view()),
 ]
