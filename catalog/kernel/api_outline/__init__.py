@@ -12,10 +12,21 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from catalog.kernel.api_outline import asyncapi, graphql, openapi, protobuf
+from catalog.kernel.api_outline.comparing import Comparison, compare
 from catalog.kernel.api_outline.items import Format, Item, ItemKind, Outline, Problem
 from catalog.kernel.api_outline.texts import MAX_CHARS
 
-__all__ = ["Format", "Item", "ItemKind", "Outline", "Problem", "format_of", "read_outline"]
+__all__ = [
+    "Comparison",
+    "Format",
+    "Item",
+    "ItemKind",
+    "Outline",
+    "Problem",
+    "compare",
+    "format_of",
+    "read_outline",
+]
 
 _DECLARED: Final[Mapping[str, Format]] = {
     "openapi": Format.OPENAPI,
