@@ -231,11 +231,10 @@ def _is_allowed(split: SplitResult, entry: Any) -> bool:
     found = _HOST.fullmatch(str(entry.get("host") or "").lower())
     if found is None:
         return False
-    wanted, wanted_port = found[1].strip("[]"), found[2] or ""
-    host, port = split.hostname or "", str(split.port or "")
-    if port == {"https": "443", "http": "80"}[split.scheme]:
-        port = ""
-    if wanted_port not in ("*", port):
+    wanted, wanted_port = found[1].strip("[]"), found[2]
+    usual = {"https": "443", "http": "80"}[split.scheme]
+    host, port = split.hostname or "", str(split.port or usual)
+    if (wanted_port or usual) not in ("*", port):
         return False
     if not (host.endswith(wanted[1:]) if wanted.startswith("*.") else host == wanted):
         return False
