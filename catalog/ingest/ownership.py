@@ -130,13 +130,14 @@ def judge(
     passed: Pass,
     *,
     threshold: float,
+    thresholds: Mapping[str, float] = {},
     unsure: Mapping[str, str] = {},
     removed: Collection[str] = (),
 ) -> Verdict:
     """Decide for each kind of a pass what may happen to what is gone.
 
     threshold: the share (0 to 1) of a kind's entities above which they are held; a single one is
-    never too many, unless the threshold is 0. unsure: kinds that were read to their end, but of
+    never too many, unless the threshold is 0. thresholds: those of kinds of their own. unsure: kinds that were read to their end, but of
     which some items could not be told apart, with words for it. removed: kinds that the mapping
     no longer has.
     """
@@ -155,9 +156,9 @@ def judge(
             what = f"{kind} is no longer in the mapping, which leaves {one.found:,} entities behind"
         if one.found and kind in unsure:
             one.state, one.reason = "held", f"{what}, but {unsure[kind]}"
-        elif one.found > _allowed(one.known, threshold):
+        elif one.found > _allowed(one.known, share := thresholds.get(kind, threshold)):
             one.state = "held"
-            one.reason = f"{what}, more than the {threshold:.0%} that are deleted without asking"
+            one.reason = f"{what}, more than the {share:.0%} that are deleted without asking"
         elif one.found:
             one.reason = what
         verdict.kinds.append(one)

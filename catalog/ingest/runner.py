@@ -608,6 +608,7 @@ class _Sync:
         verdict = ownership.judge(
             passed,
             threshold=self.mapping.deletion_threshold,
+            thresholds=self.mapping.deletion_thresholds,
             unsure=self._unsure(),
             removed=removed,
         )

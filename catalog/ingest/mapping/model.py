@@ -94,6 +94,7 @@ class ResourceMapping:
     drop: str | None = None
     operation: Literal["upsert", "delete"] = "upsert"
     delete_dependents: bool = True
+    deletion_threshold: float | None = None  # None: that of the mapping
 
     @cached_property
     def blueprints(self) -> tuple[str, ...]:
@@ -153,6 +154,15 @@ class Mapping:
     deletion_threshold: float = DEFAULT_THRESHOLD
     needs: Sequence[Need] = ()
     findings: Sequence[Finding] = ()
+
+    @property
+    def deletion_thresholds(self) -> dict[str, float]:
+        """Those of kinds that have one of their own; of several of a kind the smallest."""
+        found: dict[str, float] = {}
+        for one in self.resources:
+            if one.deletion_threshold is not None:
+                found[one.kind] = min(one.deletion_threshold, found.get(one.kind, 1.0))
+        return found
 
 
 def static_blueprint(template: EntityTemplate) -> str | None:

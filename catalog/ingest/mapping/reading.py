@@ -36,14 +36,15 @@ MAX_RESOURCES: Final = 1000
 MAX_EXPRESSIONS: Final = 5000  # in all: compiling them takes some seconds
 EVENT_ITEMS: Final = 500  # as many things as one event may bring
 
+_THRESHOLD: Final = "entityDeletionThreshold"
 _TOP: Final = {
     "resources",
     "createMissingRelatedEntities",
     "deleteDependentEntities",
     "enableMergeEntity",
-    "entityDeletionThreshold",
+    _THRESHOLD,
 }
-_RESOURCE: Final = {"kind", "selector", "port"}
+_RESOURCE: Final = {"kind", "selector", "port", _THRESHOLD}
 _PORT: Final = {
     "entity",
     "itemsToParse",
@@ -129,7 +130,7 @@ class _Reader:
             create_missing=self.switch(document, "createMissingRelatedEntities"),
             delete_dependents=self.switch(document, "deleteDependentEntities"),
             merge=self.switch(document, "enableMergeEntity"),
-            deletion_threshold=self.threshold(document),
+            deletion_threshold=self.threshold(document, _THRESHOLD) or 0.0,
         )
 
     def unknown(self, given: AnyMapping[str, Any], known: set[str], path: str) -> None:
@@ -157,15 +158,16 @@ class _Reader:
         self.wrong(key, f"is {jq.describe(value)}; expected true or false")
         return True
 
-    def threshold(self, document: AnyMapping[str, Any]) -> float:
-        value = document.get("entityDeletionThreshold")
+    def threshold(
+        self, given: AnyMapping[str, Any], path: str, default: float | None = DEFAULT_THRESHOLD
+    ) -> float | None:
+        value = given.get(_THRESHOLD)
         if value is None:
-            return DEFAULT_THRESHOLD
+            return default
         if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
             return float(value)
-        expected = "expected a share from 0 to 1"
-        self.wrong("entityDeletionThreshold", f"is {jq.describe(value)}; {expected}")
-        return DEFAULT_THRESHOLD
+        self.wrong(path, f"is {jq.describe(value)}; expected a share from 0 to 1")
+        return default
 
     # --- a resource
 
@@ -210,6 +212,7 @@ class _Reader:
             each=each,
             each_name=each_name,
             drop=leading_path(each.expression) if each and transforms else None,
+            deletion_threshold=self.threshold(item, _join(path, _THRESHOLD), default=None),
         )
 
     def known_kind(self, name: str, path: str) -> ResourceKind | None:
