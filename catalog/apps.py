@@ -23,15 +23,19 @@ class CatalogConfig(AppConfig):
 
     def ready(self) -> None:
         from catalog import receivers, tasks  # noqa: F401 - connects them
+        from catalog.ingest.locations import refresh as locations
         from catalog.ingest.sources import register_all
         from catalog.ingest.techdocs import refresh as techdocs
+        from catalog.portal.views import docs
         from catalog.registry import register_feed_consumer
         from catalog.services import api_index, derived
 
         register_all()
         register_feed_consumer(derived.CONSUMER, tasks.follow_changes)
         register_feed_consumer(api_index.CONSUMER, api_index.follow)
+        register_feed_consumer(locations.CONSUMER, locations.follow)
         register_feed_consumer(techdocs.CONSUMER, tasks.follow_docs)
+        docs.register()
 
         post_migrate.connect(
             create_system_blueprints, sender=self, dispatch_uid="catalog.system_blueprints"

@@ -41,3 +41,10 @@ def entity_url(blueprint: str, identifier: str, tab: str = "") -> str:
 def person_url(email: str) -> str:
     """Leads to the person with this e-mail address, whatever their identifier is."""
     return f"{reverse('catalog:person')}?{urlencode({'email': email})}"
+
+
+def docs_url(ref: str, path: str = "") -> str:
+    """A page of an entity's docs, or of its first one. ref: `kind:namespace/name`, lower case."""
+    kind, _, rest = ref.partition(":")
+    namespace, _, name = rest.partition("/")
+    return reverse("catalog:docs-page", args=[namespace, kind, name, path])

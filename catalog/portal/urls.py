@@ -1,15 +1,24 @@
-"""`/catalog/…` and `/sources/…`. Pages of a list stand under `-`: nothing in it has that name."""
+"""`/catalog/…`, `/docs/…`, `/sources/…`. Pages of a list stand under `-`: nothing in it is so named."""
 
-from django.urls import path
+from django.urls import path, re_path
 
 from catalog.portal import links  # noqa: F401 - registers the converter "identifier"
-from catalog.portal.views import catalogue, classic, editing, entities, exports, sources
+from catalog.portal.views import catalogue, classic, docs, editing, entities, exports, sources
 
 app_name = "catalog"
 
 urlpatterns = [
     path("catalog", catalogue.index, name="index"),
     path("catalog/", catalogue.index),
+    path("docs", docs.index, name="docs"),
+    path("docs/", docs.index),
+    path("docs/-/refresh/<int:pk>", docs.refresh, name="docs-refresh"),
+    path("docs/<str:namespace>/<str:kind>/<str:name>", docs.read),
+    re_path(
+        r"^docs/(?P<namespace>[^/]+)/(?P<kind>[^/]+)/(?P<name>[^/]+)/(?P<path>.*)$",
+        docs.read,
+        name="docs-page",
+    ),
     path("sources", sources.index, name="sources"),
     path("sources/-/missing", sources.missing, name="missing"),
     path(

@@ -1,4 +1,4 @@
-"""The OpenAPI document of all APIs, at /schema/, and Swagger UI on it, at /docs/."""
+"""The OpenAPI document of all APIs, at /schema/, and Swagger UI on it, at /schema/ui/."""
 
 from __future__ import annotations
 

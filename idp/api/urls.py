@@ -26,5 +26,5 @@ urlpatterns = [
     re_path(r"^v1/", JoinedRoute.as_view()),
     path("api/", include("catalog.api.backstage.urls")),
     path("schema/", schema.Schema.as_view(), name="schema"),
-    path("docs/", schema.docs, name="docs"),
+    path("schema/ui/", schema.docs, name="docs"),
 ]

@@ -42,6 +42,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             "items": [
                 _item(request, "Home", "home", reverse("portal:home"), exact=True),
                 _item(request, "Catalogue", "category", reverse("catalog:index"), exact=True),
+                _item(request, "Docs", "menu_book", reverse("catalog:docs")),
                 _item(request, "Sources", "sync", reverse("catalog:sources")),
                 _item(request, "Teams", "groups", reverse("portal:teams")),
                 _item(request, "People", "person", reverse("portal:people")),

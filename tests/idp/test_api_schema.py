@@ -64,9 +64,9 @@ def test_the_document_is_served_to_those_who_may_read():
 def test_the_page_sends_strangers_to_the_log_in():
     make_user("ann")
     person = Client()
-    assert person.get("/docs/").headers["Location"] == "/accounts/login/?next=/docs/"
+    assert person.get("/schema/ui/").headers["Location"] == "/accounts/login/?next=/schema/ui/"
     person.login(username="ann", password=PASSWORD)
-    page = person.get("/docs/").content.decode()
+    page = person.get("/schema/ui/").content.decode()
     assert "swagger-ui-bundle.js" in page
     assert "http" not in page.partition("swagger-ui-bundle.js")[0].rpartition("<script")[2]
 
