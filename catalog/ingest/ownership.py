@@ -137,9 +137,9 @@ def judge(
     """Decide for each kind of a pass what may happen to what is gone.
 
     threshold: the share (0 to 1) of a kind's entities above which they are held; a single one is
-    never too many, unless the threshold is 0. thresholds: those of kinds of their own. unsure: kinds that were read to their end, but of
-    which some items could not be told apart, with words for it. removed: kinds that the mapping
-    no longer has.
+    never too many, unless the threshold is 0. thresholds: those of kinds that have their own.
+    unsure: kinds that were read to their end, but of which some items could not be told apart,
+    with words for it. removed: kinds that the mapping no longer has.
     """
     with connection.cursor() as cursor:
         cursor.execute(_COUNT, passed.facts())
