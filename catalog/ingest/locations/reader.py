@@ -87,6 +87,8 @@ class PlaceReader:
         return self._read_plainly(url, etag, max_bytes)
 
     def resolve(self, base: str, target: str, *, type: str = "") -> str:
+        if not is_storable(target):
+            raise FileRefused("it has a character that no name or address may have")
         if is_file(base):
             return self.files.resolve(base, target, type=type)
         if type == FILE:
@@ -183,7 +185,10 @@ class PlaceReader:
             answer = http.get(url, headers=headers, expect=(200, 304, *_MOVED))
             if answer.status not in _MOVED:
                 return answer
-            following = urljoin(url, answer.headers.get("location", ""))
+            try:
+                following = urljoin(url, answer.headers.get("location", ""))
+            except ValueError:
+                raise FileRefused(f"{mask_url(url)} has moved to no address") from None
             if self._forge(following):
                 raise FileRefused(
                     f"{mask_url(url)} has moved to {mask_url(following)}",
@@ -217,7 +222,7 @@ def _split(url: str) -> SplitResult:
     except ValueError:
         is_read = False
     if not is_read or not is_storable(url):
-        shown = mask_url(url)
+        shown = mask_url(url) if is_storable(url) else "it"
         raise FileRefused(f"{shown} is no address that can be read", hint="https://… is meant.")
     return split
 

@@ -6,10 +6,14 @@ import base64
 import json
 import os
 import time
+from contextlib import suppress
 from email.utils import formatdate
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from catalog.dialects.backstage.reader import (
     FileMissing,
@@ -478,6 +482,34 @@ def test_targets_of_plain_addresses(reader, target, found):
     assert reader.resolve(base, target) in (f"url:{found}", f"url:http://127.0.0.1:1{found}")
     with pytest.raises(FileRefused, match="may not be named from elsewhere"):
         reader.resolve(base, target, type="file")
+
+
+TARGETS = st.lists(
+    st.sampled_from(
+        ["/", "..", ".", "*", "**", "[", "]", "{a,b}", "https://", "url:", "file:", "@", "\\", "\0",
+         "\ud800", ":", "?", "#", "%2f", "%", " ", "a", "é", "x.yaml", "127.0.0.1", "blob", "-"]
+    ),
+    max_size=8,
+).map("".join)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    base=st.sampled_from(["url:http://127.0.0.1:1/a/b/blob/main/c/x.yaml", "url:http://127.0.0.1:2/x",
+                          "file:/nowhere/x.yaml"]),
+    target=TARGETS | st.text(max_size=20),
+)  # fmt: skip
+def test_whatever_is_named_is_read_or_refused(db, base, target):
+    with PlaceReader(roots=[Path("/nowhere")]) as reader:
+        reader.forges._forges = [GitHubForge(None, "http://127.0.0.1:1")]
+        reader.forges._forges[0].exact = lambda at: at
+        reader._allow = [{"host": "127.0.0.1:*"}]
+        with suppress(FileRefused):
+            place = reader.resolve(base, target)
+            reader.annotations(place)
+            reader.check_content(base, place)
+            if not place.startswith("url:http"):
+                reader.read(reader.expand(place)[0])
 
 
 # --- files ------------------------------------------------------------------------------------
