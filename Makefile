@@ -92,9 +92,19 @@ echo "error: no Python 3.$(3) or newer with venv was found for $(1)." \
 exit 1
 endef
 
+BACKSTAGE_CLIENT := tests/contract/backstage_client
 clients:
 	$(call client_environment,.venv-clients,requirements-clients.lock,12)
 	$(call client_environment,.venv-mcp,requirements-mcp.lock,13)
+	@stamp="$$(cksum < $(BACKSTAGE_CLIENT)/package-lock.json)"; \
+	[ "$$(cat $(BACKSTAGE_CLIENT)/node_modules/lock.stamp 2>/dev/null)" = "$$stamp" ] || \
+	if command -v npm >/dev/null; then \
+		echo "installing the packages of $(BACKSTAGE_CLIENT)/package-lock.json" && \
+		npm ci --prefix $(BACKSTAGE_CLIENT) --ignore-scripts --no-audit --no-fund --silent && \
+		echo "$$stamp" > $(BACKSTAGE_CLIENT)/node_modules/lock.stamp; \
+	else \
+		echo "Backstage's client is left out: it needs Node.js with npm"; \
+	fi
 
 .PHONY: .venv-made
 .venv-made:
