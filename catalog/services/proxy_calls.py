@@ -161,7 +161,7 @@ def call(endpoint: ProxyEndpoint, asked: Asked, *, actor: Actor) -> Answered:
         headers, hidden = _headers(endpoint, asked)
         has_body = bool(asked.body) or asked.method not in SAFE
         stream = (
-            _client()
+            _client(endpoint.pk)
             .with_(secrets=hidden)
             .open(
                 asked.method,
@@ -189,9 +189,9 @@ def call(endpoint: ProxyEndpoint, asked: Asked, *, actor: Actor) -> Answered:
     )
 
 
-@lru_cache(maxsize=1)
-def _client() -> Client:
-    """One for all, so that connections are used again."""
+@lru_cache(maxsize=100)
+def _client(endpoint_pk: int) -> Client:
+    """One for each endpoint: connections are used again, and one that is slow keeps no other."""
     return Client(timeout_s=TIMEOUT_S, deadline_s=DEADLINE_S, max_bytes=MAX_BYTES, retries=0)
 
 
@@ -219,7 +219,7 @@ def _rewritten(endpoint: ProxyEndpoint, path: str) -> str:
                 f"The path could not be rewritten by the rule {shorten(pattern)} of {endpoint.path}"
             ) from None
         if count:
-            return found
+            return str(found)
     return path
 
 

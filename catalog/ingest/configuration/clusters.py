@@ -160,8 +160,8 @@ def _take_cluster(taking: Taking, entry: Entry) -> None:
         ("skipMetricsLookup", Status.MEANINGLESS, "metrics are those of a Prometheus source"),
         ("customResources", Status.UNSUPPORTED, f"name them in the mapping of {said}"),
     ):
-        if one := entry.get(key):
-            taking.note(one, status, words)
+        if other := entry.get(key):
+            taking.note(other, status, words)
     for key, one in entry.items():
         if key not in _TAKEN and taking.note_of(one.path) is None:
             taking.unsupported(one, "nothing here reads it")
