@@ -26,6 +26,8 @@ class CatalogConfig(AppConfig):
         from catalog.ingest.locations import refresh as locations
         from catalog.ingest.sources import register_all
         from catalog.ingest.techdocs import refresh as techdocs
+        from catalog.portal import api_definitions
+        from catalog.portal.entity_tabs import register_tab
         from catalog.portal.views import docs
         from catalog.registry import register_feed_consumer
         from catalog.services import api_index, derived
@@ -35,6 +37,7 @@ class CatalogConfig(AppConfig):
         register_feed_consumer(api_index.CONSUMER, api_index.follow)
         register_feed_consumer(locations.CONSUMER, locations.follow)
         register_feed_consumer(techdocs.CONSUMER, tasks.follow_docs)
+        register_tab(api_definitions.tab())
         docs.register()
 
         post_migrate.connect(

@@ -13,6 +13,7 @@ from kombu.exceptions import OperationalError
 from structlog import get_logger
 
 from catalog.ingest import live, migrations, runner, runs, schedule
+from catalog.ingest.locations import orphans, refresh
 from catalog.ingest.techdocs import refresh as techdocs
 from catalog.kernel import feed
 from catalog.kernel.feed import FeedRow
@@ -27,6 +28,7 @@ TICK_S = 30  # a run that nobody was told of begins at most so much later
 
 # A tick stops here, so that one consumer with a long backlog cannot keep a worker to itself.
 MAX_BATCHES = 50
+LOCATION_BATCHES = 10  # of one task
 
 
 @shared_task
@@ -124,6 +126,21 @@ def tick_events() -> None:
     """Hand out the events that wait: those put back, and those nobody was told of."""
     for pk in live.waiting_sources():
         process_events.apply_async((pk,), expires=EVENTS_TICK_S)
+
+
+@shared_task
+def tick_locations() -> None:
+    """Read the locations whose turn has come; a long queue is handed on."""
+    for _ in range(LOCATION_BATCHES):
+        if refresh.refresh_due() < refresh.DUE_AT_ONCE:
+            return
+    tick_locations.delay()
+
+
+@shared_task
+def sweep_orphans() -> None:
+    """Delete entities that no file holds any more, as far as the settings say so."""
+    orphans.sweep_orphans()
 
 
 @shared_task

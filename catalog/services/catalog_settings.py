@@ -13,7 +13,7 @@ from django.utils import timezone
 from catalog.kernel import feed
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import InvalidInput
-from catalog.models import CatalogSettings, Change
+from catalog.models import CatalogSettings, Change, LocationFile
 
 IDENTIFIER: Final = "catalogue"  # what history calls the row
 SERVICE_LOCATORS: Final = ("multiTenant", "singleTenant", "catalogRelation")
@@ -65,6 +65,8 @@ def update(*, actor: Actor, **stated: Unpack[Stated]) -> CatalogSettings:
         changed = [name for name in _FIELDS if _text(before[name]) != _text(after[name])]
         if changed:
             row.save(update_fields=changed)
+            if {"rules", "is_strict"} & set(changed):  # what was read by others is read anew
+                LocationFile.objects.update(content_hash=None, etag="")
             record = feed.Record(
                 feed.UPDATE,
                 Change.SETTINGS,

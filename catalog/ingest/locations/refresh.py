@@ -1,20 +1,101 @@
-"""Reading the places of descriptors again: on demand, by push, and on a schedule."""
+"""Reading the places of descriptors again: on demand, by push, and on a schedule.
+
+A location is walked without holding anything; what changed is written in batches, each a
+transaction that first makes sure nobody else wrote on this location since the walk began. Whoever
+comes second walks again and finds nothing left to do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+import random
+from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
 
-from django.db.models import Q
+import orjson
+from django.db import connection, connections, transaction
 from django.utils import timezone
+from structlog import get_logger
 
+from catalog.dialects.backstage import wording
+from catalog.dialects.backstage.mapping import blueprint_of, ref_of
+from catalog.dialects.backstage.problems import Problem
+from catalog.dialects.backstage.reader import Reader
+from catalog.dialects.backstage.reading import Candidate, key_of
+from catalog.dialects.storing import ensure_blueprints_of, store
+from catalog.ingest.locations import holding, orphans, rules, walking
+from catalog.ingest.locations.holding import Holder, Key
+from catalog.ingest.locations.reader import PlaceReader
+from catalog.ingest.locations.reading import ReadFile, error_of_lead, parse, problem_of_lead
+from catalog.ingest.locations.walking import Known, Lead, Node, Step, Tree
+from catalog.kernel import feed
 from catalog.kernel.actors import Actor
-from catalog.models import Entity, Location
+from catalog.kernel.feed import FeedRow
+from catalog.models import Blueprint, CatalogSettings, Change, Entity, Location, LocationFile
+from catalog.services import catalog_settings
+from catalog.services.entities import Status
+from catalog.services.entities.marking import mark_changed
+
+CONSUMER: Final = "locations"
+ACTOR: Final = Actor("system", "locations")
+BATCH: Final = 500  # entities that are written together
+READ_ANEW: Final = timedelta(minutes=10)  # files with problems: what they lack may be there now
+LONGEST_BACK_OFF: Final = timedelta(minutes=30)
+DUE_AT_ONCE: Final = 500  # locations that are looked at together
+READERS: Final = 16  # addresses that are read side by side
+
+_ATTEMPTS: Final = 3
+
+logger = get_logger(__name__)
+
+# One that cannot be read waits as long again as it could not be read so far.
+_CLAIM = """
+UPDATE catalog_location l SET refreshed_at = %(now)s, next_refresh_at = %(now)s + make_interval(
+    secs => (1 + random() / 2) * CASE WHEN l.state = 'failed' THEN least(%(longest)s,
+        greatest(%(interval)s, extract(epoch FROM %(now)s - coalesce(l.changed_at, %(now)s))))
+        ELSE %(interval)s END)
+FROM (SELECT id FROM catalog_location WHERE next_refresh_at <= %(now)s
+      ORDER BY next_refresh_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED) due
+WHERE l.id = due.id RETURNING l.*
+"""
+
+_NEW_ETAGS = """
+UPDATE catalog_locationfile f SET etag = r.etag
+FROM json_to_recordset(%s::json) AS r(id bigint, etag text) WHERE f.id = r.id
+"""
+
+_OF_PLACES = """
+SELECT f.location_id FROM catalog_locationfile f WHERE f.place = ANY(%(places)s)
+UNION
+SELECT f.location_id FROM catalog_locationfile f, json_array_elements(f.targets) t
+WHERE f.targets::text <> '[]' AND t->>'place' = ANY(%(places)s)
+UNION
+SELECT f.location_id FROM catalog_locationfile f, json_array_elements(f.reads) r
+WHERE f.reads::text <> '[]' AND r->>'place' = ANY(%(places)s)
+"""
+
+_PATTERNS = """
+SELECT f.location_id, t->>'place' FROM catalog_locationfile f, json_array_elements(f.targets) t
+WHERE f.targets::text LIKE '%%*%%' AND t->>'place' LIKE '%%*%%'
+"""
+
+_CONTESTED = """
+UPDATE catalog_locationfile f SET content_hash = NULL, etag = ''
+WHERE f.problems::text LIKE '%%"holder"%%' AND EXISTS (
+    SELECT FROM json_array_elements(f.problems) p
+    JOIN json_to_recordset(%s::json) AS k(blueprint text, identifier text)
+      ON p->'key'->>0 = k.blueprint AND p->'key'->>1 = k.identifier
+    WHERE p->>'holder' IS NOT NULL)
+RETURNING f.location_id
+"""
 
 
 @dataclass(slots=True)
 class Refreshed:
-    """What a refresh did. unchanged: nothing was parsed and nothing written."""
+    """What a refresh did. files: how many were read because they changed. unchanged: nothing was
+    parsed and nothing written."""
 
     created: int = 0
     updated: int = 0
@@ -25,26 +106,726 @@ class Refreshed:
 
 
 def refresh(location: Location, actor: Actor | None = None) -> Refreshed:
-    """Read a location now. What is wrong with its files is told by the location, not raised."""
-    Location.objects.filter(pk=location.pk).update(next_refresh_at=timezone.now())
-    return Refreshed(unchanged=True)
+    """Read a location now; files with problems are parsed again even if they are the same.
+
+    What is wrong with its files is told by the location, not raised.
+    """
+    with PlaceReader() as reader:
+        result = _refresh(location, reader, is_asked_for=True)
+    logger.info("location_refreshed", place=location.place, by=actor.name if actor else "")
+    return result
 
 
-def refresh_due(limit: int = 500) -> int:
-    """Read the locations whose turn has come; returns how many."""
-    return Location.objects.filter(next_refresh_at__lte=timezone.now()).count()
+def refresh_due(limit: int = DUE_AT_ONCE) -> int:
+    """Read the locations whose turn has come, at most `limit`; returns how many.
+
+    Any number of workers may call it: each turn is taken by one of them. A location in which
+    nothing changed costs no statement of its own.
+    """
+    interval = catalog_settings.current().refresh_interval_s
+    rows = list(
+        Location.objects.raw(
+            _CLAIM,
+            {
+                "now": timezone.now(),
+                "interval": interval,
+                "longest": LONGEST_BACK_OFF.total_seconds(),
+                "limit": limit,
+            },
+        )
+    )
+    if not rows:
+        return 0
+    trees = _trees(rows)
+    with PlaceReader() as reader:
+        changed, etags = _surveyed(rows, trees, reader)
+        if etags:
+            found = [{"id": pk, "etag": etag} for pk, etag in etags]
+            with connection.cursor() as cursor:
+                cursor.execute(_NEW_ETAGS, [orjson.dumps(found).decode()])
+        for location in changed:
+            try:
+                _refresh(location, reader)
+            except Exception as error:  # whatever one location does, the others get their turn
+                logger.exception("location_failed", place=location.place)
+                Location.objects.filter(pk=location.pk).update(
+                    state=Location.State.FAILED,
+                    problem=f"Unexpected error: {type(error).__name__}. The server's log has more.",
+                )
+    return len(rows)
 
 
 def refresh_places(places: Collection[str]) -> int:
-    """Have the locations read again to which these places belong, or whose placeholders read
-    them; returns how many."""
-    found = Location.objects.filter(Q(files__place__in=places)).values("pk")
-    return Location.objects.filter(pk__in=found).update(next_refresh_at=timezone.now())
+    """Have the locations read soon that these places concern: as files, as targets that may be
+    there now, by patterns, or as what placeholders read. Returns how many."""
+    wanted = [place for place in places if place]
+    if not wanted:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(_OF_PLACES, {"places": wanted})
+        found = {pk for (pk,) in cursor.fetchall()}
+        cursor.execute(_PATTERNS)
+        for pk, pattern in cursor.fetchall():
+            if pk not in found and any(rules.is_match(pattern, place) for place in wanted):
+                found.add(pk)
+    return make_due(found)
 
 
 def refresh_entity(entity: Entity, actor: Actor | None = None) -> int:
     """Read the locations now that an entity comes from; returns how many."""
-    found = Location.objects.filter(files__entities__entity=entity).distinct()
+    holding = Location.objects.filter(files__entities__entity=entity)
+    found = Location.objects.filter(pk__in=holding.values("pk"))
     for location in found:
         refresh(location, actor)
     return len(found)
+
+
+def make_due(pks: Iterable[Any]) -> int:
+    """Have locations read with the next tick; returns how many there are."""
+    return Location.objects.filter(pk__in=list(pks)).update(next_refresh_at=timezone.now())
+
+
+def reconsider(keys: Collection[Key]) -> set[Any]:
+    """Have files read again that were refused an entity because another one had it, which it has
+    no longer. Returns the pks of their locations."""
+    if not keys:
+        return set()
+    wanted = [{"blueprint": one, "identifier": two} for one, two in keys]
+    with connection.cursor() as cursor:
+        cursor.execute(_CONTESTED, [orjson.dumps(wanted).decode()])
+        found = {pk for (pk,) in cursor.fetchall()}
+    if found:
+        make_due(found)
+    return found
+
+
+def follow(rows: Sequence[FeedRow]) -> None:
+    """The consumer of the feed: what somebody deletes though its file still holds it comes back,
+    and what a file was refused because of it can be had now."""
+    gone = [one for one in rows if one.model == Change.ENTITY and one.action == feed.DELETE]
+    if not gone:
+        return
+    reconsider([(one.blueprint, one.identifier) for one in gone])
+    places = {(one.before or {}).get("location") for one in gone if one.actor != ACTOR.name} - {
+        None,
+        "",
+    }
+    if not places:
+        return
+    files = LocationFile.objects.filter(place__in=places)
+    found = set(files.values_list("location_id", flat=True))
+    files.update(content_hash=None, etag="")
+    make_due(found)
+
+
+# --- looking ----------------------------------------------------------------------------------
+
+
+def _surveyed(
+    rows: Sequence[Location], trees: dict[Any, Tree], reader: PlaceReader
+) -> tuple[list[Location], list[tuple[int, str]]]:
+    """The locations in which something changed, and the files that only have a new etag."""
+    near = [one for one in rows if one.type == Location.Type.FILE]
+    far = [one for one in rows if one.type != Location.Type.FILE]
+
+    def look(location: Location) -> list[tuple[int, str]] | None:
+        try:
+            return walking.survey(trees[location.pk], reader)
+        except Exception:  # noqa: BLE001 - told when it is read in earnest
+            return None
+
+    def look_elsewhere(location: Location) -> list[tuple[int, str]] | None:
+        try:
+            return look(location)
+        finally:
+            connections.close_all()  # a thread has its own
+
+    verdicts = {one.pk: look(one) for one in near}
+    if len(far) < READERS:
+        verdicts |= {one.pk: look(one) for one in far}
+    else:
+        reader.prepare()
+        with ThreadPoolExecutor(READERS) as pool:
+            found = pool.map(look_elsewhere, far)
+            verdicts |= {one.pk: verdict for one, verdict in zip(far, found, strict=True)}
+    changed = [
+        one for one in rows if verdicts[one.pk] is None or one.state == Location.State.PENDING
+    ]
+    return changed, [etag for verdict in verdicts.values() for etag in verdict or ()]
+
+
+def _trees(rows: Sequence[Location]) -> dict[Any, Tree]:
+    """What is known of each location's files; one query."""
+    files: dict[Any, dict[str, Known]] = {one.pk: {} for one in rows}
+    anew = timezone.now() - READ_ANEW
+    fields = ("location_id", "pk", "place", "etag", "content_hash", "targets", "reads", "problems")
+    found = LocationFile.objects.filter(location__in=list(files)).order_by("pk")
+    for pk, *values, message, read_at in found.values_list(*fields, "message", "read_at"):
+        file = _known(values, message)
+        if file.problems and (read_at is None or read_at < anew):
+            file = replace(file, content_hash=None)
+        files[pk][file.place] = file
+    return {one.pk: _tree(one, files[one.pk]) for one in rows}
+
+
+def _known(values: Sequence[Any], message: str) -> Known:
+    pk, place, etag, digest, targets, reads, problems = values
+    return Known(
+        pk,
+        place,
+        etag,
+        None if digest is None else bytes(digest),
+        tuple(map(Lead.of, targets)),
+        tuple(reads),
+        tuple(problems),
+        message,
+    )
+
+
+def _tree(location: Location, files: dict[str, Known]) -> Tree:
+    """With the root's own lead, which is kept with those of the root's file, apart from them."""
+    root = Lead(
+        ref=location.entity_ref,
+        place=location.place,
+        written=location.target,
+        is_optional=location.presence == Location.Presence.OPTIONAL,
+    )
+    if known := files.get(root.place):
+        own = next((one for one in known.leads if one.ref == root.ref), None)
+        if own is not None:
+            root = replace(own, is_optional=root.is_optional)
+            rest = tuple(one for one in known.leads if one.ref != root.ref)
+            files[root.place] = replace(known, leads=rest)
+    return Tree(root, files)
+
+
+# --- reading in earnest -----------------------------------------------------------------------
+
+
+class _Overtaken(Exception):
+    """Somebody else wrote on this location since we began."""
+
+
+def _refresh(location: Location, reader: PlaceReader, *, is_asked_for: bool = False) -> Refreshed:
+    settings = catalog_settings.current()
+    total = Refreshed(unchanged=True)
+    for _ in range(_ATTEMPTS):
+        row = Location.objects.filter(pk=location.pk).first()
+        if row is None:
+            return total
+        work = _Refresh(row, reader, settings, is_asked_for=is_asked_for)
+        try:
+            work.run()
+        except _Overtaken:
+            continue
+        total = _sum(total, work.result)
+        is_asked_for = False
+        # What one file let go, another one of the same location may have waited for.
+        if row.pk not in reconsider(work.orphaned):
+            break
+    if total.orphaned and settings.orphan_strategy == CatalogSettings.OrphanStrategy.DELETE:
+        orphans.sweep_orphans(location.place)
+    return total
+
+
+def _sum(one: Refreshed, two: Refreshed) -> Refreshed:
+    return Refreshed(
+        one.created + two.created,
+        one.updated + two.updated,
+        two.rejected,
+        one.orphaned + two.orphaned,
+        one.files + two.files,
+        one.unchanged and two.unchanged,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _RootEntity:
+    """The Location entity that is made for a location."""
+
+    entity: dict[str, Any]
+
+    @property
+    def descriptor(self) -> dict[str, Any]:
+        return self.entity
+
+    @property
+    def key(self) -> Key:
+        return key_of(self.entity)
+
+
+def root_entity(location: Location) -> dict[str, Any]:
+    """The document of the Location entity made for a location, without annotations."""
+    spec = {"type": location.type, "target": location.target}
+    if location.presence != Location.Presence.REQUIRED:
+        spec["presence"] = location.presence
+    return {
+        "apiVersion": "backstage.io/v1alpha1",
+        "kind": "Location",
+        "metadata": {"name": holding.identifier_of(location), "namespace": "default"},
+        "spec": spec,
+    }
+
+
+def annotations_of(place: str, origin: str, reader: Reader) -> dict[str, str]:
+    """What the catalogue says of an entity from a place."""
+    return {
+        "backstage.io/managed-by-location": place,
+        "backstage.io/managed-by-origin-location": origin,
+        **reader.annotations(place),
+    }
+
+
+def custom_kinds() -> set[str]:
+    """The blueprints there are, any of which may be a kind."""
+    return set(Blueprint.objects.values_list("identifier", flat=True))
+
+
+class _Refresh:
+    """One walk through a location."""
+
+    def __init__(
+        self,
+        location: Location,
+        reader: PlaceReader,
+        settings: CatalogSettings,
+        *,
+        is_asked_for: bool,
+    ) -> None:
+        self.location = location
+        self.reader = reader
+        self.settings = settings
+        self.version = (location.changed_at, location.updated_at)
+        self.rules = rules.Rules(
+            settings.rules, type=location.type, target=location.target, own=location.rules
+        )
+        self.blueprints = custom_kinds()
+        self.tree = _trees([location])[location.pk]
+        if is_asked_for:
+            again = {
+                place: replace(one, content_hash=None) if one.problems else one
+                for place, one in self.tree.files.items()
+            }
+            self.tree = replace(self.tree, files=again)
+        self.result = Refreshed()
+        self.orphaned: set[Key] = set()
+        self.nodes: dict[str, Node] = {}
+        self.read: dict[str, ReadFile] = {}
+        self.waiting: list[ReadFile] = []
+        self.leads: dict[str | None, list[Lead]] = {}  # followed, by the file that holds them
+        self.is_changed = False
+        self.registered: dict[Key, str] = {}
+
+    def run(self) -> None:
+        for step in walking.steps(self.tree, self.reader, at_once=self.settings.is_strict):
+            self._take(step)
+            is_full = sum(len(one.candidates) for one in self.waiting) >= BATCH
+            if is_full and not self.settings.is_strict:
+                self._flush()
+        if self.settings.is_strict:
+            self._hold_back()
+        gone = self.tree.files.keys() - self.nodes.keys() - {self.tree.root.place}
+        is_new = self.location.state == Location.State.PENDING
+        if not (self.is_changed or gone or is_new or self.tree.root.place not in self.tree.files):
+            self.result.unchanged = True
+            return
+        self._flush()
+        self._finish(gone)
+
+    # --- what was read ------------------------------------------------------------------------
+
+    def _take(self, step: Step) -> None:
+        read = []
+        for node in step.nodes:
+            self.nodes[node.place] = node
+            if node.content is not None:
+                read.append(
+                    parse(
+                        node,
+                        reader=self.reader,
+                        rules=self.rules,
+                        is_custom_kind=lambda kind: blueprint_of(kind) in self.blueprints,
+                        is_strict=self.settings.is_strict,
+                    )
+                )
+            self.is_changed |= node.is_changed or node.has_new_etag
+        after = list(step.after)
+        if self.settings.is_strict and (cause := _why_refused(read, step)):
+            for file in read:
+                _refuse(file, cause)
+            if after and not any(one.problem for one in after):
+                after[0] = replace(after[0], problem=cause)
+        self.leads.setdefault(step.parent, []).extend(after)
+        self.is_changed |= list(step.before) != after
+        self.waiting += read
+        for file in read:
+            self.read[file.node.place] = file
+            file.node.content = None  # read, and perhaps large
+
+    def _hold_back(self) -> None:
+        """Strictly, a Location that fails is not stored: the last good one stays, if any."""
+        failed = {one.ref for leads in self.leads.values() for one in leads if one.problem}
+        for file in self.waiting:
+            file.candidates = [
+                one for one in file.candidates if str(ref_of(one.entity)) not in failed
+            ]
+
+    # --- a batch ------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        files, self.waiting = self.waiting, []
+        if not files:
+            return
+        kinds = {one.entity["kind"] for file in files for one in file.candidates}
+        self._ensure_blueprints(kinds)
+        now = timezone.now()
+        with transaction.atomic(), connection.cursor() as cursor:
+            keys = {one.key for file in files for one in file.candidates}
+            holding.lock({blueprint for blueprint, _ in keys})
+            self._claim(now)
+            accepted = self._without_conflicts(files, holding.holders(cursor, keys))
+            entities = self._store(files, accepted)
+            rows = [_file_row(file, ()) for file in files]
+            pks = holding.store_files(cursor, self.location, rows, at=now)
+            changed = self._hold(cursor, entities, pks)
+            self._settle(cursor, {pks[file.node.place]: file for file in files}, now)
+            mark_changed(cursor, changed)
+        for file in files:
+            file.candidates = []  # with their documents, they are most of the memory
+        self.result.files += len(files)
+
+    def _ensure_blueprints(self, kinds: set[str]) -> None:
+        created = ensure_blueprints_of(kinds, known=self.blueprints, actor=ACTOR)
+        self.blueprints.update(created)
+
+    def _claim(self, now: datetime) -> None:
+        """Lock the location. Raises _Overtaken when somebody else wrote on it since."""
+        row = Location.objects.select_for_update().filter(pk=self.location.pk).first()
+        if row is None or (row.changed_at, row.updated_at) != self.version:
+            raise _Overtaken
+        Location.objects.filter(pk=row.pk).update(changed_at=now)
+        self.version = (now, row.updated_at)
+
+    def _without_conflicts(
+        self, files: Sequence[ReadFile], found: dict[Key, Holder]
+    ) -> list[tuple[ReadFile, Candidate]]:
+        accepted = []
+        for file in files:
+            for one in file.candidates:
+                place = self._other_holder(one, found.get(one.key))
+                if place:
+                    message = f"it is already registered from {place.removeprefix('url:')}"
+                    problem = Problem(
+                        ("metadata", "name"),
+                        message,
+                        "one file per entity",
+                        hint="Remove it from one of the two files.",
+                    )
+                    file.reject(one, problem, holder=place)
+                elif place is not None:
+                    accepted.append((file, one))
+                    self.registered[one.key] = one.place
+        return accepted
+
+    def _other_holder(self, one: Candidate, holder: Holder | None) -> str | None:
+        """The place that has an entity, if it is another; None when another location has the
+        same file, so that it is the same entity."""
+        if one.key in self.registered:
+            return self.registered[one.key]
+        if holder is None:
+            return ""
+        if holder.file is not None:
+            if holder.place == one.place:
+                return "" if holder.owner == self.location.pk else None
+            return holder.place
+        if holder.is_located or holder.location in ("", one.place):
+            return ""
+        return holder.location
+
+    def _store(
+        self, files: Sequence[ReadFile], accepted: Sequence[tuple[ReadFile, Candidate]]
+    ) -> list[tuple[ReadFile, Key, int]]:
+        """Write them through the door; (file, key, pk) of those that are stored now."""
+        stored = []
+        for start in range(0, len(accepted), 2 * BATCH):
+            part = accepted[start : start + 2 * BATCH]
+            results = store(
+                [one for _, one in part], location=lambda candidate: candidate.place, actor=ACTOR
+            )
+            for (file, one), result in zip(part, results, strict=True):
+                if result.problem:
+                    file.reject(one, result.problem)
+                elif result.item.pk is not None:
+                    stored.append((file, one.key, result.item.pk))
+                    self.result.created += result.item.status is Status.CREATED
+                    self.result.updated += result.item.status is Status.UPDATED
+        self.result.rejected += sum(len(file.problems) for file in files)
+        return stored
+
+    def _hold(
+        self, cursor: Any, entities: Sequence[tuple[ReadFile, Key, int]], pks: dict[str, int]
+    ) -> list[int]:
+        annotations: dict[str, dict[str, str]] = {}
+        rows = []
+        for file, key, pk in entities:
+            place = file.node.place
+            if place not in annotations:
+                annotations[place] = annotations_of(place, self.location.place, self.reader)
+            rows.append(
+                {
+                    "entity": pk,
+                    "file": pks[place],
+                    "origin": self.location.place,
+                    "annotations": annotations[place],
+                    "status": file.status_of(key),
+                }
+            )
+        return holding.hold(cursor, rows)
+
+    def _settle(self, cursor: Any, files: dict[int, ReadFile], now: datetime) -> None:
+        """Tell what is wrong with the entities of files that were read; what a file no longer
+        names is an orphan, unless it may be what cannot be made out."""
+        root = ("location", holding.identifier_of(self.location))
+        vanished: dict[Key, int] = {}
+        statuses = []
+        for pk, key, file_pk, status in holding.held_by(cursor, files):
+            file = files[file_pk]
+            if file.refused_for or key == root:
+                continue
+            if key not in file.keys and file.is_legible:
+                vanished[key] = pk
+            elif (wanted := file.status_of(key)) != status:
+                statuses.append((pk, wanted))
+        holding.set_status(cursor, statuses)
+        self._let_go(cursor, vanished, now)
+
+    def _let_go(self, cursor: Any, vanished: dict[Key, int], now: datetime) -> None:
+        holding.make_orphans(cursor, list(vanished.values()), at=now)
+        self.orphaned |= vanished.keys()
+        self.result.orphaned += len(vanished)
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def _finish(self, gone: Collection[str]) -> None:
+        self._ensure_blueprints({"Location"})
+        now = timezone.now()
+        root = self.leads.get(None, [self.tree.root])[0]
+        with transaction.atomic(), connection.cursor() as cursor:
+            holding.lock({holding.BLUEPRINT})
+            self._claim(now)
+            pks = holding.store_files(cursor, self.location, list(self._file_rows(root)), at=now)
+            lost = [self.tree.files[place].pk for place in gone]
+            self._lose(cursor, lost, now)
+            self._store_root(cursor, root, pks[root.place])
+            self._tell_locations(cursor)
+            self._rename_origin(cursor)
+            self._set_state(root, now)
+
+    def _file_rows(self, root: Lead) -> Iterable[dict[str, Any]]:
+        """What is to be stored of each file, now that all leads are followed."""
+        for place, node in self.nodes.items():
+            leads = self.leads.get(place, [])
+            problems = [problem_of_lead(one, _key_of_ref(one.ref)) for one in leads if one.problem]
+            known, file = node.known, self.read.get(place)
+            row = _file_row(file, leads) if file else _known_row(node, leads)
+            row["problems"] = [one for one in row["problems"] if "target" not in one] + problems
+            if place == root.place:
+                row["targets"] = [root.as_dict(), *row["targets"]]
+                yield row
+            elif file or known is None or _differs(known, row):
+                yield row
+        if root.place not in self.nodes:
+            yield {
+                "place": root.place,
+                "etag": "",
+                "hash": None,
+                "targets": [root.as_dict()],
+                "reads": [],
+                "problems": [],
+                "message": "" if root.is_pattern else root.problem,
+                "is_read": False,
+            }
+
+    def _lose(self, cursor: Any, files: Sequence[int], now: datetime) -> None:
+        """Files to which nothing leads any more."""
+        if not files:
+            return
+        holding.hand_over(cursor, files)
+        held = {key: pk for pk, key, _, _ in holding.held_by(cursor, files)}
+        self._let_go(cursor, held, now)
+        LocationFile.objects.filter(pk__in=files).delete()
+
+    def _store_root(self, cursor: Any, root: Lead, file: int) -> None:
+        entity = _RootEntity(root_entity(self.location))
+        holder = holding.holders(cursor, [entity.key]).get(entity.key)
+        if holder and holder.file is not None and holder.owner != self.location.pk:
+            return  # of one whose target was changed since; the reference stays its own
+        if holder is None and root.problem and self.settings.is_strict:
+            return
+        place = self.location.place
+        [stored] = store([entity], location=lambda one: place, actor=ACTOR)
+        if stored.item.pk is None:
+            return
+        self.result.created += stored.item.status is Status.CREATED
+        status = [wording.status_item(error_of_lead(root))] if root.problem else []
+        row = {
+            "entity": stored.item.pk,
+            "file": file,
+            "origin": place,
+            "annotations": annotations_of(place, place, self.reader),
+            "status": status,
+        }
+        mark_changed(cursor, holding.hold(cursor, [row]))
+
+    def _tell_locations(self, cursor: Any) -> None:
+        """Tell the Location entities which of their targets could not be followed."""
+        errors = {
+            _key_of_ref(one.ref): one
+            for parent, leads in self.leads.items()
+            if parent is not None
+            for one in leads
+            if one.problem
+        }
+        refused = {key for file in self.read.values() for key in file.refused}
+        refused |= {
+            tuple(problem["key"])
+            for node in self.nodes.values()
+            if node.known and node.place not in self.read
+            for problem in node.known.problems
+            if problem.get("key") and "target" not in problem and "holder" not in problem
+        }
+        root = ("location", holding.identifier_of(self.location))
+        pks = LocationFile.objects.filter(location=self.location).values_list("pk", flat=True)
+        statuses = []
+        for pk, key, _, status in holding.held_by(cursor, pks):
+            if key[0] != holding.BLUEPRINT or key == root or key in refused:
+                continue
+            lead = errors.get(key)
+            wanted = [wording.status_item(error_of_lead(lead))] if lead else []
+            if wanted != status:
+                statuses.append((pk, wanted))
+        holding.set_status(cursor, statuses)
+
+    def _rename_origin(self, cursor: Any) -> None:
+        """After its target was changed, what stayed the same says where it comes from now."""
+        place = self.location.place
+        cursor.execute(
+            "SELECT l.entity_id, l.file_id, l.annotations, l.status FROM catalog_locatedentity l "
+            "JOIN catalog_locationfile f ON f.id = l.file_id "
+            "WHERE f.location_id = %s AND l.origin <> %s",
+            [self.location.pk, place],
+        )
+        rows = [
+            {
+                "entity": entity,
+                "file": file,
+                "origin": place,
+                "annotations": {
+                    **annotations,
+                    "backstage.io/managed-by-origin-location": place,
+                },
+                "status": status,
+            }
+            for entity, file, annotations, status in cursor.fetchall()
+        ]
+        mark_changed(cursor, holding.hold(cursor, rows))
+
+    def _set_state(self, root: Lead, now: datetime) -> None:
+        rows = LocationFile.objects.filter(location=self.location)
+        told = rows.extra(where=["problems::text <> '[]' OR message <> ''"])
+        state = Location.State.READY
+        if root.problem:
+            state = Location.State.FAILED
+        elif told.exists():
+            state = Location.State.PARTIAL
+        wait = self.settings.refresh_interval_s * random.uniform(1, 1.5)  # noqa: S311 - no secret
+        Location.objects.filter(pk=self.location.pk).update(
+            state=state,
+            problem=root.problem,
+            refreshed_at=now,
+            next_refresh_at=now + timedelta(seconds=wait),
+        )
+
+
+# --- details ----------------------------------------------------------------------------------
+
+
+def _why_refused(read: Sequence[ReadFile], step: Step) -> str:
+    """Strictly, one broken file or missing target keeps out all that its Location names."""
+    for file in read:
+        if file.is_out:
+            first = file.problems[0]["message"] if file.problems else "it cannot be read"
+            return f"{file.node.place}: {first}"
+    for lead in step.after:
+        if lead.problem:
+            return f"{lead.written}: {lead.problem}"
+    return ""
+
+
+def _refuse(file: ReadFile, cause: str) -> None:
+    file.refused_for = cause
+    file.candidates = []
+    file.node.leads = file.node.known.leads if file.node.known else ()
+    if not file.problems:
+        file.problems.append(
+            {
+                "line": 1,
+                "entity": "",
+                "field": "",
+                "message": f"left out with all that its Location names: {cause}",
+                "expected": "",
+                "hint": "Locations are read strictly; the settings of the catalogue say so.",
+                "document": None,
+                "key": None,
+                "error": wording.error(wording.INPUT_ERROR, cause),
+            }
+        )
+
+
+def _file_row(file: ReadFile, leads: Sequence[Lead]) -> dict[str, Any]:
+    """leads: as they were followed; before that, as the file has them. A file that was refused for
+    another one is read again next time."""
+    node = file.node
+    digest = None if file.refused_for else file.digest
+    return {
+        "place": node.place,
+        "etag": node.etag if digest else "",
+        "hash": digest,
+        "targets": [one.as_dict() for one in leads or node.leads],
+        "reads": file.reads,
+        "problems": file.problems,
+        "message": "",
+        "is_read": True,
+    }
+
+
+def _known_row(node: Node, leads: Sequence[Lead]) -> dict[str, Any]:
+    """Of a file that was not read again, or could not be."""
+    known = node.known
+    return {
+        "place": node.place,
+        "etag": node.etag or (known.etag if known else ""),
+        "hash": known.content_hash.hex() if known and known.content_hash else None,
+        "targets": [one.as_dict() for one in leads or node.leads],
+        "reads": list(known.reads) if known else [],
+        "problems": [dict(one) for one in known.problems] if known else [],
+        "message": node.message,
+        "is_read": False,
+    }
+
+
+def _differs(known: Known, row: dict[str, Any]) -> bool:
+    stored = (
+        known.etag,
+        known.message,
+        [one.as_dict() for one in known.leads],
+        [dict(one) for one in known.problems],
+    )
+    now = (row["etag"], row["message"], row["targets"], row["problems"])
+    return orjson.dumps(stored) != orjson.dumps(now)
+
+
+def _key_of_ref(ref: str) -> Key:
+    kind, _, rest = ref.partition(":")
+    namespace, _, name = rest.partition("/")
+    return blueprint_of(kind), name if namespace == "default" else f"{namespace}/{name}"

@@ -13,12 +13,13 @@ from urllib.parse import urlsplit
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from catalog.ingest.locations import holding, refresh
+from catalog.ingest.locations import holding, orphans, refresh, trial
+from catalog.ingest.locations.reader import PlaceReader
 from catalog.kernel import feed
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import AlreadyExists, InvalidInput, NotFound, shorten
 from catalog.kernel.identifiers import is_storable
-from catalog.models import Change, Integration, Location
+from catalog.models import CatalogSettings, Change, Integration, Location
 from catalog.services import catalog_settings
 
 MAX_TARGET: Final = 2000  # characters
@@ -80,7 +81,8 @@ def dry_run(type: str, target: str, *, actor: Actor, presence: str = "required")
     """What `register` would bring, nothing stored; whether or not locations are read strictly, here
     every problem counts. Raises InvalidInput with all of them in `details["problems"]`."""
     location = _new(type, target, presence=presence, rules=(), actor=actor)
-    entities: list[dict[str, Any]] = []
+    with PlaceReader() as reader:
+        entities = trial.documents_of(location, reader)
     exists = Location.objects.filter(type=type, target=location.target).exists()
     return DryRun(exists, location, entities)
 
@@ -117,13 +119,13 @@ def update(location: Location, *, type: str, target: str, actor: Actor) -> Locat
         ) from None
     if after != before:
         refresh.refresh(row, actor)
+        if catalog_settings.current().orphan_strategy == CatalogSettings.OrphanStrategy.DELETE:
+            orphans.confirm(location.place, refresh.ACTOR)  # however many: that was asked for
         row.refresh_from_db()
     return row
 
 
-def set_rules(
-    location: Location, rules: Sequence[Mapping[str, Any]], *, actor: Actor
-) -> Location:
+def set_rules(location: Location, rules: Sequence[Mapping[str, Any]], *, actor: Actor) -> Location:
     """Give a location other rules of its own; it is read anew at the next turn.
 
     Raises InvalidInput, NotFound.
@@ -137,6 +139,7 @@ def set_rules(
             row.updated_at, row.updated_by = timezone.now(), actor.name
             row.next_refresh_at = row.updated_at
             row.save(update_fields=["rules", "updated_at", "updated_by", "next_refresh_at"])
+            row.files.update(content_hash=None, etag="")
             _record(feed.UPDATE, row, actor, before={"rules": before}, after={"rules": row.rules})
     return row
 
@@ -147,12 +150,11 @@ def remove(location: Location, actor: Actor) -> int:
     What other locations hold as well is handed over to them; what others need (a required
     relation) stays as an orphan. Returns how many entities went. Raises NotFound.
     """
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            blueprints = holding.blueprints_of(cursor, location)
-            holding.lock(blueprints)
+    with transaction.atomic(), connection.cursor() as cursor:
+        holding.lock(holding.blueprints_of(cursor, location))
         row = _locked(location)
-        count = holding.release(row, actor=actor)
+        now = timezone.now()
+        count = holding.release(cursor, row, actor=actor, at=now)
         _record(feed.DELETE, row, actor, before=location_document(row))
         row.delete()
     return count
@@ -200,11 +202,11 @@ def _new(
     )
 
 
-def _target(type: str, target: Any) -> str:
+def _target(type: str, said: Any) -> str:
     what = "an absolute address" if type == Location.Type.URL else "an absolute path"
-    if not isinstance(target, str) or not target.strip():
-        raise InvalidInput.of("target", target, what)
-    target = target.strip()
+    if not isinstance(said, str) or not said.strip():
+        raise InvalidInput.of("target", said, what)
+    target = said.strip()
     if len(target) > MAX_TARGET:
         raise InvalidInput.of("target", target, f"at most {MAX_TARGET:,} characters")
     if not is_storable(target) or _CONTROL.search(target):

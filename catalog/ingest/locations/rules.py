@@ -54,9 +54,14 @@ def _is_meant(place: Mapping[str, Any], type: str, target: str) -> bool:
     if exact := place.get("exact"):
         return bool(exact == target)
     if pattern := place.get("pattern"):
-        found: regex.Pattern[str] = glob(pattern)
-        return found.fullmatch(target.strip("/")) is not None
+        return is_match(pattern, target)
     return True
+
+
+def is_match(pattern: str, target: str) -> bool:
+    """Whether a pattern (`*`, `**`, `?`, `[…]`, `{a,b}`) means a target, whatever its case."""
+    found: regex.Pattern[str] = glob(pattern)
+    return found.fullmatch(target.strip("/")) is not None
 
 
 def _test(allowed: str | Mapping[str, str]) -> Test:

@@ -69,6 +69,16 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     },
     "docs": {"task": "catalog.tasks.tick_docs", "schedule": 30, "options": {"expires": 30}},
     "all-docs": {"task": "catalog.tasks.scan_docs", "schedule": crontab("50", "2")},
+    "locations": {
+        "task": "catalog.tasks.tick_locations",
+        "schedule": 5,
+        "options": {"expires": 5},
+    },
+    "orphans": {
+        "task": "catalog.tasks.sweep_orphans",
+        "schedule": 30,
+        "options": {"expires": 30},
+    },
     "sync-history": {"task": "catalog.tasks.prune_syncs", "schedule": crontab("25", "3")},
     "computed": {
         "task": "catalog.tasks.refresh_computed",

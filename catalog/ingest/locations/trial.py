@@ -1,0 +1,98 @@
+"""What a location would bring, looked at without storing anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from catalog.dialects.backstage.mapping import blueprint_of
+from catalog.dialects.backstage.reader import Reader
+from catalog.ingest.locations import walking
+from catalog.ingest.locations.reading import ReadFile, parse, problem_of_lead
+from catalog.ingest.locations.refresh import annotations_of, custom_kinds, root_entity
+from catalog.ingest.locations.rules import Rules
+from catalog.ingest.locations.walking import Lead, Tree
+from catalog.kernel.errors import InvalidInput
+from catalog.models import Location
+from catalog.services import catalog_settings
+
+
+def documents_of(location: Location, reader: Reader) -> list[dict[str, Any]]:
+    """The Location entity, then all that it leads to, with the catalogue's annotations.
+
+    Raises InvalidInput with `details["problems"]` (see `LocationFile.problems`, with "place"): one
+    problem anywhere is enough.
+    """
+    origin = location.place
+    settings = catalog_settings.current()
+    rules = Rules(settings.rules, type=location.type, target=location.target, own=location.rules)
+    kinds = custom_kinds()
+    root = Lead(location.entity_ref, origin, location.target)
+    documents = [_annotated(root_entity(location), annotations_of(origin, origin, reader))]
+    problems: list[dict[str, Any]] = []
+    seen: dict[Any, str] = {}
+    for step in walking.steps(Tree(root, {}), reader, at_once=True):
+        for node in step.nodes:
+            if node.content is None:
+                continue
+            file = parse(
+                node,
+                reader=reader,
+                rules=rules,
+                is_custom_kind=lambda kind: blueprint_of(kind) in kinds,
+                is_strict=True,
+            )
+            annotations = annotations_of(node.place, origin, reader)
+            for one in file.candidates:
+                if one.key in seen:
+                    problems.append(_twice(one.key, node.place, seen[one.key]))
+                seen[one.key] = node.place
+                documents.append(_annotated(one.entity, annotations))
+            problems += _placed(file)
+        for lead in step.after:
+            if lead.problem:
+                key = ("location", lead.ref.partition("/")[2])
+                problems.append({**problem_of_lead(lead, key), "place": step.parent or origin})
+    if problems:
+        first = problems[0]
+        more = f", and {len(problems) - 1:,} more" if len(problems) > 1 else ""
+        raise InvalidInput(
+            f"{first['place']}:{first['line']}: {first['message']}{more}",
+            hint=first["hint"],
+            details={"field": "target", "problems": problems},
+        )
+    return documents
+
+
+def _placed(file: ReadFile) -> list[dict[str, Any]]:
+    return [{**one, "place": file.node.place} for one in file.problems]
+
+
+def _twice(key: tuple[str, str], place: str, first: str) -> dict[str, Any]:
+    message = f"{key[0]} {key[1]} is in {first} as well"
+    return {
+        "place": place,
+        "line": 1,
+        "entity": f"{key[0]} {key[1]}",
+        "field": "metadata.name",
+        "message": message,
+        "expected": "one file per entity",
+        "hint": "Remove it from one of the two files.",
+        "document": None,
+        "key": list(key),
+        "error": {"name": "InputError", "message": message},
+    }
+
+
+def _annotated(document: dict[str, Any], annotations: dict[str, str]) -> dict[str, Any]:
+    """A document with the catalogue's annotations; but for who holds it, the author's own win."""
+    metadata = document["metadata"]
+    own = metadata.get("annotations") or {}
+    fixed = {key: annotations[key] for key in annotations if "/managed-by-" in key}
+    return {
+        **document,
+        "metadata": {
+            "namespace": "default",
+            **metadata,
+            "annotations": {**annotations, **own, **fixed},
+        },
+    }
