@@ -1,9 +1,18 @@
-"""`/catalog/…`, `/docs/…`, `/sources/…`. Pages of a list stand under `-`: nothing in it is so named."""
+"""`/catalog/…`, `/docs/…`, `/sources/…`. Pages of a list stand under `-`: nothing has that name."""
 
 from django.urls import path, re_path
 
 from catalog.portal import links  # noqa: F401 - registers the converter "identifier"
-from catalog.portal.views import catalogue, classic, docs, editing, entities, exports, sources
+from catalog.portal.views import (
+    catalogue,
+    classic,
+    definitions,
+    docs,
+    editing,
+    entities,
+    exports,
+    sources,
+)
 
 app_name = "catalog"
 
@@ -61,8 +70,19 @@ urlpatterns = [
         name="restore",
     ),
     path("catalog/<identifier:blueprint>/<identifier:identifier>/star", entities.star, name="star"),
+    path(
+        "catalog/<identifier:blueprint>/<identifier:identifier>/-/definition",
+        definitions.raw,
+        name="definition",
+    ),
+    path(
+        "catalog/<identifier:blueprint>/<identifier:identifier>/-/reference",
+        definitions.reference,
+        name="definition-reference",
+    ),
     path("catalog/<str:namespace>/<str:kind>/<str:name>", classic.entity, name="classic-entity"),
     path("catalog/<str:namespace>/<str:kind>/<str:name>/<str:tab>", classic.entity),
+    path("api-docs", classic.apis, name="apis"),
     path("catalog-graph", classic.graph),
     path("catalog-import", classic.registration),
     path("create", classic.templates),
