@@ -27,7 +27,7 @@ from catalog.dialects.backstage.documents import (
 )
 from catalog.dialects.backstage.exports import relation_shapes
 from catalog.dialects.backstage.mapping import RelationShape, ref_of
-from catalog.dialects.backstage.queries.pairs import pairs_of, terms_of
+from catalog.dialects.backstage.queries.pairs import pairs_and_terms
 from catalog.dialects.backstage.refs import DEFAULT_NAMESPACE
 from catalog.kernel.locks import Lock, hold
 from catalog.models import Entity
@@ -38,6 +38,7 @@ logger = get_logger(__name__)
 BATCH: Final = 1000  # marks worked off in one transaction, about half a second
 _READ_AT_ONCE = 200  # entities in memory
 _WRITE_BYTES = 8_000_000  # of documents in one statement
+_STATEMENT_BYTES = 2500  # an index holds no longer one; what it names can be no entity
 
 LOCATION = "backstage.io/managed-by-location"
 ORIGIN = "backstage.io/managed-by-origin-location"
@@ -83,10 +84,12 @@ SELECT entity_id, ref FROM catalog_entitydocument WHERE ref = ANY(%s) AND NOT en
 
 # A reference may be taken by an entity that is being deleted at this moment: its mark stays.
 _INSERT_DOCUMENTS = """
-INSERT INTO catalog_entitydocument (entity_id, ref, uid, document, pairs, terms, etag)
-SELECT r.entity_id, r.ref, r.uid, r.document, r.pairs, r.terms, r.etag
+INSERT INTO catalog_entitydocument (
+    entity_id, ref, uid, kind, name, document, pairs, terms, etag)
+SELECT r.entity_id, r.ref, r.uid, r.kind, r.name, r.document, r.pairs, r.terms, r.etag
 FROM json_to_recordset(%s::json) AS r(
-    entity_id bigint, ref text, uid uuid, document json, pairs jsonb, terms text[], etag text)
+    entity_id bigint, ref text, uid uuid, kind text, name text, document json, pairs jsonb,
+    terms text[], etag text)
 ON CONFLICT DO NOTHING
 """
 
@@ -223,7 +226,11 @@ def _store(cursor: Any, rows: Mapping[int, _Row]) -> None:
             continue
         changed.append(pk)
         documents.append(stored)
-        relations += ({"e": pk, "s": s, "y": y, "t": t} for s, y, t in statements)
+        relations += (
+            {"e": pk, "s": source, "y": relation, "t": target}
+            for source, relation, target in statements
+            if len(f"{source}{relation}{target}".encode()) <= _STATEMENT_BYTES
+        )
     if not changed:
         return
     cursor.execute("DELETE FROM catalog_entitydocument WHERE entity_id = ANY(%s)", [changed])
@@ -251,14 +258,16 @@ def _finished(row: _Row, statements: Sequence[Statement]) -> dict[str, Any]:
     said = orjson.dumps([document, statements], option=orjson.OPT_SORT_KEYS)
     etag = hashlib.sha1(_FORM + said, usedforsecurity=False).hexdigest()
     metadata.setdefault("etag", etag)
-    pairs = pairs_of(document)
+    pairs, terms = pairs_and_terms(document)
     return {
         "entity_id": row.pk,
         "ref": row.ref,
         "uid": uid,
+        "kind": document["kind"],
+        "name": metadata["name"].lower(),
         "document": orjson.dumps(document),
         "pairs": pairs,
-        "terms": terms_of(pairs),
+        "terms": terms,
         "etag": etag,
     }
 

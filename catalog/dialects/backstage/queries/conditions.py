@@ -14,6 +14,7 @@ from catalog.kernel.identifiers import is_storable
 from catalog.models import Entity
 
 _RELATION = "relations."
+_ALWAYS = frozenset(["apiversion", "kind", "metadata.name", "metadata.namespace", "metadata.uid"])
 
 _RELATED = """d.ref IN (
     SELECT r.source_ref FROM catalog_documentrelation r WHERE lower(r.type) = %s{})"""
@@ -67,6 +68,8 @@ def has_key(key: str) -> Sql:
         return related(relation)
     if not is_storable(key):
         return NONE
+    if key.lower() in _ALWAYS:
+        return ALL
     return Sql("d.terms @> ARRAY[%s]", (key_term(key),))
 
 
@@ -74,9 +77,12 @@ def has_value(key: str, values: Sequence[str]) -> Sql:
     """One of the values stands under this key."""
     if (relation := _relation(key)) is not None:
         return related(relation, values)
-    terms = [value_term(key, value) for value in values if is_storable(key + value)]
-    if not terms:
+    known = [value for value in values if is_storable(key + value)]
+    if not known:
         return NONE
+    if key.lower() == "kind":
+        return Sql("lower(d.kind) = ANY(%s)", ([value.lower() for value in known],))
+    terms = [value_term(key, value) for value in known]
     return Sql(f"d.terms {'@>' if len(terms) == 1 else '&&'} %s::text[]", (terms,))
 
 
@@ -129,6 +135,8 @@ def sort_value(key: str) -> Sql:
             "WHERE r.source_ref = d.ref AND lower(r.type) = %s)",
             (relation.lower(),),
         )
+    if key.lower() == "metadata.name":
+        return Sql("d.name")
     return Sql('lower((d.pairs -> %s) ->> 0) COLLATE "C"', (key.lower(),))
 
 

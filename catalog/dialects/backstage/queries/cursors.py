@@ -89,8 +89,8 @@ class Cursor:
         except ValueError:
             begin = raw.decode(errors="replace")[:_SHOWN]
             raise InvalidRequest(
-                f"Malformed cursor: SyntaxError: Unexpected token '{begin[:1]}', \"{begin}\" is not "
-                "valid JSON"
+                f"Malformed cursor: SyntaxError: Unexpected token '{begin[:1]}', \"{begin}\" "
+                "is not valid JSON"
             ) from None
         try:
             check_json(document)

@@ -6,7 +6,7 @@ its own with the value `true`. Relations are none of these: their other ends sta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
@@ -19,14 +19,17 @@ MAX_VALUE: Final = 200  # characters; of a longer value only the key is known
 _UNINDEXED = frozenset(["attachments", "relations", "status", "metadata.etag"])
 
 
-def pairs_of(document: Mapping[str, Any]) -> Pairs:
-    """{lower-case key: its values in their own case, each once, in the order of their lower-case
-    forms}. None: there is a leaf, but no value to be found by; it comes last."""
-    found: dict[str, dict[str | None, None]] = {}
+def pairs_and_terms(document: Mapping[str, Any]) -> tuple[Pairs, list[str]]:
+    """The pairs of an entity, and the same as terms to select by (`key_term`, `value_term`).
+
+    Pairs: {lower-case key: its values in their own case, each once, in the order of their
+    lower-case forms}. None: there is a leaf, but no value to be found by; it comes last.
+    """
+    found: dict[str, dict[str | None, str]] = {}
 
     def add(path: str, value: str | None) -> None:
         if len(path) <= MAX_KEY:
-            found.setdefault(path.lower(), {})[value] = None
+            found.setdefault(path.lower(), {})[value] = "" if value is None else value.lower()
 
     def visit(path: str, value: Any) -> None:
         if path in _UNINDEXED:
@@ -44,19 +47,15 @@ def pairs_of(document: Mapping[str, Any]) -> Pairs:
             add(path, text if text is not None and len(text) <= MAX_VALUE else None)
 
     visit("", document)
-    return {key: sorted(values, key=_order) for key, values in found.items()}
-
-
-def terms_of(pairs: Pairs) -> list[str]:
-    """The pairs to be selected by: `key_term` of each key, `value_term` of each value."""
-    terms = {key_term(key) for key in pairs}
-    terms.update(
-        value_term(key, value)
-        for key, values in pairs.items()
-        for value in values
-        if value is not None
-    )
-    return sorted(terms)
+    pairs: Pairs = {}
+    terms: set[str] = set()
+    for key, values in found.items():
+        known = sorted((value for value in values if value is not None), key=values.__getitem__)
+        pairs[key] = [*known, None] if None in values else [*known]
+        safe = _safe(key)
+        terms.add(safe)
+        terms.update(f"{safe}={values[value]}" for value in known)
+    return pairs, sorted(terms)
 
 
 def key_term(key: str) -> str:
@@ -76,15 +75,6 @@ def value_text(value: Any) -> str | None:
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
         return str(int(value))
     return orjson.dumps(value).decode() if isinstance(value, bool | float) else str(value)
-
-
-def values_under(pairs: Pairs, key: str) -> Iterable[str]:
-    """The values under a key in lower case."""
-    return (value.lower() for value in pairs.get(key.lower(), []) if value is not None)
-
-
-def _order(value: str | None) -> tuple[bool, str]:
-    return value is None, (value or "").lower()
 
 
 def _safe(key: str) -> str:

@@ -53,12 +53,11 @@ def list_entities(
 
 
 def _all(where: Sql, order: Sequence[SortField]) -> list[int]:
-    tail = Sql("ORDER BY d.uid")
-    if order:
-        key = conditions.sort_value(order[0].field)
-        where = every([where, Sql(f"{key.sql} IS NOT NULL", key.params)])
-        tail = Sql(f"ORDER BY {key.sql} {order[0].direction}, d.uid", key.params)
-    return [pk for (pk,) in _rows(_PK, where, tail)]
+    first = order[0] if order else None
+    key, joins = _sort_key(first)
+    by = f"{key.sql} {first.direction}, " if first else ""
+    rows = _rows(_PK, every([where, _has_value(key, first)]), Sql(f"ORDER BY {by}d.uid"), joins)
+    return [pk for (pk,) in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,38 +81,47 @@ def query_entities(
     """A page of `by-query`. offset: of the first page alone.
 
     In the order of the sort field and then of the uid, both in the direction asked for; what lacks
-    the field is left out and not counted. Two statements, one on later pages.
+    the field is left out and not counted. Two statements at most, one on later pages.
     """
-    key = conditions.sort_value(cursor.order.field) if cursor.order else Sql("NULL::text")
-    parts = [visible(principal), compile_predicate(cursor.query), _text(cursor)]
-    if cursor.order:
-        parts.append(Sql(f"{key.sql} IS NOT NULL", key.params))
-    where = every(parts)
-    total = cursor.total
-    if total is None:
-        total = _rows(Sql("count(*)"), where)[0][0] if with_total else 0
+    key, joins = _sort_key(cursor.order)
+    where = every(
+        [
+            visible(principal),
+            compile_predicate(cursor.query),
+            _has_value(key, cursor.order),
+            _text(cursor),
+        ]
+    )
+    is_counted = cursor.total is None and with_total
+    # what no index answers is not worked out twice
+    is_at_once = is_counted and limit > 0 and bool(cursor.term or joins.sql)
+    total = cursor.total or 0
+    if is_counted and not is_at_once:
+        total = _count(where, joins)
     if limit == 0:
         return Page(total=total)
     is_descending = cursor.order is not None and cursor.order.is_descending
     is_down = is_descending is not cursor.is_previous
     direction = "DESC" if is_down else "ASC"
     by = f"{key.sql} {direction}, " if cursor.order else ""
-    tail = Sql(
-        f"ORDER BY {by}d.uid {direction} LIMIT %s OFFSET %s",
-        (*(key.params if by else ()), limit + 1, 0 if cursor.at else offset),
-    )
     rows = _rows(
-        Sql(f"d.entity_id, {key.sql}, d.uid::text", key.params),
+        Sql(f"d.entity_id, {key.sql}, d.uid::text{', count(*) OVER ()' if is_at_once else ''}"),
         every([where, _behind(cursor, key, "<" if is_down else ">")]),
-        tail,
+        Sql(
+            f"ORDER BY {by}d.uid {direction} LIMIT %s OFFSET %s",
+            (limit + 1, 0 if cursor.at else offset),
+        ),
+        joins,
     )
+    if is_at_once:
+        total = rows[0][3] if rows else _count(where, joins)
     has_more = cursor.is_previous or len(rows) > limit
     rows = rows[:limit]
     if cursor.is_previous:
         rows.reverse()
     if not rows:
         return Page(total=total)
-    first, last = Key(*rows[0][1:]), Key(*rows[-1][1:])
+    first, last = Key(*rows[0][1:3]), Key(*rows[-1][1:3])
     start = cursor.first or first
     return Page(
         pks=[row[0] for row in rows],
@@ -123,6 +131,21 @@ def query_entities(
         if first == start
         else cursor.moved(to=first, first=start, total=total, is_previous=True),
     )
+
+
+def _sort_key(order: SortField | None) -> tuple[Sql, Sql]:
+    """The value to order by, and what to join so that it is worked out once a row."""
+    if order is None:
+        return Sql("NULL::text"), _NOTHING
+    value = conditions.sort_value(order.field)
+    if not value.params:
+        return value, _NOTHING
+    join = f"CROSS JOIN LATERAL (SELECT {value.sql} AS v OFFSET 0) s"
+    return Sql("s.v"), Sql(join, value.params)
+
+
+def _has_value(key: Sql, order: SortField | None) -> Sql:
+    return Sql(f"{key.sql} IS NOT NULL") if order else conditions.ALL
 
 
 def _text(cursor: Cursor) -> Sql:
@@ -139,9 +162,12 @@ def _behind(cursor: Cursor, key: Sql, sign: Literal["<", ">"]) -> Sql:
     if cursor.order is None:
         return Sql(f"d.uid {sign} %s::uuid", (cursor.at.uid,))
     return Sql(
-        f'({key.sql}, d.uid) {sign} (%s COLLATE "C", %s::uuid)',
-        (*key.params, cursor.at.value, cursor.at.uid),
+        f'({key.sql}, d.uid) {sign} (%s COLLATE "C", %s::uuid)', (cursor.at.value, cursor.at.uid)
     )
+
+
+def _count(where: Sql, joins: Sql) -> int:
+    return int(_rows(Sql("count(*)"), where, joins=joins)[0][0])
 
 
 def pks_by_ref(
@@ -169,20 +195,27 @@ def count_facets(
 ) -> dict[str, list[tuple[str, int]]]:
     """How many entities have each value under each key, in the values' own case and order.
 
-    One statement for the keys, one for relations, if there are any.
+    One statement for the keys, one each for the kind and for relations, if they are asked for.
     """
     where = every([visible(principal), compile_predicate(predicate)])
     keys = {facet.lower() for facet in facets if is_storable(facet)}
     relations = {key for key in keys if key.startswith(_RELATIONS)}
     found: dict[str, list[tuple[str, int]]] = {}
-    if own := sorted(keys - relations):
+    if "kind" in keys:
+        rows = _rows(
+            Sql("d.kind, count(*)"), where, Sql('GROUP BY d.kind ORDER BY d.kind COLLATE "C"')
+        )
+        found["kind"] = rows
+    if own := sorted(keys - relations - {"kind"}):
         rows = _rows(
             Sql("k, v, count(*)"),
             every([where, Sql("v IS NOT NULL")]),
             Sql('GROUP BY k, v ORDER BY k, v COLLATE "C"'),
+            # the empty object has the pairs unpacked once, not once a key
             joins=Sql(
+                "CROSS JOIN LATERAL (SELECT d.pairs || '{}' AS pairs OFFSET 0) p "
                 "CROSS JOIN unnest(%s::text[]) k "
-                "CROSS JOIN jsonb_array_elements_text(d.pairs -> k) v",
+                "CROSS JOIN jsonb_array_elements_text(p.pairs -> k) v",
                 (own,),
             ),
         )
@@ -211,7 +244,7 @@ def _list(parts: Sequence[Sql]) -> Sql:
     )
 
 
-def _rows(columns: Sql, where: Sql, tail: Sql = _NOTHING, *, joins: Sql = _NOTHING) -> list[Any]:
+def _rows(columns: Sql, where: Sql, tail: Sql = _NOTHING, joins: Sql = _NOTHING) -> list[Any]:
     parts = (
         Sql("SELECT"),
         columns,
