@@ -7,11 +7,10 @@ where, and any reader of OpenAPI or AsyncAPI takes it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import unquote
-
-import orjson
 
 from catalog.dialects.backstage.reader import FileRefused, ReadingNotAllowed
 from catalog.kernel.yaml_reader import load_document
@@ -33,12 +32,15 @@ def bundle(content: bytes, *, place: str, name: str, take: Take) -> str:
     """
     root = load_document(content, name=name)
     bundled = _Bundle(place, root, take)
-    value = bundled.walk(root, place, (), 0)
-    if not bundled.placed:
-        return content.decode("utf-8-sig")
-    if place.partition("?")[0].lower().endswith(".json"):
-        return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
-    return write_yaml(value)
+    try:
+        value = bundled.walk(root, place, (), 0)
+        if not bundled.has_more:
+            return content.decode("utf-8-sig")
+        if place.partition("?")[0].lower().endswith(".json"):
+            return json.dumps(value, indent=2, ensure_ascii=False)
+        return write_yaml(value)
+    except RecursionError:
+        raise FileRefused("with all that it refers to it is nested too deep") from None
 
 
 class _Bundle:
@@ -49,6 +51,7 @@ class _Bundle:
         self.documents = {place: root}
         self.take = take
         self.placed: dict[tuple[str, str], str] = {}
+        self.has_more = False  # something was taken in
         self.values = 0
 
     def walk(self, value: Any, place: str, at: Steps, depth: int) -> Any:
@@ -76,6 +79,7 @@ class _Bundle:
             place = self.load(base, file) if file else base
         except ReadingNotAllowed:
             return value
+        self.has_more = True
         if place == self.root:
             return {**value, "$ref": f"#{pointer}"}
         key = (place, pointer.rstrip("/"))

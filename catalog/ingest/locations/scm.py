@@ -228,7 +228,9 @@ class Forge(ABC):
             answer = self._fetch(project, ref, path, etag, max_bytes)
             if answer.status == 304:
                 return None
-            found = Read(_content(answer), answer.headers.get("etag", ""))
+            # a GitLab behind a proxy may give no etag, but the name of the content
+            now = answer.headers.get("etag") or answer.headers.get("x-gitlab-blob-id", "")
+            found = Read(_content(answer), now)
             return None if etag and found.etag == etag else found
 
     def read_address(self, url: str, etag: str = "", *, max_bytes: int) -> Read | None:

@@ -27,7 +27,7 @@ from catalog.ingest.integrations import create_source
 from catalog.ingest.locations.reader import PlaceReader
 from catalog.ingest.locations.scm import GitHubForge, GitLabForge, forge_of, web_of_github
 from catalog.kernel.actors import Actor
-from catalog.models import Entity
+from catalog.models import Entity, Integration
 from catalog.services import catalog_settings
 from tests.vendors import Answer, failing, hang_up
 
@@ -342,6 +342,8 @@ def test_the_source_that_names_the_project_reads_it(reader, vendor):
     assert forge.clone_url("gamma/app") == f"{vendor.url}/gamma/app.git"
     assert forge.credentials() == ("x-access-token", "for-all")
     assert [one.path for one in forge.list_tree("beta/app", "main")] == ["x.yaml", "services"]
+    Integration.objects.update(is_enabled=False)
+    assert forge_of(f"{vendor.url}/gamma/app") is None
 
 
 # --- other hosts ------------------------------------------------------------------------------
@@ -700,6 +702,19 @@ components:
         "paths.yaml",
         "pet.json",
     ]
+
+
+def test_a_json_api_stays_json(reader, vendor):
+    part = {"get": {"limit": 2**70, "x": "é"}, "$ref": "#/get"}
+    files = {"a.json": '{"a": {"$ref": "b.json", "b": 1}, "c": {"$ref": "a.json#/a"}}'}
+    github(vendor, {**files, "b.json": json.dumps(part | {"$ref": 1})})
+    place = f"url:{vendor.url}/acme/app/blob/main/catalog-info.yaml"
+    content = parsed(reader, place, api("a", {"$openapi": "a.json"}))
+    assert definitions(content)["a"].startswith('{\n  "a": {\n    "get"')
+    assert json.loads(definitions(content)["a"]) == {
+        "a": {**part, "$ref": 1, "b": 1},
+        "c": {"$ref": "#/a"},
+    }
 
 
 @pytest.mark.parametrize(
