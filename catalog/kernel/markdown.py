@@ -22,7 +22,7 @@ from markdown.extensions import Extension
 from markdown.inlinepatterns import InlineProcessor
 from pymdownx import emoji
 
-from catalog.kernel.markdown_lines import normalise
+from catalog.kernel.markdown_lines import DIAGRAMS, normalise
 from catalog.kernel.yaml_reader import YamlError, YamlLimits, load_document
 
 MAX_PAGE_CHARS: Final = 1_000_000  # beyond it the text is shown as it is
@@ -167,7 +167,7 @@ def _frame_as_link(found: re.Match[str]) -> str:
 
 
 def _diagram(source: str, language: str, css_class: str, options: Any, md: Any, **_: Any) -> str:
-    name = _DIAGRAMS[language]
+    name = DIAGRAMS[language]
     return (
         f'<figure class="diagram"><figcaption>{name} diagram, as its source</figcaption>'
         f'<div class="highlight"><pre><code>{escape(source)}</code></pre></div></figure>'
@@ -204,13 +204,6 @@ _BLOCK = re.compile(
 )
 _TOKEN = re.compile(r"[a-z][a-z0-9]{0,2}")  # a class of Pygments
 
-_DIAGRAMS: Final = {
-    **dict.fromkeys(("mermaid", "kroki-mermaid"), "Mermaid"),
-    **dict.fromkeys(("plantuml", "puml", "uml", "kroki-plantuml"), "PlantUML"),
-    **dict.fromkeys(("graphviz", "dot", "kroki-graphviz"), "Graphviz"),
-    "d2": "D2",
-}
-
 _EXTENSIONS: Final = [
     "pymdownx.extra",
     "toc",
@@ -220,7 +213,7 @@ _EXTENSIONS: Final = [
         f"pymdownx.{name}"
         for name in (
             *("details", "tabbed", "caret", "critic", "emoji", "inlinehilite", "magiclink"),
-            *("mark", "smartsymbols", "highlight", "tasklist", "tilde", "quotes"),
+            *("keys", "mark", "smartsymbols", "highlight", "tasklist", "tilde", "quotes"),
         )
     ),
 ]
@@ -229,7 +222,7 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "pymdownx.extra": {
         "pymdownx.superfences": {
             "custom_fences": [
-                {"name": name, "class": "diagram", "format": _diagram} for name in _DIAGRAMS
+                {"name": name, "class": "diagram", "format": _diagram} for name in DIAGRAMS
             ]
         },
         "markdown.extensions.tables": {"use_align_attribute": True},

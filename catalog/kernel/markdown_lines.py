@@ -15,12 +15,19 @@ MAX_SNIPPETS: Final = 200
 MAX_SNIPPET_DEPTH: Final = 10
 MAX_CHARS: Final = 2_000_000
 
+# Fences that are diagrams, and what they are called.
+DIAGRAMS: Final = {
+    **dict.fromkeys(("mermaid", "kroki-mermaid"), "Mermaid"),
+    **dict.fromkeys(("plantuml", "puml", "uml", "kroki-plantuml"), "PlantUML"),
+    **dict.fromkeys(("graphviz", "dot", "kroki-graphviz"), "Graphviz"),
+    "d2": "D2",
+}
+
 Snippet = Callable[[str], str | None]
 
 _FENCE = re.compile(r"(?P<quotes>(?:[ \t]*>)*)(?P<indent>[ \t]*)(?P<marks>`{3,}|~{3,})(?P<info>.*)")
-_INFO = re.compile(
-    r"""\{[^}\n]*\}|[\w#.+-]+(?:[ \t]+[\w-]+=(?:"[^"\n]*"|'[^'\n]*'|[^\s"']+))*""",
-)
+_OPTION = re.compile(r"""(?:title|hl_lines|linenums)=(?:"[^"\n]*"|'[^'\n]*')""")
+_LANGUAGE = re.compile(r"(?:\{\s*\.?)?([\w#+-][\w#.+-]*)")
 _SNIPPET = re.compile(r"""(?P<indent>[ \t]*)-+8<-+[ \t]+(["'])(?P<name>[^"'\n]+)\2[ \t]*""")
 _SNIPPET_FENCE = re.compile(r"(?P<indent>[ \t]*)-+8<-+[ \t]*")
 _ESCAPED = re.compile(r"(?P<indent>[ \t]*);(?P<rest>-+8<-+.*)")
@@ -92,11 +99,7 @@ def _fences(lines: list[str]) -> Iterator[str]:
             yield line
         elif found and (found["quotes"] or _opening(line)):
             closing = found["marks"]
-            info = found["info"].strip()
-            if info and not _INFO.fullmatch(info):
-                word = re.match(r"\{?\.?([\w#+-]+)", info)
-                info = word[1] if word else ""
-            yield f"{found['quotes']}{found['indent']}{found['marks']}{info}"
+            yield f"{found['quotes']}{found['indent']}{found['marks']}{_info(found['info'])}"
         elif _UML.match(line):
             is_uml = True
             yield "```plantuml"
@@ -124,6 +127,15 @@ class _Frame:
     def level(self) -> int:
         """The column for the text of the innermost item."""
         return self.column + self.shift + 4 * len(self.items)
+
+
+def _info(info: str) -> str:
+    """What the parser knows of the header of a fence: its language, title and lines to mark."""
+    info = info.strip()
+    language = _LANGUAGE.match(info)
+    if language is None or language[1].lower() in DIAGRAMS:
+        return language[1].lower() if language else ""
+    return " ".join([language[1], *_OPTION.findall(info)])
 
 
 def _nested(lines: list[str]) -> Iterator[str]:

@@ -16,10 +16,12 @@ from catalog.api.backstage import (
     metadata,
     proxy,
     search,
+    techdocs,
     unprocessed,
     validation,
 )
 
+_DOCS = "<segment:namespace>/<segment:kind>/<segment:name>"
 _NAME = "<segment:kind>/<segment:namespace>/<segment:name>"
 
 urlpatterns: list[URLPattern] = [
@@ -49,6 +51,12 @@ urlpatterns: list[URLPattern] = [
     ),
     # search
     path("search/query", search.SearchQuery.as_view()),
+    # docs
+    path(f"techdocs/metadata/techdocs/{_DOCS}", techdocs.TechDocsMetadata.as_view()),
+    path(f"techdocs/metadata/entity/{_DOCS}", techdocs.EntityMetadata.as_view()),
+    path(f"techdocs/sync/{_DOCS}", techdocs.Sync.as_view()),
+    path(f"techdocs/static/docs/{_DOCS}/<path:path>", techdocs.Static.as_view()),
+    path("techdocs/.backstage/auth/v1/cookie", techdocs.Cookie.as_view()),
     # other systems
     path("proxy/<path:path>", proxy.Proxy.as_view()),
 ]

@@ -251,6 +251,8 @@ class Builder:
                 return urljoin(source.tree.address, quote(inside)) + (
                     f"#{split.fragment}" if split.fragment else ""
                 )
+            self._layout.warn(page, f"the link {target[:200]} leads to a file that is no page")
+            return target
         self._layout.warn(page, f"the {'picture' if is_image else 'link'} {target[:200]} is broken")
         return self._relative(page, split.path) if is_image else target
 

@@ -55,6 +55,7 @@ class Layout:
     warnings: list[tuple[str, str]] = field(default_factory=list)  # (file, what is wrong)
     _open: list[tuple[str, Tree, Config]] = field(default_factory=list)
     _items: int = 0
+    _is_generated: bool = False
 
     def warn(self, file: str, message: str) -> None:
         if (file, message) not in self.warnings:
@@ -72,6 +73,7 @@ class Layout:
         self.uses_folders = config.uses_folders
         self._add_files("", tree, config)
         if config.nav is None:
+            self._is_generated = True
             self.nav = self._generated(list(self.files))
             if not self.nav and (first := self._first(tree, config)):
                 self.nav = [first]
@@ -87,13 +89,19 @@ class Layout:
                 hint="adr-location may name a folder of GitHub, GitLab or of this server.",
             )
         section = NavItem("Decisions")
+        known = {one.tree.name_of(one.path): place for place, one in self.files.items()}
         for path in paths:
-            if path.endswith(PAGE_SUFFIXES):
+            is_page = path.endswith(PAGE_SUFFIXES)
+            place = known.get(tree.name_of(path))
+            if place is None:
                 place = f"{ADR_FOLDER}/{path}"
-                self._put(place, Source(tree, path, _edit_url(tree, path), is_decision=True))
+                self._put(place, Source(tree, path, _edit_url(tree, path), is_decision=is_page))
+            elif is_page:  # the docs have it too
+                self.files[place] = replace(self.files[place], is_decision=True)
+            if is_page and (self._is_generated or not _has(self.nav, place)):
                 section.children.append(NavItem(path=place))
-            else:
-                self._put(f"{ADR_FOLDER}/{path}", Source(tree, path))
+        if self._is_generated:
+            self.nav = _without(self.nav, {one.path for one in section.children})
         self._note_refused(tree)
         if section.children:
             section.children.sort(key=lambda one: not _is_index(one.path))
@@ -138,6 +146,7 @@ class Layout:
 
     def _add_plain(self, tree: Tree) -> None:
         """Without mkdocs.yml: docs/ with the README before it; else all pages of the folder."""
+        self._is_generated = True
         config = Config("", "docs")
         listed = tree.files("docs")
         if listed is None:
@@ -274,6 +283,22 @@ class Layout:
                 at = found
             at.children.append(NavItem(path=path))
         return top.children
+
+
+def _has(nav: list[NavItem], path: str) -> bool:
+    return any(one.path == path or _has(one.children, path) for one in nav)
+
+
+def _without(nav: list[NavItem], paths: set[str]) -> list[NavItem]:
+    kept = []
+    for one in nav:
+        if one.children:
+            one = replace(one, children=_without(one.children, paths))
+            if one.children:
+                kept.append(one)
+        elif one.path not in paths:
+            kept.append(one)
+    return kept
 
 
 def url_of(path: str, files: dict[str, Source], uses_folders: bool) -> str:

@@ -39,6 +39,9 @@ class Tree(Protocol):
     def refused(self) -> Mapping[str, str]:
         """What was left out while listing: {path: reason}."""
 
+    def name_of(self, path: str) -> str:
+        """The same for the same file, seen in whichever tree."""
+
 
 def joined(folder: str, target: str) -> str | None:
     """The path of a target written in a folder; None when it leads out of the tree."""
@@ -86,6 +89,9 @@ class FolderTree:
 
     def refused(self) -> Mapping[str, str]:
         return self._refused
+
+    def name_of(self, path: str) -> str:
+        return f"{self.address or self.root.as_posix() + '/'}{path}"
 
     def stamp(self) -> str:
         """Changes whenever a file below does, as far as names, sizes and times tell."""
@@ -164,6 +170,9 @@ class AddressTree:
     def refused(self) -> Mapping[str, str]:
         return {}
 
+    def name_of(self, path: str) -> str:
+        return f"{self.address}{path}"
+
 
 class TextTree:
     """A few files that an entity brings itself."""
@@ -181,3 +190,6 @@ class TextTree:
 
     def refused(self) -> Mapping[str, str]:
         return {}
+
+    def name_of(self, path: str) -> str:
+        return f"{self.address}{path}"
