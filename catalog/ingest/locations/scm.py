@@ -229,7 +229,7 @@ class Forge(ABC):
             if answer.status == 304:
                 return None
             # a GitLab behind a proxy may give no etag, but the name of the content
-            now = answer.headers.get("etag") or answer.headers.get("x-gitlab-blob-id", "")
+            now = answer.headers.get("etag", "") or answer.headers.get("x-gitlab-blob-id", "")
             found = Read(_content(answer), now)
             return None if etag and found.etag == etag else found
 
