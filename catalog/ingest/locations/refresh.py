@@ -47,6 +47,7 @@ DUE_AT_ONCE: Final = 500  # locations that are looked at together
 READERS: Final = 16  # addresses that are read side by side
 
 _ATTEMPTS: Final = 3
+_DELETE: Final = CatalogSettings.OrphanStrategy.DELETE
 
 logger = get_logger(__name__)
 
@@ -110,8 +111,17 @@ def refresh(location: Location, actor: Actor | None = None) -> Refreshed:
 
     What is wrong with its files is told by the location, not raised.
     """
+    row = Location.objects.filter(pk=location.pk).first()
+    if row is None:
+        return Refreshed(unchanged=True)
+    tree = _trees([row])[row.pk]
+    again = {
+        place: replace(one, content_hash=None) if one.problems else one
+        for place, one in tree.files.items()
+    }
     with PlaceReader() as reader:
-        result = _refresh(location, reader, is_asked_for=True)
+        work = _Round(reader, catalog_settings.current(), custom_kinds())
+        result = work.refresh(row, replace(tree, files=again))
     logger.info("location_refreshed", place=location.place, by=actor.name if actor else "")
     return result
 
@@ -122,13 +132,13 @@ def refresh_due(limit: int = DUE_AT_ONCE) -> int:
     Any number of workers may call it: each turn is taken by one of them. A location in which
     nothing changed costs no statement of its own.
     """
-    interval = catalog_settings.current().refresh_interval_s
+    settings = catalog_settings.current()
     rows = list(
         Location.objects.raw(
             _CLAIM,
             {
                 "now": timezone.now(),
-                "interval": interval,
+                "interval": settings.refresh_interval_s,
                 "longest": LONGEST_BACK_OFF.total_seconds(),
                 "limit": limit,
             },
@@ -143,9 +153,10 @@ def refresh_due(limit: int = DUE_AT_ONCE) -> int:
             found = [{"id": pk, "etag": etag} for pk, etag in etags]
             with connection.cursor() as cursor:
                 cursor.execute(_NEW_ETAGS, [orjson.dumps(found).decode()])
+        work = _Round(reader, settings, custom_kinds() if changed else set())
         for location in changed:
             try:
-                _refresh(location, reader)
+                work.refresh(location, trees[location.pk])
             except Exception as error:  # whatever one location does, the others get their turn
                 logger.exception("location_failed", place=location.place)
                 Location.objects.filter(pk=location.pk).update(
@@ -306,26 +317,34 @@ class _Overtaken(Exception):
     """Somebody else wrote on this location since we began."""
 
 
-def _refresh(location: Location, reader: PlaceReader, *, is_asked_for: bool = False) -> Refreshed:
-    settings = catalog_settings.current()
-    total = Refreshed(unchanged=True)
-    for _ in range(_ATTEMPTS):
-        row = Location.objects.filter(pk=location.pk).first()
-        if row is None:
-            return total
-        work = _Refresh(row, reader, settings, is_asked_for=is_asked_for)
-        try:
-            work.run()
-        except _Overtaken:
-            continue
-        total = _sum(total, work.result)
-        is_asked_for = False
-        # What one file let go, another one of the same location may have waited for.
-        if row.pk not in reconsider(work.orphaned):
-            break
-    if total.orphaned and settings.orphan_strategy == CatalogSettings.OrphanStrategy.DELETE:
-        orphans.sweep_orphans(location.place)
-    return total
+@dataclass(slots=True)
+class _Round:
+    """What all locations of one round share."""
+
+    reader: PlaceReader
+    settings: CatalogSettings
+    blueprints: set[str]
+
+    def refresh(self, row: Location, tree: Tree) -> Refreshed:
+        """tree: as `row` was read."""
+        total = Refreshed(unchanged=True)
+        for _ in range(_ATTEMPTS):
+            work = _Refresh(row, tree, self.reader, self.settings, self.blueprints)
+            try:
+                work.run()
+            except _Overtaken:
+                is_over = False
+            else:
+                total = _sum(total, work.result)
+                # What one file let go, another one of the same location may have waited for.
+                is_over = row.pk not in reconsider(work.orphaned)
+            again = None if is_over else Location.objects.filter(pk=row.pk).first()
+            if again is None:
+                break
+            row, tree = again, _trees([again])[again.pk]
+        if total.orphaned and self.settings.orphan_strategy == _DELETE:
+            orphans.sweep_orphans(row.place)
+        return total
 
 
 def _sum(one: Refreshed, two: Refreshed) -> Refreshed:
@@ -387,10 +406,10 @@ class _Refresh:
     def __init__(
         self,
         location: Location,
+        tree: Tree,
         reader: PlaceReader,
         settings: CatalogSettings,
-        *,
-        is_asked_for: bool,
+        blueprints: set[str],
     ) -> None:
         self.location = location
         self.reader = reader
@@ -399,14 +418,8 @@ class _Refresh:
         self.rules = rules.Rules(
             settings.rules, type=location.type, target=location.target, own=location.rules
         )
-        self.blueprints = custom_kinds()
-        self.tree = _trees([location])[location.pk]
-        if is_asked_for:
-            again = {
-                place: replace(one, content_hash=None) if one.problems else one
-                for place, one in self.tree.files.items()
-            }
-            self.tree = replace(self.tree, files=again)
+        self.blueprints = blueprints
+        self.tree = tree
         self.result = Refreshed()
         self.orphaned: set[Key] = set()
         self.nodes: dict[str, Node] = {}
@@ -414,6 +427,7 @@ class _Refresh:
         self.waiting: list[ReadFile] = []
         self.leads: dict[str | None, list[Lead]] = {}  # followed, by the file that holds them
         self.is_changed = False
+        self.is_faulty = False
         self.registered: dict[Key, str] = {}
 
     def run(self) -> None:
@@ -421,7 +435,7 @@ class _Refresh:
             self._take(step)
             is_full = sum(len(one.candidates) for one in self.waiting) >= BATCH
             if is_full and not self.settings.is_strict:
-                self._flush()
+                self._write(is_last=False)
         if self.settings.is_strict:
             self._hold_back()
         gone = self.tree.files.keys() - self.nodes.keys() - {self.tree.root.place}
@@ -429,8 +443,7 @@ class _Refresh:
         if not (self.is_changed or gone or is_new or self.tree.root.place not in self.tree.files):
             self.result.unchanged = True
             return
-        self._flush()
-        self._finish(gone)
+        self._write(gone=gone, is_last=True)
 
     # --- what was read ------------------------------------------------------------------------
 
@@ -470,29 +483,43 @@ class _Refresh:
                 one for one in file.candidates if str(ref_of(one.entity)) not in failed
             ]
 
-    # --- a batch ------------------------------------------------------------------------------
+    # --- writing ------------------------------------------------------------------------------
 
-    def _flush(self) -> None:
+    def _write(self, *, gone: Collection[str] = (), is_last: bool) -> None:
+        """Write what was read and not yet written; at last also how the walk ended. Nearly always
+        that is all at once."""
         files, self.waiting = self.waiting, []
-        if not files:
+        if not files and not is_last:
             return
-        kinds = {one.entity["kind"] for file in files for one in file.candidates}
-        self._ensure_blueprints(kinds)
+        candidates = [one for file in files for one in file.candidates]
+        kinds = {one.entity["kind"] for one in candidates}
+        self._ensure_blueprints(kinds | {"Location"})
         now = timezone.now()
+        root = _RootEntity(root_entity(self.location))
+        keys = {one.key for one in candidates} | {root.key}
         with transaction.atomic(), connection.cursor() as cursor:
-            keys = {one.key for file in files for one in file.candidates}
             holding.lock({blueprint for blueprint, _ in keys})
             self._claim(now)
-            accepted = self._without_conflicts(files, holding.holders(cursor, keys))
-            entities = self._store(files, accepted)
-            rows = [_file_row(file, ()) for file in files]
+            found = holding.holders(cursor, keys)
+            accepted = self._without_conflicts(files, found)
+            owns_root = is_last and self._may_store_root(found.get(root.key))
+            entities, root_pk = self._store(accepted, root if owns_root else None)
+            rows = self._last_rows(files) if is_last else [_file_row(one, ()) for one in files]
             pks = holding.store_files(cursor, self.location, rows, at=now)
-            changed = self._hold(cursor, entities, pks)
+            held = self._held_rows(entities, pks)
+            if root_pk is not None:
+                held.append(self._root_row(root_pk, pks[self.location.place]))
+            mark_changed(cursor, holding.hold(cursor, held))
             self._settle(cursor, {pks[file.node.place]: file for file in files}, now)
-            mark_changed(cursor, changed)
+            if is_last:
+                self._lose(cursor, [self.tree.files[place].pk for place in gone], now)
+                self._tell_locations(cursor)
+                self._rename_origin(cursor)
+                self._set_state(now)
+        self.result.rejected += sum(len(file.problems) for file in files)
+        self.result.files += len(files)
         for file in files:
             file.candidates = []  # with their documents, they are most of the memory
-        self.result.files += len(files)
 
     def _ensure_blueprints(self, kinds: set[str]) -> None:
         created = ensure_blueprints_of(kinds, known=self.blueprints, actor=ACTOR)
@@ -542,29 +569,45 @@ class _Refresh:
             return ""
         return holder.location
 
-    def _store(
-        self, files: Sequence[ReadFile], accepted: Sequence[tuple[ReadFile, Candidate]]
-    ) -> list[tuple[ReadFile, Key, int]]:
-        """Write them through the door; (file, key, pk) of those that are stored now."""
-        stored = []
-        for start in range(0, len(accepted), 2 * BATCH):
-            part = accepted[start : start + 2 * BATCH]
-            results = store(
-                [one for _, one in part], location=lambda candidate: candidate.place, actor=ACTOR
-            )
-            for (file, one), result in zip(part, results, strict=True):
-                if result.problem:
-                    file.reject(one, result.problem)
-                elif result.item.pk is not None:
-                    stored.append((file, one.key, result.item.pk))
-                    self.result.created += result.item.status is Status.CREATED
-                    self.result.updated += result.item.status is Status.UPDATED
-        self.result.rejected += sum(len(file.problems) for file in files)
-        return stored
+    def _may_store_root(self, holder: Holder | None) -> bool:
+        """Not when another location has it, whose target was changed since; nor, strictly, before
+        its target could be read once."""
+        if holder and holder.file is not None and holder.owner != self.location.pk:
+            return False
+        return not (holder is None and self.root.problem and self.settings.is_strict)
 
-    def _hold(
-        self, cursor: Any, entities: Sequence[tuple[ReadFile, Key, int]], pks: dict[str, int]
-    ) -> list[int]:
+    def _store(
+        self, accepted: Sequence[tuple[ReadFile, Candidate]], root: _RootEntity | None
+    ) -> tuple[list[tuple[ReadFile, Key, int]], int | None]:
+        """Write them through the door, and the Location entity with them; (file, key, pk) of those
+        that are stored now, and the pk of the latter."""
+        stored: list[tuple[ReadFile, Key, int]] = []
+        root_pk = None
+        every: list[tuple[ReadFile | None, Candidate | _RootEntity]] = [*accepted]
+        if root is not None:
+            every.append((None, root))
+        for start in range(0, len(every), 2 * BATCH):
+            part = every[start : start + 2 * BATCH]
+            results = store([one for _, one in part], location=self._place_of, actor=ACTOR)
+            for (file, one), result in zip(part, results, strict=True):
+                pk = result.item.pk
+                if file and isinstance(one, Candidate) and result.problem:
+                    file.reject(one, result.problem)
+                    continue
+                self.result.created += result.item.status is Status.CREATED
+                self.result.updated += result.item.status is Status.UPDATED
+                if pk is not None and file:
+                    stored.append((file, one.key, pk))
+                elif pk is not None:
+                    root_pk = pk
+        return stored, root_pk
+
+    def _place_of(self, one: Candidate | _RootEntity) -> str:
+        return one.place if isinstance(one, Candidate) else self.location.place
+
+    def _held_rows(
+        self, entities: Sequence[tuple[ReadFile, Key, int]], pks: dict[str, int]
+    ) -> list[dict[str, Any]]:
         annotations: dict[str, dict[str, str]] = {}
         rows = []
         for file, key, pk in entities:
@@ -580,7 +623,19 @@ class _Refresh:
                     "status": file.status_of(key),
                 }
             )
-        return holding.hold(cursor, rows)
+        return rows
+
+    def _root_row(self, pk: int, file: int) -> dict[str, Any]:
+        place = self.location.place
+        return {
+            "entity": pk,
+            "file": file,
+            "origin": place,
+            "annotations": annotations_of(place, place, self.reader),
+            "status": (
+                [wording.status_item(error_of_lead(self.root))] if self.root.problem else []
+            ),
+        }
 
     def _settle(self, cursor: Any, files: dict[int, ReadFile], now: datetime) -> None:
         """Tell what is wrong with the entities of files that were read; what a file no longer
@@ -606,45 +661,31 @@ class _Refresh:
 
     # --- the end ------------------------------------------------------------------------------
 
-    def _finish(self, gone: Collection[str]) -> None:
-        self._ensure_blueprints({"Location"})
-        now = timezone.now()
-        root = self.leads.get(None, [self.tree.root])[0]
-        with transaction.atomic(), connection.cursor() as cursor:
-            holding.lock({holding.BLUEPRINT})
-            self._claim(now)
-            pks = holding.store_files(cursor, self.location, list(self._file_rows(root)), at=now)
-            lost = [self.tree.files[place].pk for place in gone]
-            self._lose(cursor, lost, now)
-            self._store_root(cursor, root, pks[root.place])
-            self._tell_locations(cursor)
-            self._rename_origin(cursor)
-            self._set_state(root, now)
+    @property
+    def root(self) -> Lead:
+        """The location's own lead, followed."""
+        return self.leads.get(None, [self.tree.root])[0]
 
-    def _file_rows(self, root: Lead) -> Iterable[dict[str, Any]]:
-        """What is to be stored of each file, now that all leads are followed."""
+    def _last_rows(self, files: Sequence[ReadFile]) -> list[dict[str, Any]]:
+        """What is to be stored of the files, now that all leads are followed."""
+        waiting = {file.node.place for file in files}
+        rows = []
         for place, node in self.nodes.items():
             leads = self.leads.get(place, [])
-            problems = [problem_of_lead(one, _key_of_ref(one.ref)) for one in leads if one.problem]
             known, file = node.known, self.read.get(place)
             row = _file_row(file, leads) if file else _known_row(node, leads)
-            row["problems"] = [one for one in row["problems"] if "target" not in one] + problems
-            if place == root.place:
-                row["targets"] = [root.as_dict(), *row["targets"]]
-                yield row
-            elif file or known is None or _differs(known, row):
-                yield row
-        if root.place not in self.nodes:
-            yield {
-                "place": root.place,
-                "etag": "",
-                "hash": None,
-                "targets": [root.as_dict()],
-                "reads": [],
-                "problems": [],
-                "message": "" if root.is_pattern else root.problem,
-                "is_read": False,
-            }
+            row["problems"] = [one for one in row["problems"] if "target" not in one] + [
+                problem_of_lead(one, _key_of_ref(one.ref)) for one in leads if one.problem
+            ]
+            self.is_faulty |= bool(row["problems"] or row["message"])
+            if place == self.root.place:
+                row["targets"] = [self.root.as_dict(), *row["targets"]]
+                rows.append(row)
+            elif place in waiting or (file and leads) or known is None or _differs(known, row):
+                rows.append(row)
+        if self.root.place not in self.nodes:
+            rows.append(_root_only(self.root))
+        return rows
 
     def _lose(self, cursor: Any, files: Sequence[int], now: datetime) -> None:
         """Files to which nothing leads any more."""
@@ -655,30 +696,10 @@ class _Refresh:
         self._let_go(cursor, held, now)
         LocationFile.objects.filter(pk__in=files).delete()
 
-    def _store_root(self, cursor: Any, root: Lead, file: int) -> None:
-        entity = _RootEntity(root_entity(self.location))
-        holder = holding.holders(cursor, [entity.key]).get(entity.key)
-        if holder and holder.file is not None and holder.owner != self.location.pk:
-            return  # of one whose target was changed since; the reference stays its own
-        if holder is None and root.problem and self.settings.is_strict:
-            return
-        place = self.location.place
-        [stored] = store([entity], location=lambda one: place, actor=ACTOR)
-        if stored.item.pk is None:
-            return
-        self.result.created += stored.item.status is Status.CREATED
-        status = [wording.status_item(error_of_lead(root))] if root.problem else []
-        row = {
-            "entity": stored.item.pk,
-            "file": file,
-            "origin": place,
-            "annotations": annotations_of(place, place, self.reader),
-            "status": status,
-        }
-        mark_changed(cursor, holding.hold(cursor, [row]))
-
     def _tell_locations(self, cursor: Any) -> None:
         """Tell the Location entities which of their targets could not be followed."""
+        if len(self.leads) == 1 and not any(one.leads for one in self.tree.files.values()):
+            return  # there are none but that of the location itself
         errors = {
             _key_of_ref(one.ref): one
             for parent, leads in self.leads.items()
@@ -709,6 +730,8 @@ class _Refresh:
     def _rename_origin(self, cursor: Any) -> None:
         """After its target was changed, what stayed the same says where it comes from now."""
         place = self.location.place
+        if not self.tree.files or place in self.tree.files:
+            return
         cursor.execute(
             "SELECT l.entity_id, l.file_id, l.annotations, l.status FROM catalog_locatedentity l "
             "JOIN catalog_locationfile f ON f.id = l.file_id "
@@ -730,18 +753,16 @@ class _Refresh:
         ]
         mark_changed(cursor, holding.hold(cursor, rows))
 
-    def _set_state(self, root: Lead, now: datetime) -> None:
-        rows = LocationFile.objects.filter(location=self.location)
-        told = rows.extra(where=["problems::text <> '[]' OR message <> ''"])
-        state = Location.State.READY
-        if root.problem:
+    def _set_state(self, now: datetime) -> None:
+        problem, state = self.root.problem, Location.State.READY
+        if problem:
             state = Location.State.FAILED
-        elif told.exists():
+        elif self.is_faulty:
             state = Location.State.PARTIAL
         wait = self.settings.refresh_interval_s * random.uniform(1, 1.5)  # noqa: S311 - no secret
         Location.objects.filter(pk=self.location.pk).update(
             state=state,
-            problem=root.problem,
+            problem=problem,
             refreshed_at=now,
             next_refresh_at=now + timedelta(seconds=wait),
         )
@@ -810,6 +831,20 @@ def _known_row(node: Node, leads: Sequence[Lead]) -> dict[str, Any]:
         "reads": list(known.reads) if known else [],
         "problems": [dict(one) for one in known.problems] if known else [],
         "message": node.message,
+        "is_read": False,
+    }
+
+
+def _root_only(root: Lead) -> dict[str, Any]:
+    """A root that is no file: a pattern, or one that may be missing and is."""
+    return {
+        "place": root.place,
+        "etag": "",
+        "hash": None,
+        "targets": [root.as_dict()],
+        "reads": [],
+        "problems": [],
+        "message": "",
         "is_read": False,
     }
 
