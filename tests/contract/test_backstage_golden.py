@@ -2,8 +2,8 @@
 field.
 
 The files they were recorded on are served from 127.0.0.1 and read as configured locations, strictly
-and with the rules that held there. Of the texts only what a server makes up is masked (`MASKS`);
-what differs on purpose stands in `ACCEPTED` with its reason, and must differ in just those places.
+and with the rules that held there. Only what a server makes up is masked (`MASKS`, `BY_ID`); what
+differs on purpose stands in `ACCEPTED` with its reason, and must differ in just those places.
 """
 
 from __future__ import annotations
@@ -58,6 +58,12 @@ CURSORS = {
 }
 # What the server makes up: any text that is not empty will do.
 MASKS = {"<uid>", "<etag>", "<id>", "<cursor>"}
+
+# Which of several comes first where ids decide, which the server makes up as well.
+BY_ID = {
+    "065-by-query-totalItems-exclude": ["items.0.metadata.name"],
+    "073-by-query-order-missing-field": ["items.1.metadata.name", "items.2.metadata.name"],
+}
 
 _FORMAT = "how a name or tag must look is told in our words; theirs lead to their documentation"
 # What differs on purpose: the places, and why.
@@ -319,7 +325,8 @@ def test_all_recorded_answers(
     for name, pair in pairs.items():
         change(name, session)
         answer, found = session.ask(name, pair)
-        if places := compare(pair, answer, found, session):
+        places = compare(pair, answer, found, session)
+        if places := [one for one in places if one not in BY_ID.get(name, ())]:
             failed[name] = places
             shown.append(f"{name}: {places[:8]}\n  {json.dumps(found)[:1000]}")
     passed = len(pairs) - len(failed)

@@ -132,6 +132,7 @@ def statements_of(
     document: its `document_of`. A reference that cannot be understood states nothing.
     """
     own = ref_of(document)
+    owners: set[str] = set()  # as the catalogue calls teams
     found: dict[Statement, None] = {}
 
     def state(name: str, target: str) -> None:
@@ -152,9 +153,12 @@ def statements_of(
             except RefError:
                 continue
             state(ref_field.name, str(target))
+            if ref_field.name == "owner" and blueprint_of(target.kind) == TEAM:
+                owners.add(identifier_of(target))
     if facts.blueprint not in (TEAM, USER):
         for team in facts.team:
-            state("owner", ref_of_entity(TEAM, team))
+            if team not in owners:  # it may be called by what is no name of Backstage
+                state("owner", ref_of_entity(TEAM, team))
     return sorted(found)
 
 

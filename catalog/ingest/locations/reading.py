@@ -128,6 +128,7 @@ def parse(
             file.is_legible = False
         else:
             file.keys.add(key)
+            file.is_out |= not rules.allow(document)
         file._add(report.entity, report.findings, document, key, is_custom_kind=is_custom_kind)
     for candidate, findings in _misled(content):
         name = f"Location {candidate.key[1]}"
