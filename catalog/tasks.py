@@ -12,6 +12,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 from structlog import get_logger
 
+from catalog.dialects.backstage.projection import refresh_documents as work_off_documents
 from catalog.ingest import live, migrations, runner, runs, schedule
 from catalog.ingest.locations import orphans, refresh
 from catalog.ingest.techdocs import refresh as techdocs
@@ -77,6 +78,13 @@ def _poke_refresh() -> None:
         refresh_computed.apply_async(retry=False)
     except OperationalError as error:
         logger.warning("refresh_poke_lost", error=str(error))
+
+
+@shared_task
+def refresh_documents() -> None:
+    """Work out the documents of changed entities, so that who reads them need not."""
+    if work_off_documents(batches=MAX_BATCHES):
+        refresh_documents.delay()
 
 
 @shared_task

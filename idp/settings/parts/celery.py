@@ -90,6 +90,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 15 * 60,
         "options": {"expires": 15 * 60},
     },
+    "documents": {
+        "task": "catalog.tasks.refresh_documents",
+        "schedule": 10,
+        "options": {"expires": 10},
+    },
     "partitions": {"task": "catalog.tasks.keep_partitions", "schedule": crontab("10", "3")},
     "sessions": {"task": "idp.tasks.clear_sessions", "schedule": crontab("40", "3")},
 }
