@@ -74,6 +74,7 @@ _PATH = {
     "name": "Name, in any case.",
     "uid": "Id of the entity.",
     "location": "Id of the location.",
+    "path": "Path of the file, percent-encoded.",
 }
 
 _ERRORS = {
