@@ -17,6 +17,7 @@ from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import display
 
 from catalog.admin.actors import actor_for
+from catalog.admin.configuration import ConfigurationPages
 from catalog.admin.source_setup import SetupPages
 from catalog.admin.sources_base import event_address, kind_of, takes_events
 from catalog.ingest import integrations, live, runs
@@ -93,7 +94,7 @@ class StateFilter(DropdownFilter):
 
 
 @admin.register(Integration)
-class IntegrationAdmin(SetupPages):
+class IntegrationAdmin(ConfigurationPages, SetupPages):
     list_display = ["name", "health", "last_run", "next_run", "owned_entities"]
     list_filter = [SourceKindFilter, StateFilter]
     search_fields = ["identifier", "title", "kind"]
@@ -143,6 +144,7 @@ class IntegrationAdmin(SetupPages):
         pages = ("runs", "log", "events", "entities")
         return [
             *self.setup_urls(),
+            *self.configuration_urls(),
             *(
                 path(
                     f"<path:object_id>/{name}/",

@@ -17,7 +17,7 @@ from catalog.admin.actors import actor_for
 from catalog.forms.secret import SecretForm
 from catalog.kernel.admin import IdpModelAdmin
 from catalog.kernel.errors import IdpError, NotFound
-from catalog.models import Integration, Secret
+from catalog.models import Integration, ProxyEndpoint, Secret
 from catalog.services import secrets
 from catalog.services.entities.drafts import UNSET
 
@@ -116,13 +116,13 @@ class SecretAdmin(IdpModelAdmin):
         )
 
 
-def _users_of(secret: Secret) -> list[tuple[Integration, str]]:
-    """Each integration that names it, with the address of its page; "" where there is none."""
+def _users_of(secret: Secret) -> list[tuple[Integration | ProxyEndpoint, str]]:
+    """Each source or proxy endpoint that names it, and the address of its page, or ""."""
     return [(one, _page_of(one)) for one in secrets.references().get(secret.name, ())]
 
 
-def _page_of(integration: Integration) -> str:
+def _page_of(user: Integration | ProxyEndpoint) -> str:
     try:
-        return reverse("admin:catalog_integration_change", args=[integration.pk])
+        return reverse(f"admin:catalog_{user._meta.model_name}_change", args=[user.pk])
     except NoReverseMatch:
         return ""

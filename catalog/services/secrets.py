@@ -27,7 +27,7 @@ from catalog.kernel.actors import Actor
 from catalog.kernel.errors import AlreadyExists, InvalidInput, NotFound, shorten
 from catalog.kernel.identifiers import is_storable
 from catalog.kernel.placeholders import expand, names_in
-from catalog.models import Change, Integration, Secret
+from catalog.models import Change, Integration, ProxyEndpoint, Secret
 from catalog.services.entities.drafts import UNSET, Unset
 
 MASK: Final = "••••"  # stands for a secret wherever settings are shown, and means "as it was"
@@ -114,9 +114,9 @@ def is_known(name: str) -> bool:
     return bool(_values_of({name}))
 
 
-def references() -> dict[str, list[Integration]]:
-    """Which integrations name which secrets, by the secrets' names."""
-    found: dict[str, list[Integration]] = defaultdict(list)
+def references() -> dict[str, list[Integration | ProxyEndpoint]]:
+    """Which integrations and proxy endpoints name which secrets, by the secrets' names."""
+    found: dict[str, list[Integration | ProxyEndpoint]] = defaultdict(list)
     for integration in Integration.objects.only(
         "identifier", "title", "kind", "settings", "sealed"
     ):
@@ -128,6 +128,9 @@ def references() -> dict[str, list[Integration]]:
                 continue  # its owner will be told when it runs
         for name in names:
             found[name].append(integration)
+    for endpoint in ProxyEndpoint.objects.only("path", "headers"):
+        for name in names_in(endpoint.headers):
+            found[name].append(endpoint)
     return found
 
 

@@ -28,6 +28,7 @@ _ADMIN_MODELS = [
     ("Actions", "bolt", "actions.Action"),
     ("Runs", "play_circle", "actions.Run"),
     ("Scorecards", "grading", "scorecards.Scorecard"),
+    ("Proxy", "swap_horiz", "catalog.ProxyEndpoint"),
     ("Secrets", "lock", "catalog.Secret"),
     ("Change log", "history", "catalog.Change"),
     ("Users", "manage_accounts", "idp.User"),

@@ -306,7 +306,7 @@ def test_the_admin_takes_a_value_keeps_it_and_shows_who_uses_it(db):
     assert b"Our hub" in shown.content
     assert VALUE.encode() not in shown.content
     warned = browser.get(f"/admin/catalog/secret/{secret.pk}/delete/")
-    assert b"1 integration still names it" in warned.content
+    assert b"1 place still names it" in warned.content
     assert Secret.objects.exists()
     assert browser.post(f"/admin/catalog/secret/{secret.pk}/delete/").status_code == 302
     assert not Secret.objects.exists()
