@@ -48,6 +48,13 @@ _HEADINGS: Final[Mapping[ItemKind, str]] = {
     ItemKind.INPUT: "Inputs",
     ItemKind.ENUM: "Enumerations",
 }
+_GROUPED: Final = (
+    ItemKind.OPERATION,
+    ItemKind.CALL,
+    ItemKind.TYPE,
+    ItemKind.INPUT,
+    ItemKind.ENUM,
+)
 _TONES: Final = {
     "GET": "blue",
     "POST": "green",
@@ -272,8 +279,7 @@ def _groups(items: Sequence[Item]) -> list[Group]:
 
 
 def _group_title(item: Item) -> str:
-    by_group = item.kind in (ItemKind.OPERATION, ItemKind.CALL)
-    return item.group if by_group and item.group else _HEADINGS[item.kind]
+    return item.group if item.group and item.kind in _GROUPED else _HEADINGS[item.kind]
 
 
 # --- the reference ----------------------------------------------------------------------------

@@ -25,6 +25,7 @@ _POLICY = {
     "style-src": [SELF, UNSAFE_INLINE],
     "img-src": [SELF, "data:"],
     "font-src": [SELF, "data:"],
+    "connect-src": [NONE],
     "base-uri": [NONE],
     "form-action": [NONE],
     "frame-ancestors": [SELF],
