@@ -33,6 +33,7 @@ from django.utils import timezone
 from catalog.ingest import live_changes, webhooks
 from catalog.ingest.connections import open_source
 from catalog.ingest.live_writing import Outcome, Writer
+from catalog.ingest.locations import pushes
 from catalog.ingest.mapping import Mapping, parse_mapping
 from catalog.ingest.messages import Log, masked_text
 from catalog.kernel.errors import (
@@ -282,6 +283,8 @@ def _process(event: InboundEvent, log: Log) -> None:
         outcome = _process_webhook(event, raw, log)
     else:
         outcome = _process_change(event, raw, log)
+    if integration.kind in pushes.KINDS:
+        pushes.heed(integration.kind, raw)
     said_something = outcome.count or outcome.problems
     _end(
         event,

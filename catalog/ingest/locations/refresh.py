@@ -75,6 +75,9 @@ WHERE f.targets::text <> '[]' AND t->>'place' = ANY(%(places)s)
 UNION
 SELECT f.location_id FROM catalog_locationfile f, json_array_elements(f.reads) r
 WHERE f.reads::text <> '[]' AND r->>'place' = ANY(%(places)s)
+UNION
+SELECT f.location_id FROM catalog_locationfile f
+WHERE EXISTS (SELECT FROM unnest(%(below)s::text[]) AS start WHERE starts_with(f.place, start))
 """
 
 _PATTERNS = """
@@ -166,14 +169,18 @@ def refresh_due(limit: int = DUE_AT_ONCE) -> int:
     return len(rows)
 
 
-def refresh_places(places: Collection[str]) -> int:
+def refresh_places(places: Collection[str], *, below: Collection[str] = ()) -> int:
     """Have the locations read soon that these places concern: as files, as targets that may be
-    there now, by patterns, or as what placeholders read. Returns how many."""
+    there now, by patterns, or as what placeholders read. Returns how many.
+
+    below: how further places begin, of which the names are not known.
+    """
     wanted = [place for place in places if place]
-    if not wanted:
+    starts = [start for start in below if start]
+    if not (wanted or starts):
         return 0
     with connection.cursor() as cursor:
-        cursor.execute(_OF_PLACES, {"places": wanted})
+        cursor.execute(_OF_PLACES, {"places": wanted, "below": starts})
         found = {pk for (pk,) in cursor.fetchall()}
         cursor.execute(_PATTERNS)
         for pk, pattern in cursor.fetchall():

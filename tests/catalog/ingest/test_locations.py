@@ -9,10 +9,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from catalog.ingest.locations import orphans, refresh, registering
+from catalog.ingest.locations import orphans, pushes, refresh, registering
 from catalog.kernel import feed
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import AlreadyExists, Conflict, InvalidInput, NotFound
+from catalog.kernel.source import Event
 from catalog.models import Change, Entity, LocatedEntity, Location, PendingDocument
 from catalog.services import catalog_settings
 from catalog.services.entities import delete
@@ -690,3 +691,63 @@ def test_whoever_comes_second_walks_again(files, monkeypatch):
     monkeypatch.setattr(refresh._Refresh, "_claim", claimed)
     again(location)
     assert held() == ["b"]
+
+
+# --- pushes -----------------------------------------------------------------------------------
+
+
+def github_push(**body):
+    repository = {"html_url": "https://github.com/acme/shop", "default_branch": "main"}
+    return Event(
+        {"x-github-event": "push"},
+        {},
+        json.dumps({"ref": "refs/heads/main", "repository": repository, **body}).encode(),
+    )
+
+
+def test_a_push_names_places_in_every_form():
+    commits = [{"added": ["a b.yaml"], "removed": [], "modified": []}]
+    push = pushes.read("github", github_push(commits=commits))
+    assert push.below == ()
+    for place in (
+        "url:https://github.com/acme/shop/blob/main/a%20b.yaml",
+        "url:https://github.com/acme/shop/tree/main/a b.yaml",
+        "url:https://github.com/acme/shop/raw/HEAD/a%20b.yaml",
+        "url:https://raw.githubusercontent.com/acme/shop/main/a%20b.yaml",
+    ):
+        assert place in push.places
+    project = {"web_url": "https://gitlab.example/g/s/p", "default_branch": "main"}
+    body = {"ref": "refs/heads/fix/a", "project": project, "total_commits_count": 1}
+    event = Event(
+        {"x-gitlab-event": "Push Hook"}, {}, json.dumps({**body, "commits": commits}).encode()
+    )
+    assert "url:https://gitlab.example/g/s/p/-/blob/fix/a/a b.yaml" in (
+        pushes.read("gitlab", event).places
+    )
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Event({"x-github-event": "issues"}, {}, b"{}"),
+        Event({"x-github-event": "push"}, {}, b"[]"),
+        Event({"x-github-event": "push"}, {}, b"no"),
+        github_push(repository=None),
+        github_push(commits=[1]),
+        github_push(commits=1),
+        github_push(ref=1),
+    ],
+)
+def test_what_is_no_push_names_nothing(event):
+    push = pushes.read("github", event)
+    assert push is None or push.places == ()
+
+
+def test_a_forced_push_concerns_the_whole_branch():
+    place = "https://github.com/acme/shop/blob/main/deep/catalog-info.yaml"
+    other = "https://github.com/acme/shop2/blob/main/catalog-info.yaml"
+    for target in (place, other):
+        registering.register("url", target, actor=ACTOR)
+    Location.objects.update(next_refresh_at=None)
+    assert pushes.heed("github", github_push(forced=True)) == 1
+    assert Location.objects.get(next_refresh_at__isnull=False).target == place
