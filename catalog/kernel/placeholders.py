@@ -1,4 +1,4 @@
-"""`${NAME}` in configuration: a value that stands elsewhere, in the environment or a secret.
+"""`${NAME}` in texts: a value that stands elsewhere, such as a secret.
 
 `${NAME:-text}` gives `text` where NAME is unset or empty; `$${` stands for `${` itself. Keys of
 objects are taken as they are, and what comes in for a placeholder is not looked into again.
@@ -41,14 +41,6 @@ def expand(document: Any, values: Mapping[str, str], *, path: str = "", what: st
             for index, value in enumerate(document)
         ]
     return document
-
-
-def expand_env(document: Any, environ: Mapping[str, str]) -> Any:
-    """`document`, a file that an operator's own command reads, with `${VARIABLE}` replaced.
-
-    Never for what comes in by the API or a form: the environment holds the server's own secrets.
-    """
-    return expand(document, environ, what="environment variable")
 
 
 def _value(match: re.Match[str], values: Mapping[str, str], path: str, what: str) -> str:

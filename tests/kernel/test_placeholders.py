@@ -1,9 +1,9 @@
-"""${NAME} in configuration files, from an operator's environment."""
+"""${NAME} in texts: what stands for it, and how a name that leads nowhere is told."""
 
 import pytest
 
 from catalog.kernel.errors import InvalidInput
-from catalog.kernel.placeholders import expand_env, names_in
+from catalog.kernel.placeholders import expand, names_in
 
 ENVIRON = {"TOKEN": "t-1", "HOST": "git.example.com", "EMPTY": "", "NESTED": "${TOKEN}"}
 
@@ -25,20 +25,21 @@ ENVIRON = {"TOKEN": "t-1", "HOST": "git.example.com", "EMPTY": "", "NESTED": "${
     ],
 )
 def test_placeholders(text, expanded):
-    assert expand_env(text, ENVIRON) == expanded
+    assert expand(text, ENVIRON, what="variable") == expanded
 
 
 def test_a_whole_document_keeps_its_shape_and_its_keys():
     document = {"a": [{"${TOKEN}": "${TOKEN}", "n": 1, "b": None}], "c": True}
-    assert expand_env(document, ENVIRON) == {
+    assert expand(document, ENVIRON, what="variable") == {
         "a": [{"${TOKEN}": "t-1", "n": 1, "b": None}],
         "c": True,
     }
     assert names_in(document) == {"TOKEN"}
 
 
-def test_a_missing_variable_is_named_with_its_place():
+def test_a_missing_name_is_named_with_its_place():
+    document = {"sources": [{"token": "x"}, {"token": "Bearer ${NOWHERE}"}]}
     with pytest.raises(InvalidInput) as caught:
-        expand_env({"sources": [{"token": "x"}, {"token": "Bearer ${NOWHERE}"}]}, ENVIRON)
-    assert str(caught.value) == "sources[1].token: there is no environment variable NOWHERE"
+        expand(document, ENVIRON, what="variable")
+    assert str(caught.value) == "sources[1].token: there is no variable NOWHERE"
     assert caught.value.details["field"] == "sources[1].token"
