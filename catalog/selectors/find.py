@@ -39,11 +39,11 @@ from catalog.selectors.typed import (
     snippet_of,
 )
 
-__all__ = ["Found", "Hit", "KindHits", "Piece", "Source", "find", "find_by_kind"]
+__all__ = ["Found", "Group", "Hit", "Piece", "Source", "find", "find_grouped"]
 
 MAX_LIMIT: Final = 200
 MAX_OFFSET: Final = 1_000_000
-PER_KIND: Final = 5
+PER_GROUP: Final = 5
 FACETS: Final = 50  # values of a facet that are counted, the most frequent ones
 
 _MAX_SIMILAR: Final = 300
@@ -66,14 +66,15 @@ class Hit:
     pk: of whatever `source` says. name: title of the entity or page, name of the operation. title:
     the same in pieces. snippet: the place in its text that matches, or its beginning; empty without
     one. match: how it was found, EXACT being the best. text: the text as far as it was looked
-    through. url: of a page, below the address of its site. position, part: of an operation, its
-    place and its `ItemKind`.
+    through. ref, url: of a page, the reference that its site goes by and its place below that.
+    position, part: of an operation, its place and its `ItemKind`.
     """
 
     source: Source
     pk: int
     entity_pk: int
     blueprint: str
+    kind_title: str
     identifier: str
     entity_name: str
     icon: str | None
@@ -82,6 +83,7 @@ class Hit:
     snippet: Sequence[Piece]
     match: int
     text: str = ""
+    ref: str = ""
     url: str = ""
     position: int = 0
     part: str = ""
@@ -112,12 +114,12 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class KindHits:
-    """The hits of one kind, best first. has_more: there are others, which are not shown."""
+class Group:
+    """Hits of one source, those of entities by kind, best first. has_more: there are others, which
+    are not shown. kind: of entities."""
 
-    blueprint: str
-    title: str
-    icon: str | None
+    source: Source
+    kind: Kind | None
     hits: Sequence[Hit]
     has_more: bool
 
@@ -167,21 +169,21 @@ def find(
     return found or Found()
 
 
-def find_by_kind(
-    text: str, *, principal: Principal, per_kind: int = PER_KIND, limit: int = 50
-) -> list[KindHits]:
-    """The best entities grouped by kind, the kind of the best one first; for the palette."""
+def find_grouped(
+    text: str, *, principal: Principal, per_group: int = PER_GROUP, limit: int = 50
+) -> list[Group]:
+    """The best hits by source and kind, the group of the best one first; none for empty text."""
+    if not text.strip():
+        return []
     kinds = load_kinds()
-    groups: dict[str, list[Hit]] = {}
-    found = find(text, principal=principal, sources=[Source.CATALOG], limit=limit)
-    for hit in found.hits if text.strip() else ():
-        groups.setdefault(hit.blueprint, []).append(hit)
-    by_kind = []
-    for blueprint, hits in groups.items():
-        kind = kinds.by_identifier[blueprint]
-        has_more = len(hits) > per_kind
-        by_kind.append(KindHits(blueprint, kind.title, kind.icon, hits[:per_kind], has_more))
-    return by_kind
+    groups: dict[tuple[Source, str], list[Hit]] = {}
+    for hit in find(text, principal=principal, limit=limit).hits:
+        is_entity = hit.source is Source.CATALOG
+        groups.setdefault((hit.source, hit.blueprint if is_entity else ""), []).append(hit)
+    return [
+        Group(source, kinds.get(blueprint), hits[:per_group], len(hits) > per_group)
+        for (source, blueprint), hits in groups.items()
+    ]
 
 
 # --- the statement ----------------------------------------------------------------------------
@@ -403,6 +405,7 @@ def _hits(asked: _Asked, page: Sequence[tuple[Source, int, int]]) -> list[Hit]:
                 source=source,
                 pk=pk,
                 blueprint=kind.identifier,
+                kind_title=kind.title,
                 title=pieces_of(name, marks) if marks else (Piece(name),),
                 snippet=snippet_of(text, marks),
                 match=match,
@@ -446,8 +449,8 @@ def _operation_rows(pks: Sequence[int]) -> Iterable[dict[str, Any]]:
 
 def _page_rows(pks: Sequence[int]) -> Iterable[dict[str, Any]]:
     rows: Any = DocPage.objects.filter(pk__in=pks)
-    words = Left("text", _PAGE)
-    for row in rows.values("pk", "url", name=F("title"), words=words, **_owner("site__")):
+    names = {"name": F("title"), "words": Left("text", _PAGE), "ref": F("site__ref")}
+    for row in rows.values("pk", "url", **names, **_owner("site__")):
         row["text"] = row.pop("words")
         yield row
 

@@ -1,8 +1,8 @@
-"""Home, search, teams, people, and the own profile: what looks over the whole house."""
+"""Home, teams, people, and the own profile: what looks over the whole house."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from django.http import HttpResponseBase
 from django.views.decorators.http import require_GET
@@ -11,20 +11,15 @@ from django.views.decorators.vary import vary_on_headers
 from catalog.kernel.keyset import Keyset
 from catalog.models import USER, Entity
 from catalog.portal import saved, teamwork
-from catalog.portal.shell import Crumb, PortalRequest, fragment, page, portal_view
+from catalog.portal.shell import PortalRequest, fragment, page, portal_view
 from catalog.portal.sources import troubled
 from catalog.selectors import catalogue, team_lists
-from catalog.selectors.find import find_by_kind
 from catalog.selectors.pick import matching
 from catalog.selectors.teams import people as people_with
 from catalog.selectors.teams import teams_of
 from catalog.services.permissions import can_administer
-from idp.portal.navigation import sidebar
+from idp.portal.search import text_of
 
-MAX_TEXT: Final = 200
-PALETTE_ROWS: Final = 5
-SEARCH_ROWS: Final = 10
-SEARCH_LIMIT: Final = 100
 HOME_ROWS: Final = 6
 PEOPLE_ROWS: Final = 48
 
@@ -62,41 +57,6 @@ def home(request: PortalRequest) -> HttpResponseBase:
 
 @portal_view
 @require_GET
-@vary_on_headers("HX-Request")
-def search(request: PortalRequest) -> HttpResponseBase:
-    """Everything that matches `q`, by kind."""
-    text = _text(request)
-    groups = find_by_kind(text, principal=request.user, per_kind=SEARCH_ROWS, limit=SEARCH_LIMIT)
-    context = {"text": text, "groups": groups, "count": sum(len(g.hits) for g in groups)}
-    if request.headers.get("HX-Request") and not request.headers.get("HX-History-Restore-Request"):
-        return fragment(request, "portal/search_results.html", context)
-    return page(
-        request,
-        "portal/search.html",
-        context,
-        title=f"“{text}”" if text else "Search",
-        trail=[Crumb("Search")],
-    )
-
-
-@portal_view
-@require_GET
-def palette(request: PortalRequest) -> HttpResponseBase:
-    """The first hits and the pages whose name fits, for the command palette."""
-    text = _text(request)
-    return fragment(
-        request,
-        "portal/palette.html",
-        {
-            "text": text,
-            "pages": _pages(request, text),
-            "groups": find_by_kind(text, principal=request.user, per_kind=PALETTE_ROWS),
-        },
-    )
-
-
-@portal_view
-@require_GET
 def teams(request: PortalRequest) -> HttpResponseBase:
     """The teams as a tree."""
     tree = team_lists.team_tree(request.user)
@@ -118,7 +78,7 @@ def teams(request: PortalRequest) -> HttpResponseBase:
 @vary_on_headers("HX-Request")
 def people(request: PortalRequest) -> HttpResponseBase:
     """The people, by name."""
-    text = _text(request)
+    text = text_of(request)
     everybody = Entity.objects.visible_to(request.user).filter(blueprint__identifier=USER)
     found = _BY_NAME.page(matching(everybody, text), request.GET, size=PEOPLE_ROWS)
     context = {
@@ -150,14 +110,3 @@ def me(request: PortalRequest) -> HttpResponseBase:
         },
         title="My profile",
     )
-
-
-def _text(request: PortalRequest) -> str:
-    return request.GET.get("q", "").replace("\x00", "")[:MAX_TEXT].strip()
-
-
-def _pages(request: PortalRequest, text: str) -> list[dict[str, Any]]:
-    """Entries of the sidebar whose title has all the words."""
-    words = text.lower().split()
-    items = [item for group in sidebar(request) for item in group["items"]]
-    return [item for item in items if all(word in item["title"].lower() for word in words)][:5]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import AnonymousUser
 
-from catalog.selectors.find import Source, find, find_by_kind
+from catalog.selectors.find import Source, find, find_grouped
 from catalog.selectors.typed import EXACT, PART, PREFIX, SIMILAR, WORDS, Piece
 from idp.models import User
 from tests.factories import make_blueprint, make_entity, make_user
@@ -99,14 +99,15 @@ def test_a_snippet_is_cut_around_the_match(user):
     assert [piece.text for piece in hit.snippet if piece.is_match] == ["needle"]
 
 
-def test_hits_by_kind(user):
+def test_hits_in_groups(user):
     make_blueprint("api", title="API")
     make_entity("api", "payments-api")
-    groups = find_by_kind("payments", principal=user, per_kind=2)
-    assert [(g.title, len(g.hits), g.has_more) for g in groups] == [
+    groups = find_grouped("payments", principal=user, per_group=2)
+    assert [(g.kind.title, len(g.hits), g.has_more) for g in groups if g.kind] == [
         ("Service", 2, True),
         ("API", 1, False),
     ]
+    assert find_grouped(" ", principal=user) == []
 
 
 def test_only_what_one_may_see_and_where_one_looks(user):
