@@ -26,7 +26,7 @@ class CatalogConfig(AppConfig):
         from catalog.ingest.locations import refresh as locations
         from catalog.ingest.sources import register_all
         from catalog.ingest.techdocs import refresh as techdocs
-        from catalog.portal import api_definitions
+        from catalog.portal import api_definitions, kubernetes
         from catalog.portal.entity_tabs import register_tab
         from catalog.portal.views import docs
         from catalog.registry import register_feed_consumer
@@ -39,6 +39,7 @@ class CatalogConfig(AppConfig):
         register_feed_consumer(techdocs.CONSUMER, tasks.follow_docs)
         register_tab(api_definitions.tab())
         docs.register()
+        register_tab(kubernetes.TAB)
 
         post_migrate.connect(
             create_system_blueprints, sender=self, dispatch_uid="catalog.system_blueprints"
