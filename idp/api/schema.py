@@ -18,8 +18,12 @@ from rest_framework.permissions import AllowAny
 from rest_framework.renderers import TemplateHTMLRenderer
 from rest_framework.request import Request
 
+from catalog.api.backstage.base import BackstageView
+from catalog.api.backstage.errors import JSON
 from catalog.api.base import ApiView
 from catalog.api.openapi import COMPONENTS, OPTIONAL_BODY
+
+_CATALOG = "/api/catalog"
 
 Endpoint = tuple[str, str, str, Callable[..., Any]]
 
@@ -72,11 +76,12 @@ class BearerScheme(OpenApiAuthenticationExtension):
 
 def only_documented(endpoints: list[Endpoint]) -> list[Endpoint]:
     """Hook: leave out methods that a view has for other reasons than being called by them."""
-    return [
-        endpoint
-        for endpoint in endpoints
-        if endpoint[2] in (getattr(endpoint[3].cls, "documented_methods", None) or (endpoint[2],))  # type: ignore[attr-defined]
-    ]
+
+    def is_shown(endpoint: Endpoint) -> bool:
+        methods = getattr(endpoint[3].cls, "documented_methods", None)  # type: ignore[attr-defined]
+        return methods is None or endpoint[2] in methods
+
+    return [endpoint for endpoint in endpoints if is_shown(endpoint)]
 
 
 def with_components(result: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -100,6 +105,14 @@ class Schema(ApiView):
         return HttpResponse(_json(), content_type="application/json")
 
 
+class CatalogSchema(BackstageView):
+    """What is below /api/catalog, described where Backstage's plugins describe themselves."""
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> HttpResponse:
+        return HttpResponse(_catalog_json(), content_type=JSON)
+
+
 class Docs(SpectacularSwaggerView):
     """For people: those who are not logged in are sent to the log-in page."""
 
@@ -121,6 +134,17 @@ def document() -> dict[str, Any]:
 @cache
 def _json() -> bytes:
     return orjson.dumps(document())
+
+
+@cache
+def _catalog_json() -> bytes:
+    whole = document()
+    paths = {
+        path.removeprefix(_CATALOG): methods
+        for path, methods in whole["paths"].items()
+        if path.startswith(f"{_CATALOG}/")
+    }
+    return orjson.dumps({**whole, "servers": [{"url": _CATALOG}], "paths": paths})
 
 
 @cache

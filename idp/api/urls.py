@@ -24,6 +24,7 @@ urlpatterns = [
     path("v1/", include("scorecards.api.urls")),
     path("v1/", include("catalog.api.urls")),
     re_path(r"^v1/", JoinedRoute.as_view()),
+    path("api/catalog/openapi.json", schema.CatalogSchema.as_view()),
     path("api/", include("catalog.api.backstage.urls")),
     path("schema/", schema.Schema.as_view(), name="schema"),
     path("schema/ui/", schema.docs, name="docs"),

@@ -37,6 +37,7 @@ def analyze(target: str, *, file_name: str = FILE_NAME) -> Analysis:
     Raises InvalidRequest for what is no address of a repository, FileRefused where the repository
     cannot be searched.
     """
+    target = target.rstrip("/").removesuffix(".git")
     project = _project(target)
     with PlaceReader() as reader:
         forge = reader.forges.of(target)
@@ -57,7 +58,7 @@ def _project(target: str) -> str:
         is_url = False
     if not is_url:
         raise InvalidRequest("The given location.target is not a URL")
-    project = unquote(split.path).strip("/").removesuffix(".git")
+    project = unquote(split.path).strip("/")
     if not project:
         raise InvalidRequest("The given location.target is not the address of a repository")
     return project
