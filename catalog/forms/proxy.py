@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from django import forms
 from django.http import QueryDict
+from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from catalog.forms.widgets import CheckboxList, CodeInput, LinesInput, Select, TextInput
 from catalog.kernel.errors import IdpError
@@ -55,9 +56,15 @@ class ProxyForm(forms.Form):
         "<code>content-type</code>.",
     )
     change_origin = forms.BooleanField(
-        required=False, label="The target sees its own host name", initial=True
+        required=False,
+        label="The target sees its own host name",
+        initial=True,
+        widget=UnfoldBooleanSwitchWidget,
+        help_text="Off: it sees the host name that callers use for this server.",
     )
-    is_enabled = forms.BooleanField(required=False, label="It is served", initial=True)
+    is_enabled = forms.BooleanField(
+        required=False, label="It is served", initial=True, widget=UnfoldBooleanSwitchWidget
+    )
 
     def __init__(
         self, data: QueryDict | None = None, *, endpoint: ProxyEndpoint | None = None

@@ -157,19 +157,16 @@ def call(endpoint: ProxyEndpoint, asked: Asked, *, actor: Actor) -> Answered:
             f"{', '.join(endpoint.methods)}"
         )
     url = _address(endpoint, asked)
+    headers, hidden = _headers(endpoint, asked)
+    has_body = bool(asked.body) or asked.method not in SAFE
+    client = _client(endpoint.pk).with_(secrets=hidden)
     try:
-        headers, hidden = _headers(endpoint, asked)
-        has_body = bool(asked.body) or asked.method not in SAFE
-        stream = (
-            _client(endpoint.pk)
-            .with_(secrets=hidden)
-            .open(
-                asked.method,
-                url,
-                headers=headers,
-                content=asked.body if has_body else None,
-                host="" if endpoint.change_origin else asked.host,
-            )
+        stream = client.open(
+            asked.method,
+            url,
+            headers=headers,
+            content=asked.body if has_body else None,
+            host="" if endpoint.change_origin else asked.host,
         )
     except AddressRefused:
         _note(endpoint, asked, UpstreamError.status, actor)
