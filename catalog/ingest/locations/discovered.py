@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from catalog.dialects.backstage.blueprints import default_blueprints
 from catalog.dialects.backstage.mapping import map_entity
-from catalog.ingest.locations import registering
+from catalog.ingest.locations import refresh, registering
 from catalog.kernel import feed
 from catalog.kernel.actors import Actor
 from catalog.kernel.source import Seen
@@ -154,15 +154,7 @@ def _identifier(ref: str) -> str:
 
 def _draft(row: Location) -> EntityDraft:
     """The Location entity of a location, as reading it makes it."""
-    spec = {"type": row.type, "target": row.target}
-    if row.presence != Location.Presence.REQUIRED:
-        spec["presence"] = row.presence
-    document = {
-        "apiVersion": "backstage.io/v1alpha1",
-        "kind": "Location",
-        "metadata": {"name": _identifier(row.entity_ref), "namespace": "default"},
-        "spec": spec,
-    }
+    document = refresh.root_entity(row)
     mapped = map_entity(document, {})
     return EntityDraft(
         mapped.blueprint,

@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from catalog.ingest import live
 from catalog.ingest.integrations import create_source, try_connection, update_source
+from catalog.ingest.locations.refresh import refresh_due
 from catalog.ingest.locations.registering import register
 from catalog.ingest.ownership import delete_held
 from catalog.kernel.errors import InvalidInput
@@ -843,3 +844,42 @@ def test_groups_of_gitlab_become_teams(vendor):
     lab.groups.remove("shop/core")
     tell({"event_name": "subgroup_destroy", "group_id": 51, "full_path": "shop/core"})
     assert not Entity.objects.filter(identifier="shop-core").exists()
+
+
+# --- together with the reading of locations -----------------------------------------------------
+
+
+def test_what_was_found_is_read_and_goes_with_its_repository(vendor):
+    lab = Lab(vendor, a={}, b={}, c={})
+    text = (
+        "apiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata: {name: %s}\n"
+        "spec: {type: service, lifecycle: production, owner: core}\n"
+    )
+
+    @vendor.route(f"{API}/projects/*/repository/files/*/raw")
+    def _(call):
+        path = lab.found(unquote(call.path.split("/")[4]))
+        return (text % lab.projects[path].setdefault("name", f"of-{path}")).encode()
+
+    make_lab_source(vendor)
+    finder = make_discovery("gitlab-discovery")
+    sync(finder)
+    pks = set(Entity.objects.values_list("pk", flat=True))
+    assert refresh_due() == 3
+    assert {one.state for one in Location.objects.all()} == {"ready"}
+    components = Entity.objects.filter(blueprint__identifier="component")
+    assert sorted(components.values_list("identifier", flat=True)) == ["of-a", "of-b", "of-c"]
+    places = Entity.objects.filter(blueprint__identifier="location")
+    assert set(places.values_list("pk", flat=True)) == pks  # made once, and read as they were
+    assert sync(finder).totals["unchanged"] == 3
+    del lab.projects["b"]
+    run = sync(finder)
+    assert (run.stale["deleted"], Location.objects.count()) == (1, 2)
+    assert sorted(components.values_list("identifier", flat=True)) == ["of-a", "of-c"]
+    lab.projects["c2"] = lab.projects.pop("c")
+    lab.former["shop/c"] = "shop/c2"
+    pk = components.get(identifier="of-c").pk
+    sync(finder)
+    assert [one.split("/")[0] for one in lab_targets(vendor)] == ["a", "c2"]
+    assert components.get(identifier="of-c").pk == pk
+    assert components.get(pk=pk).located.origin.endswith("/shop/c2/-/blob/main/catalog-info.yaml")
