@@ -1,8 +1,9 @@
 """One of everything that the API knows, for requests that are made up."""
 
 from actions.models import Run
-from catalog.models import DataMigration, Integration, SyncRun
-from tests.factories import make_api, make_blueprint, make_client, make_entity, make_user
+from catalog.ingest.locations import registering
+from catalog.models import DataMigration, Integration, Location, SyncRun
+from tests.factories import ACTOR, make_api, make_blueprint, make_client, make_entity, make_user
 
 # Parts of addresses that exist, so that made-up requests get past the first look-up.
 NAMES = {
@@ -21,7 +22,7 @@ NAMES = {
     "run": ["r_1"],
     "scorecard": ["ready"],
     "integration": ["exporter"],
-    "kind": ["repository"],
+    "kind": ["repository", "service"],
     "event": ["resync-1"],
     "webhook": ["builds"],
     "key": ["a-key"],
@@ -29,6 +30,9 @@ NAMES = {
     "team": ["core"],
     "user": ["ann@example.com"],
     "app": ["an-app"],
+    "namespace": ["default"],
+    "name": ["pay", "gone"],
+    "location": ["00000000-0000-4000-8000-000000000001"],
 }
 
 BODIES = {
@@ -108,6 +112,8 @@ def make_things():
         assert answer.status_code < 300, (path, answer.content)
     Run.objects.update(identifier="r_1")
     DataMigration.objects.update(id=1)
+    registering.register("url", "https://x.example/a.yaml", actor=ACTOR, refresh_now=False)
+    Location.objects.update(id=NAMES["location"][0])
     SyncRun.objects.create(
         integration=Integration.objects.get(identifier="exporter"), external_id="resync-1"
     )
