@@ -29,6 +29,7 @@ class CatalogConfig(AppConfig):
         from catalog.portal import api_definitions, kubernetes
         from catalog.portal.entity_tabs import register_tab
         from catalog.portal.views import docs
+        from catalog.portal.views import locations as portal_locations
         from catalog.registry import register_feed_consumer
         from catalog.services import api_index, derived
 
@@ -39,6 +40,7 @@ class CatalogConfig(AppConfig):
         register_feed_consumer(techdocs.CONSUMER, tasks.follow_docs)
         register_tab(api_definitions.tab())
         docs.register()
+        portal_locations.register()
         register_tab(kubernetes.TAB)
 
         post_migrate.connect(

@@ -18,7 +18,7 @@ from catalog.ingest.locations import orphans, refresh
 from catalog.ingest.techdocs import refresh as techdocs
 from catalog.kernel import feed
 from catalog.kernel.feed import FeedRow
-from catalog.models import DataMigration, Integration, SyncRun
+from catalog.models import DataMigration, Integration, Location, SyncRun
 from catalog.registry import feed_consumers
 from catalog.services import derived, exporter_runs
 
@@ -146,6 +146,13 @@ def tick_locations() -> None:
 
 
 @shared_task
+def read_location(pk: str) -> None:
+    """Read a location that somebody asked for."""
+    if location := Location.objects.filter(pk=pk).first():
+        refresh.refresh(location)
+
+
+@shared_task
 def sweep_orphans() -> None:
     """Delete entities that no file holds any more, as far as the settings say so."""
     orphans.sweep_orphans()
@@ -208,6 +215,12 @@ def start_migration(migration: DataMigration) -> None:
 def start_docs(entity_pk: int) -> None:
     """Have a worker build the docs of an entity once the transaction is over."""
     transaction.on_commit(partial(_poke, build_docs, entity_pk, True), robust=True)
+
+
+def start_location(location: Location) -> None:
+    """Have a worker read a location once the transaction is over; else the next tick does it."""
+    refresh.make_due([location.pk])
+    transaction.on_commit(partial(_poke, read_location, str(location.pk)), robust=True)
 
 
 def _poke(task: Task, *args: object) -> None:

@@ -11,6 +11,7 @@ from catalog.portal.views import (
     editing,
     entities,
     exports,
+    locations,
     sources,
 )
 
@@ -38,6 +39,13 @@ urlpatterns = [
     ),
     path("sources/<identifier:identifier>", sources.source, name="source"),
     path("sources/<identifier:identifier>/runs/<int:pk>", sources.run, name="source-run"),
+    path("locations", locations.index, name="locations"),
+    path("locations/", locations.index),
+    path("locations/-/new", locations.add, name="location-new"),
+    path("locations/<uuid:pk>", locations.location, name="location"),
+    path("locations/<uuid:pk>/refresh", locations.read_again, name="location-refresh"),
+    path("locations/<uuid:pk>/remove", locations.remove, name="location-remove"),
+    path("locations/<uuid:pk>/orphans", locations.remove_orphans, name="location-orphans"),
     path("catalog/-/export", exports.catalogue, name="export"),
     path("catalog/-/person", entities.person, name="person"),
     path("catalog/<identifier:blueprint>", catalogue.table, name="table"),

@@ -16,11 +16,18 @@ from django.utils import timezone
 from catalog.ingest.locations import holding, orphans, refresh, trial
 from catalog.ingest.locations.reader import PlaceReader
 from catalog.kernel import feed
-from catalog.kernel.actors import Actor
-from catalog.kernel.errors import AlreadyExists, InvalidInput, NotFound, shorten
+from catalog.kernel.actors import Actor, Principal, Verb
+from catalog.kernel.errors import (
+    AlreadyExists,
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+    shorten,
+)
 from catalog.kernel.identifiers import is_storable
-from catalog.models import CatalogSettings, Change, Integration, Location
+from catalog.models import Blueprint, CatalogSettings, Change, Integration, Location
 from catalog.services import catalog_settings
+from catalog.services.permissions import Standing, actor_of, can_administer
 
 MAX_TARGET: Final = 2000  # characters
 REJECT, REFRESH = "reject", "refresh"
@@ -158,6 +165,46 @@ def remove(location: Location, actor: Actor) -> int:
         _record(feed.DELETE, row, actor, before=location_document(row))
         row.delete()
     return count
+
+
+# --- who may --------------------------------------------------------------------------------
+
+
+def may_register(principal: Principal, type: str = Location.Type.URL) -> bool:
+    """Admins; others only addresses, if they may register entities of the blueprint `location`,
+    or are members while it has no permissions of its own or is not there yet."""
+    if can_administer(principal):
+        return True
+    if type != Location.Type.URL:
+        return False
+    blueprint = Blueprint.objects.filter(identifier=holding.BLUEPRINT).first()
+    standing = Standing(principal)
+    rules = (blueprint.permissions if blueprint else None) or {}
+    return standing.is_granted(rules.get(Verb.REGISTER), team=None)
+
+
+def require_register(principal: Principal, type: str = Location.Type.URL) -> None:
+    """Raises PermissionDenied."""
+    if not may_register(principal, type):
+        what = "files of this server" if type == Location.Type.FILE else "locations"
+        raise PermissionDenied(f"You may not register {what}", hint="Ask an admin to do it.")
+
+
+def may_remove(principal: Principal, location: Location) -> bool:
+    """Admins, and whoever registered it."""
+    if can_administer(principal):
+        return True
+    is_own = location.created_by == actor_of(principal).name
+    is_registered = location.provider == Location.Provider.REGISTERED
+    return is_own and is_registered and may_register(principal, location.type)
+
+
+def require_remove(principal: Principal, location: Location) -> None:
+    """Raises PermissionDenied."""
+    if not may_remove(principal, location):
+        raise PermissionDenied(
+            "You may not remove this location", hint="Ask an admin, or whoever registered it."
+        )
 
 
 def location_document(location: Location) -> dict[str, Any]:
