@@ -10,22 +10,28 @@ For a short text in a property there is `kernel.html.markdown`.
 
 from __future__ import annotations
 
+import os
 import re
+import select
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from html import escape, unescape
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Self
 
 import nh3
-from markdown import Markdown
-from markdown.extensions import Extension
-from markdown.inlinepatterns import InlineProcessor
-from pymdownx import emoji
+import orjson
 
 from catalog.kernel.markdown_lines import DIAGRAMS, normalise
 from catalog.kernel.yaml_reader import YamlError, YamlLimits, load_document
 
 MAX_PAGE_CHARS: Final = 1_000_000  # beyond it the text is shown as it is
+MAX_PAGE_S: Final = 10.0  # and also what takes longer to parse
+
+_CHILD: Final = str(Path(__file__).with_name("markdown_child.py"))
 
 # (target, whether it is a picture) -> what to write instead; None: no link at all.
 Link = Callable[[str, bool], str | None]
@@ -43,7 +49,8 @@ class Heading:
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """A page. title: of its front matter or first heading, "" where it has neither. text: its
-    words, for a search. front: its front matter. ids: what a link may point at."""
+    words, for a search. front: its front matter. ids: what a link may point at. is_plain: it is
+    shown as it was written, since it is too long, too deep or too much for the parser."""
 
     html: str
     title: str = ""
@@ -51,17 +58,28 @@ class Rendered:
     text: str = ""
     front: Mapping[str, Any] = field(default_factory=dict)
     ids: frozenset[str] = frozenset()
+    is_plain: bool = False
 
 
 class Renderer:
-    """Renders one page after the other; not to be shared by threads."""
+    """Renders one page after the other, in a process beside ours; not to be shared by threads.
+    Close it, or use it as a context."""
 
-    def __init__(self) -> None:
-        self._markdown = Markdown(
-            extensions=[*_EXTENSIONS, _NoIcons()],
-            extension_configs=_OPTIONS,
-            output_format="html",
-        )
+    def __init__(self, *, max_page_s: float = MAX_PAGE_S) -> None:
+        self._max_page_s = max_page_s
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+            self._child.communicate()
+            self._child = None
 
     def render(
         self,
@@ -72,19 +90,58 @@ class Renderer:
     ) -> Rendered:
         """A page's HTML, its headings and its words."""
         front, body = split_front_matter(source)
-        if len(body) > MAX_PAGE_CHARS:
-            return Rendered(f"<pre>{escape(body)}</pre>", text=body, front=front)
-        self._markdown.reset()
-        try:
-            raw = self._markdown.convert(normalise(body, snippet))
-        except RecursionError:  # quotes in quotes in quotes
-            return Rendered(f"<pre>{escape(body)}</pre>", text=body, front=front)
+        parsed = None
+        if len(body) <= MAX_PAGE_CHARS:
+            parsed = self._parsed(normalise(body, snippet))
+        if parsed is None:
+            return Rendered(f"<pre>{escape(body)}</pre>", text=body, front=front, is_plain=True)
+        raw, tokens = parsed
         html = sanitise_page(raw, link)
-        toc = list(_headings(getattr(self._markdown, "toc_tokens", [])))
+        toc = list(_headings(tokens))
         first = next((one.title for one in toc if one.level == 1), "")
         named = front.get("title")
         title = named.strip() if isinstance(named, str) and named.strip() else first
         return Rendered(html, title, toc, plain_text(html), front, frozenset(_ID.findall(html)))
+
+    def _parsed(self, text: str) -> tuple[str, list[dict[str, Any]]] | None:
+        """HTML and headings; None for what the parser cannot do, or not in time."""
+        if self._child is None:
+            self._child = subprocess.Popen(
+                [sys.executable, "-I", _CHILD, orjson.dumps(DIAGRAMS).decode()],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={},
+                cwd="/",
+                process_group=0,  # a signal to our group is for us; we end it ourselves
+            )
+        payload = text.encode("utf-8", errors="replace")
+        try:
+            assert self._child.stdin is not None  # noqa: S101 - it is a pipe
+            self._child.stdin.write(len(payload).to_bytes(4, "big") + payload)
+            self._child.stdin.flush()
+            answer = orjson.loads(self._answer(self._child))
+        except (OSError, TimeoutError, orjson.JSONDecodeError):
+            self.close()
+            return None
+        return None if answer is None else (answer[0], answer[1])
+
+    def _answer(self, child: subprocess.Popen[bytes]) -> bytes:
+        """One frame. Raises TimeoutError, and OSError when the child is gone."""
+        assert child.stdout is not None  # noqa: S101 - it is a pipe
+        ends_at = time.monotonic() + self._max_page_s
+        place, found, wanted = child.stdout.fileno(), bytearray(), 4
+        while len(found) < wanted:
+            left = ends_at - time.monotonic()
+            if left <= 0 or not select.select([place], [], [], left)[0]:
+                raise TimeoutError
+            piece = os.read(place, 1 << 20)
+            if not piece:
+                raise BrokenPipeError
+            found += piece
+            if len(found) >= 4:
+                wanted = 4 + int.from_bytes(found[:4], "big")
+        return bytes(found[4:])
 
 
 def split_front_matter(source: str) -> tuple[Mapping[str, Any], str]:
@@ -166,27 +223,6 @@ def _frame_as_link(found: re.Match[str]) -> str:
     )
 
 
-def _diagram(source: str, language: str, css_class: str, options: Any, md: Any, **_: Any) -> str:
-    name = DIAGRAMS[language]
-    return (
-        f'<figure class="diagram"><figcaption>{name} diagram, as its source</figcaption>'
-        f'<div class="highlight"><pre><code>{escape(source)}</code></pre></div></figure>'
-    )
-
-
-class _Icon(InlineProcessor):  # type: ignore[misc]
-    """Shortcodes of icon fonts that are not here: an icon says nothing that words do not."""
-
-    def handleMatch(self, m: re.Match[str], data: str) -> tuple[str, int, int]:
-        return "", m.start(0), m.end(0)
-
-
-class _NoIcons(Extension):  # type: ignore[misc]
-    def extendMarkdown(self, md: Markdown) -> None:
-        pattern = r":(?:material|fontawesome|octicons|simple)-[\w-]{1,100}:(?:\{[^}\n]{0,200}\})?"
-        md.inlinePatterns.register(_Icon(pattern, md), "no_icons", 76)
-
-
 _FRONT = re.compile(r"---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.S)
 _FRONT_LIMITS = YamlLimits(max_bytes=64 * 1024, max_depth=20, max_nodes=2_000, max_documents=1)
 _DATA_IMAGE = re.compile(r"\s*data:image/(?:png|jpeg|gif|webp);base64,", re.I)
@@ -203,36 +239,6 @@ _BLOCK = re.compile(
     r"|label)\b[^>]*>"
 )
 _TOKEN = re.compile(r"[a-z][a-z0-9]{0,2}")  # a class of Pygments
-
-_EXTENSIONS: Final = [
-    "pymdownx.extra",
-    "toc",
-    "sane_lists",
-    "admonition",
-    *(
-        f"pymdownx.{name}"
-        for name in (
-            *("details", "tabbed", "caret", "critic", "emoji", "inlinehilite", "magiclink"),
-            *("keys", "mark", "smartsymbols", "highlight", "tasklist", "tilde", "quotes"),
-        )
-    ),
-]
-_OPTIONS: Final[dict[str, dict[str, Any]]] = {
-    "toc": {"permalink": True, "permalink_title": "Link to this part", "toc_depth": "1-4"},
-    "pymdownx.extra": {
-        "pymdownx.superfences": {
-            "custom_fences": [
-                {"name": name, "class": "diagram", "format": _diagram} for name in DIAGRAMS
-            ]
-        },
-        "markdown.extensions.tables": {"use_align_attribute": True},
-    },
-    "pymdownx.tabbed": {"alternate_style": True},
-    "pymdownx.critic": {"mode": "view"},
-    "pymdownx.highlight": {"linenums": True, "linenums_style": "pymdownx-inline"},
-    "pymdownx.quotes": {"callouts": True},
-    "pymdownx.emoji": {"emoji_index": emoji.gemoji, "emoji_generator": emoji.to_alt},
-}
 
 _SCHEMES = {"http", "https", "mailto", "tel", "data"}  # data: of pictures only
 _TAGS = {

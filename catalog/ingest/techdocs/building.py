@@ -110,10 +110,11 @@ class Builder:
         there to be read, or it is too much."""
         layout = self._layout
         self._waiting = layout.pages()
-        while self._waiting:
-            path = self._waiting.pop(0)
-            if path not in self._rendered:
-                self._page(path)
+        with self._renderer:
+            while self._waiting:
+                path = self._waiting.pop(0)
+                if path not in self._rendered:
+                    self._page(path)
         if not self._rendered:
             raise FileRefused(
                 "there is no page",
@@ -176,6 +177,8 @@ class Builder:
             link=lambda target, is_image: self._link(path, source, target, is_image),
             snippet=lambda name: self._snippet(path, source, name),
         )
+        if rendered.is_plain:
+            self._layout.warn(path, "it is too long or too deeply nested, and shown as written")
         self._rendered[path] = (source, rendered)
         self._bytes += len(rendered.html)
         if self._bytes > MAX_SITE_BYTES:
