@@ -17,7 +17,8 @@ class Location(models.Model):
     Its target is a file or an address, perhaps a pattern; the `kind: Location` documents found
     there lead to further files. `rules` ([{"allow": ["User"]}]) add to those of all locations.
     `entity_ref` is the reference of the Location entity made for it; it stays when the target
-    changes. `problem` says why the target itself could not be read.
+    changes. `problem` says why the target itself could not be read. is_trusted: an administrator or
+    the configuration names it; what others register brings only what any member may write.
     """
 
     class Type(models.TextChoices):
@@ -50,6 +51,7 @@ class Location(models.Model):
         Integration, models.CASCADE, null=True, editable=False, related_name="locations"
     )
     rules = OrderedJSONField(default=list, blank=True)
+    is_trusted = models.BooleanField(default=True, editable=False)
     entity_ref = models.TextField(editable=False)
     state = models.CharField(
         max_length=10, choices=State.choices, default=State.PENDING, editable=False

@@ -422,9 +422,7 @@ class _Refresh:
         self.reader = reader
         self.settings = settings
         self.version = (location.changed_at, location.updated_at)
-        self.rules = rules.Rules(
-            settings.rules, type=location.type, target=location.target, own=location.rules
-        )
+        self.rules = rules.Rules.of(location, settings)
         self.blueprints = blueprints
         self.tree = tree
         self.result = Refreshed()

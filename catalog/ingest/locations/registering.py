@@ -108,6 +108,7 @@ def update(location: Location, *, type: str, target: str, actor: Actor) -> Locat
             after = location_document(row)
             if after != before:
                 row.updated_at, row.updated_by = checked.updated_at, actor.name
+                row.is_trusted = checked.is_trusted
                 row.state, row.problem = Location.State.PENDING, ""
                 row.next_refresh_at = row.updated_at
                 row.save()
@@ -240,6 +241,7 @@ def _new(
         target=target,
         presence=presence,
         rules=list(rules),
+        is_trusted=actor.authority is None,
         entity_ref=entity_ref_of(type, target),
         next_refresh_at=now,
         created_at=now,

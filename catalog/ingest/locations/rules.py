@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Self
 
 import regex
 
+from catalog.dialects.backstage.mapping import blueprint_of
 from catalog.ingest.sources.repository_files import glob
+from catalog.models import Blueprint, CatalogSettings, Location
 
 Test = Callable[[str, str], bool]  # kind and spec.type, both in lower case
 
@@ -18,6 +21,9 @@ class Rules:
     An entity passes when any rule allows it, so those of the location itself add to the common
     ones. Without any rule, every kind passes. A Location always passes where its targets are
     followed, as there: it must be allowed like any other kind.
+
+    is_trusted: without it, what not every member may write (users, teams, blueprints that have
+    permissions of their own) passes only where the location's own rules allow it.
     """
 
     def __init__(
@@ -27,20 +33,43 @@ class Rules:
         type: str,
         target: str,
         own: Sequence[Mapping[str, Any]] = (),
+        is_trusted: bool = True,
     ) -> None:
         holding = [rule for rule in common if _holds(rule, type, target)]
         self._is_free = not common
-        self._tests = [_test(one) for rule in (*holding, *own) for one in rule["allow"]]
+        self._is_trusted = is_trusted
+        self._own = [_test(one) for rule in own for one in rule["allow"]]
+        self._tests = [*self._own, *(_test(one) for rule in holding for one in rule["allow"])]
+
+    @classmethod
+    def of(cls, location: Location, settings: CatalogSettings) -> Self:
+        """Those that hold for what a location leads to."""
+        return cls(
+            settings.rules,
+            type=location.type,
+            target=location.target,
+            own=location.rules,
+            is_trusted=location.is_trusted,
+        )
 
     def allow(self, entity: Mapping[str, Any]) -> bool:
         """Whether an entity with a sound envelope may come from there."""
-        if self._is_free:
+        kind = str(entity["kind"]).lower()
+        is_open = self._is_trusted or blueprint_of(kind) not in self._guarded
+        if self._is_free and is_open:
             return True
         spec = entity.get("spec")
         type_ = spec.get("type") if isinstance(spec, Mapping) else None
-        kind = str(entity["kind"]).lower()
         type_ = type_.lower() if isinstance(type_, str) else ""
-        return any(test(kind, type_) for test in self._tests)
+        return any(test(kind, type_) for test in (self._tests if is_open else self._own))
+
+    @cached_property
+    def _guarded(self) -> Collection[str]:
+        """Blueprints whose entities not every member may write."""
+        guarded = Blueprint.objects.filter(is_system=True) | Blueprint.objects.filter(
+            permissions__isnull=False
+        )
+        return set(guarded.values_list("identifier", flat=True))
 
 
 def _holds(rule: Mapping[str, Any], type: str, target: str) -> bool:

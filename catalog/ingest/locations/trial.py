@@ -24,7 +24,7 @@ def documents_of(location: Location, reader: Reader) -> list[dict[str, Any]]:
     """
     origin = location.place
     settings = catalog_settings.current()
-    rules = Rules(settings.rules, type=location.type, target=location.target, own=location.rules)
+    rules = Rules.of(location, settings)
     kinds = custom_kinds()
     root = Lead(location.entity_ref, origin, location.target)
     documents = [_annotated(root_entity(location), annotations_of(origin, origin, reader))]
