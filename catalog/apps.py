@@ -26,8 +26,8 @@ class CatalogConfig(AppConfig):
         from catalog.ingest.locations import refresh as locations
         from catalog.ingest.sources import register_all
         from catalog.ingest.techdocs import refresh as techdocs
-        from catalog.portal import api_definitions, kubernetes
-        from catalog.portal.entity_tabs import register_tab
+        from catalog.portal import annotation_cards, api_definitions, kubernetes
+        from catalog.portal.entity_tabs import register_card, register_tab
         from catalog.portal.views import docs
         from catalog.portal.views import locations as portal_locations
         from catalog.registry import register_feed_consumer
@@ -42,6 +42,7 @@ class CatalogConfig(AppConfig):
         docs.register()
         portal_locations.register()
         register_tab(kubernetes.TAB)
+        register_card(annotation_cards.CARD)
 
         post_migrate.connect(
             create_system_blueprints, sender=self, dispatch_uid="catalog.system_blueprints"
