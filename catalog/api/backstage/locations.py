@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Any
 
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
@@ -41,7 +41,6 @@ _ON_CONFLICT = Parameter(
     "What to do with a place that is registered already.",
     choices=(registering.REJECT, registering.REFRESH),
 )
-_PERMISSION: Final = "register, change and remove locations"
 
 
 class LocationList(BackstageView):
@@ -82,14 +81,14 @@ class LocationList(BackstageView):
     def post(self, request: Request) -> HttpResponseBase:
         type_, target = _checked(self.body)
         presence = self.body.get("presence", Location.Presence.REQUIRED.value)
+        registering.require_register(self.principal)
         if self.query["dryRun"]:
-            permissions.require_source_read(self.principal, "try locations")
             tried = registering.dry_run(type_, target, actor=self.actor, presence=presence)
             located = {**queries.location_document(tried.location), "id": tried.location.place}
             return answer(
                 {"exists": tried.exists, "location": located, "entities": tried.entities}, 201
             )
-        _require_writing(self.principal)
+        _require_writable()
         made = registering.register(
             type_,
             target,
@@ -156,9 +155,9 @@ class LocationDetail(BackstageView):
         description="Its id and its reference stay.",
     )
     def put(self, request: Request, location: str) -> HttpResponseBase:
-        _require_writing(self.principal)
         type_, target = _checked(self.body)
-        changed = registering.update(_found(location), type=type_, target=target, actor=self.actor)
+        found = _changeable(self.principal, location)
+        changed = registering.update(found, type=type_, target=target, actor=self.actor)
         return answer(queries.location_document(changed))
 
     @call(
@@ -170,8 +169,7 @@ class LocationDetail(BackstageView):
         description="What only it leads to goes with it, at once.",
     )
     def delete(self, request: Request, location: str) -> HttpResponseBase:
-        _require_writing(self.principal)
-        registering.remove(_found(location), self.actor)
+        registering.remove(_changeable(self.principal, location), self.actor)
         return empty(204)
 
 
@@ -285,8 +283,16 @@ def _checked(body: dict[str, Any]) -> tuple[str, str]:
     return body["type"], body["target"]
 
 
-def _require_writing(principal: Any) -> None:
-    permissions.require_admin(principal, _PERMISSION)
+def _changeable(principal: Any, pk: str) -> Location:
+    """The location, if the caller may change and remove it."""
+    registering.require_register(principal)  # who may none learns nothing of one
+    found = _found(pk)
+    registering.require_remove(principal, found)
+    _require_writable()
+    return found
+
+
+def _require_writable() -> None:
     if catalog_settings.current().is_readonly:
         raise PermissionDenied(
             "Locations can only be read here: the settings of the catalogue say so"

@@ -67,11 +67,15 @@ TRIALS = [
     ("POST", "/analyze-location", {"location": {"target": "https://x.example/a/b"}}),
 ]
 WRITES = [
-    ("POST", "/locations", {"type": "url", "target": "https://x.example/a.yaml"}),
+    (
+        "POST",
+        "/locations?onConflict=refresh",
+        {"type": "url", "target": "https://x.example/a.yaml"},
+    ),
     ("PUT", "/locations/nope", {"type": "url", "target": "https://x.example/a.yaml"}),
     ("DELETE", "/locations/nope", None),
-    ("DELETE", "/entities/unprocessed/delete/1-a", None),
 ]
+CLEARING = [("DELETE", "/entities/unprocessed/delete/1-a", None)]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +83,8 @@ WRITES = [
     [
         (READS, {Role.ADMIN, Role.MEMBER, Role.VIEWER}),
         (TRIALS, {Role.ADMIN, Role.MEMBER}),
-        (WRITES, {Role.ADMIN}),
+        (WRITES, {Role.ADMIN, Role.MEMBER}),
+        (CLEARING, {Role.ADMIN}),
     ],
 )
 def test_who_may_do_what(db, calls, allowed):
@@ -98,6 +103,46 @@ def test_who_may_do_what(db, calls, allowed):
     caller.defaults.pop("HTTP_AUTHORIZATION")
     for method, path, _ in calls:
         assert caller.generic(method, URL + path).status_code == 401
+
+
+def test_a_member_changes_what_is_its_own(api, site):
+    member, other = make_api(Role.MEMBER), make_api(Role.MEMBER)
+    made = register(member, f"{site.url}/one.yaml")
+    of_admin = register(api, f"{site.url}/two.yaml")
+    address = f"{URL}/locations"
+    for caller, location in [(other, made), (member, of_admin)]:
+        body = {"type": "url", "target": f"{site.url}/mixed.yaml"}
+        assert caller.put(f"{address}/{location['id']}", body).status_code == 403
+        assert caller.delete(f"{address}/{location['id']}").status_code == 403
+    assert member.delete(f"{address}/{made['id']}").status_code == 204
+    assert api.delete(f"{address}/{of_admin['id']}").status_code == 204
+
+
+def test_a_member_brings_only_what_every_member_may_write(api, site):
+    """Neither users and teams nor what its blueprint's permissions guard."""
+    team = {"apiVersion": "backstage.io/v1alpha1", "kind": "Group", "metadata": {"name": "admins"}}
+    team["spec"] = {"type": "team", "children": [], "members": ["mallory"]}
+    system = {**ENTITY, "kind": "System", "metadata": {"name": "shop"}, "spec": {"owner": "a"}}
+    site.text("/people.yaml", "\n---\n".join(map(json.dumps, [team, system, ENTITY])))
+    register(api, f"{site.url}/one.yaml")
+    grant = {"entities": {"register": {"users": ["ann@example.com"]}}}
+    assert api.patch("/v1/blueprints/system/permissions", grant).status_code == 200
+    member = make_api(Role.MEMBER)
+    body = {"type": "url", "target": f"{site.url}/people.yaml"}
+    assert "not allowed" in message(member.post(f"{URL}/locations?dryRun=true", body))
+    made = register(member, f"{site.url}/people.yaml")
+    refs = ("group/default/admins", "system/default/shop", "api/default/orders")
+
+    def statuses():
+        return [api.get(f"{URL}/entities/by-name/{ref}").status_code for ref in refs]
+
+    assert statuses() == [404, 404, 200]
+    failed = api.get(f"{URL}/entities/unprocessed/failed").json()["entities"]
+    assert [one["entity_ref"] for one in failed] == ["group:default/admins", "system:default/shop"]
+    assert api.put(f"{URL}/locations/{made['id']}", body).status_code == 200
+    other = {**body, "target": f"{site.url}/people.yaml?v=2"}
+    assert api.put(f"{URL}/locations/{made['id']}", other).status_code == 200
+    assert statuses() == [200, 200, 200]  # an administrator stands for it now
 
 
 def test_only_reading(api, site):
