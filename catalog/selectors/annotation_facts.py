@@ -128,7 +128,7 @@ def known_addresses() -> dict[str, str]:
 
 
 def _without_api(address: Any) -> str:
-    """The page's address where an API's is told; "" for none, or one with something secret in it."""
+    """Where the pages are of a tool whose API's address is told; "" for none, or a secret one."""
     if not isinstance(address, str) or "${" in address:
         return ""
     try:

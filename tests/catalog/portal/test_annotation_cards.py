@@ -5,6 +5,7 @@ import pytest
 from catalog.ingest.integrations import create_source
 from catalog.models import Blueprint
 from catalog.portal.annotation_links import TOOLS, Bases, is_web, links_of
+from catalog.portal.links import entity_url
 from catalog.registry import source_kinds
 from catalog.services import proxy
 from catalog.services.blueprints import ensure_blueprints
@@ -24,14 +25,6 @@ BASES = Bases(
         "gocd": "https://gocd.test",
     }
 )
-
-
-def urls(bases=BASES, **annotations):
-    named = {
-        key.replace("__", "/").replace("_dot_", ".").replace("_", "-"): value
-        for key, value in annotations.items()
-    }
-    return links(named, bases)
 
 
 def links(annotations, bases=BASES):
@@ -185,7 +178,6 @@ def test_no_link_where_nobody_knows_the_address():
     ],
 )
 def test_odd_values_stay_harmless(value):
-    hosts = {"evil.test"}
     allowed = {*BASES.told.values()} | {Bases({}).of(tool.name) for tool in TOOLS} - {""}
     free = {"datadoghq.com/dashboard-url", "grafana/overview-dashboard"}
     for tool in TOOLS:
@@ -196,7 +188,6 @@ def test_odd_values_stay_harmless(value):
                 assert not any(sign in one.url for sign in "<>\"'\n \\")
                 if key not in {*free, "gitlab.com/instance", "dev.azure.com/host-org"}:
                     assert any(one.url.startswith(f"{base}/") for base in allowed), one.url
-    assert hosts
 
 
 def card(member, name="cart"):
@@ -290,7 +281,7 @@ def test_facts_come_from_what_the_sources_brought(member, django_assert_max_num_
         "jira": ["2 open issues"],
         "pagerduty": ["1 open incident", "On call: ada@example.com"],
     }
-    assert 'href="/catalog/githubRepository/acme%2Fcart"' in html
+    assert f'href="{entity_url("githubRepository", "acme/cart")}"' in html
 
 
 def test_an_entity_with_odd_annotations_has_its_page(member):
@@ -299,7 +290,4 @@ def test_an_entity_with_odd_annotations_has_its_page(member):
         make_entity("component", f"odd{number}", properties={"annotations": odd})
         assert card(member, f"odd{number}")[0] == []
     annotated("bad", **{"datadoghq.com/dashboard-url": "javascript:alert(1)"})
-    assert (
-        "javascript:alert"
-        not in card(member, "bad")[1].partition('id="seen-entity"')[0].partition("Properties")[0]
-    )
+    assert 'href="javascript' not in card(member, "bad")[1]
