@@ -120,11 +120,11 @@ def run(count: int, repeat: int) -> None:
     ]  # fmt: skip
     print(f"{count:,} entities, median of {repeat}, milliseconds")
     for label, ours, bare in cases:
-        beside = f"{_median(bare, repeat):8.2f} in SQL" if bare else ""
-        print(f"{label:28} {_median(ours, repeat):8.2f} {beside}")
+        beside = f"{median(bare, repeat):8.2f} in SQL" if bare else ""
+        print(f"{label:28} {median(ours, repeat):8.2f} {beside}")
 
 
-def _median(call: Callable[[], object], repeat: int) -> float:
+def median(call: Callable[[], object], repeat: int) -> float:
     call()
     times = []
     for _ in range(repeat):

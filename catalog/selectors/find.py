@@ -227,7 +227,9 @@ _JOINS: Final[Mapping[Source, Mapping[str, Any]]] = {
         "found_search": F("api_operations__search"),
         "found_label": F("api_operations__label"),
         "found_name": F("api_operations__label"),
-        "found_title": F("api_operations__label"),
+        "found_title": Sql(  # the path of an operation
+            "split_part({}, ' ', 2)", F("api_operations__label"), output_field=TextField()
+        ),
     },
     Source.DOCS: {
         "found_pk": F("docs__pages__pk"),
@@ -237,6 +239,9 @@ _JOINS: Final[Mapping[Source, Mapping[str, Any]]] = {
         "found_title": Lower("docs__pages__title"),
     },
 }
+# How many matches of each source are told apart by how well their words match; of a word that more
+# of them hold, these come first. Pages are long, so weighing one takes ten times as long.
+_RANKED: Final = {Source.CATALOG: 5_000, Source.API: 5_000, Source.DOCS: 1_000}
 _ORDER: Final = {source: number for number, source in enumerate(Source)}
 
 _RUN: Final = """
@@ -362,13 +367,19 @@ def _matching(asked: _Asked, source: Source, is_similar: bool) -> Any:
             match = Sql(
                 f"CASE WHEN {{}} IN ({{}}, {{}}) THEN {EXACT} "
                 f"WHEN starts_with({{}}, {{}}) OR starts_with({{}}, {{}}) THEN {PREFIX} "
-                f"WHEN {{}} @@ {{}} THEN {WORDS} ELSE {PART} END",
+                # what was not found as a part of its name was found by its words: vectors are long
+                f"WHEN NOT {{}} OR {{}} @@ {{}} THEN {WORDS} ELSE {PART} END",
                 *(whole, name, title),
                 *(name, whole, title, whole),
-                *(search, typed.query),
+                *(typed.is_part_of(label), search, typed.query),
                 output_field=IntegerField(),
             )
-            rank = Sql("ts_rank({}, {})", search, typed.query, output_field=FloatField())
+            rank = Sql(
+                f"CASE WHEN row_number() OVER () <= {_RANKED[source]} "
+                "THEN ts_rank({}, {}) ELSE 0 END",
+                *(search, typed.query),
+                output_field=FloatField(),
+            )
     columns = {
         "source": Value(_ORDER[source], output_field=IntegerField()),
         "pk": F("found_pk"),

@@ -8,7 +8,7 @@ from typing import Final
 from django.db import transaction
 
 from catalog.kernel import feed
-from catalog.kernel.api_outline import read_outline
+from catalog.kernel.api_outline import Item, read_outline
 from catalog.kernel.feed import FeedRow
 from catalog.models import ApiOperation, Change, Entity
 from catalog.selectors.api_definitions import definition_of, property_names
@@ -64,9 +64,7 @@ def index(pks: Collection[int], kinds: Kinds) -> int:
                 position=position,
                 kind=item.kind.value,
                 name=item.name,
-                text=" ".join(filter(None, (item.summary, _rest(item.summary, item.description))))[
-                    :_TEXT_MAX
-                ],
+                text=_text(item),
                 is_deprecated=item.is_deprecated,
             )
             for position, item in enumerate(outline.items)
@@ -90,6 +88,7 @@ def _concerns(row: FeedRow, kinds: Kinds) -> bool:
     )
 
 
-def _rest(summary: str, description: str) -> str:
-    """The description without the summary that it begins with."""
-    return description.removeprefix(summary).strip()
+def _text(item: Item) -> str:
+    """Its summary and description, the one not repeated by the other."""
+    rest = item.description.removeprefix(item.summary).strip()
+    return " · ".join(filter(None, (item.summary, rest)))[:_TEXT_MAX]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from catalog.portal import links
 from catalog.selectors.find import Hit, Source
+from catalog.templatetags.portal import icon, kind_icon
 
 register = template.Library()
 
@@ -21,9 +24,17 @@ def hit_url(hit: Hit) -> str:
     return links.entity_url(hit.blueprint, hit.identifier)
 
 
-@register.filter
-def hit_icon(hit: Hit) -> str | None:
+@register.simple_tag
+def hit_tile(hit: Hit) -> SafeString:
     """What a hit is drawn as: an entity by its kind, a part of one by what it is."""
     if hit.source is Source.CATALOG:
-        return hit.icon
-    return "api" if hit.source is Source.API else "menu_book"
+        return kind_icon(hit.blueprint, hit.icon, "sm")
+    symbol, hue = _PARTS[hit.source]
+    return format_html(
+        '<span class="ui-kind ui-kind-sm" style="--hue:{}" aria-hidden="true">{}</span>',
+        hue,
+        icon(symbol),
+    )
+
+
+_PARTS = {Source.API: ("api", 200), Source.DOCS: ("article", 60)}
