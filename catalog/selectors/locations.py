@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
 from django.db import connection
 from django.db.models import Q, QuerySet
 
-from catalog.models import LocatedEntity, Location
+from catalog.models import Entity, LocatedEntity, Location
 
 MAX_PROBLEMS: Final = 200
 MAX_FILES: Final = 500
@@ -60,8 +60,8 @@ class LocationRow:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong, and where. key: blueprint and identifier of the entity, if it is
-    known."""
+    """One thing that is wrong, and where. key: blueprint and identifier of the entity, if there is
+    one to look at."""
 
     place: str
     line: int
@@ -74,7 +74,8 @@ class Fault:
 
 @dataclass(slots=True)
 class TreeFile:
-    """A file in its tree. depth: how many Locations lead to it. message: why it cannot be read."""
+    """A file in its tree. depth: how many Locations lead to it. message: why it cannot be read; a
+    pattern, or what may be missing and is, was not read either."""
 
     pk: int
     place: str
@@ -88,11 +89,13 @@ class TreeFile:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """files: in the order of the tree, at most `MAX_FILES` of `count`. faults: at most
-    `MAX_PROBLEMS` of `fault_count`."""
+    """files: in the order of the tree, at most `MAX_FILES` of `count`, of which `read` could be
+    read. faults: at most `MAX_PROBLEMS` of `fault_count`. folder: how most places begin."""
 
+    folder: str = ""
     files: Sequence[TreeFile] = ()
     count: int = 0
+    read: int = 0
     faults: Sequence[Fault] = ()
     fault_count: int = 0
     entities: int = 0
@@ -143,7 +146,7 @@ def rows_of(locations: Iterable[Location]) -> list[LocationRow]:
 
 
 def tree_of(location: Location) -> Tree:
-    """All files of a location; one statement."""
+    """All files of a location; two statements."""
     with connection.cursor() as cursor:
         cursor.execute(_FILES, [location.pk])
         rows = cursor.fetchall()
@@ -157,9 +160,11 @@ def tree_of(location: Location) -> Tree:
         count += len(problems)
         faults += [fault_of(place, one) for one in problems[: MAX_PROBLEMS - len(faults)]]
     return Tree(
+        folder=f"{location.place.rpartition('/')[0]}/",
         files=_in_order(location.place, files, children)[:MAX_FILES],
         count=len(files),
-        faults=faults,
+        read=sum(file.is_read for file in files.values()),
+        faults=_with_entities(faults),
         fault_count=count,
         entities=sum(file.entities for file in files.values()),
     )
@@ -216,6 +221,20 @@ def fault_of(place: str, problem: Mapping[str, Any]) -> Fault:
         problem.get("hint", ""),
         (key[0], key[1]) if key else None,
     )
+
+
+def _with_entities(faults: Sequence[Fault]) -> list[Fault]:
+    """The same, with the keys of those alone that are in the catalogue."""
+    keys = {fault.key for fault in faults if fault.key}
+    found = set(
+        Entity.objects.filter(
+            blueprint__identifier__in={blueprint for blueprint, _ in keys},
+            identifier__in={identifier for _, identifier in keys},
+        ).values_list("blueprint__identifier", "identifier")
+        if keys
+        else ()
+    )
+    return [one if one.key in found else replace(one, key=None) for one in faults]
 
 
 def _in_order(

@@ -14,16 +14,15 @@ register = template.Library()
 
 
 @register.filter
-def place_link(place: str) -> SafeString:
-    """A place as its path, or as a link to its address."""
-    return _linked(place, "", "")
+def place_link(place: str, folder: str = "") -> SafeString:
+    """A place as its path, or as a link to its address; what lies below `folder` without that."""
+    return _linked(place, 0, folder)
 
 
 @register.filter
-def file_line(fault: Fault) -> SafeString:
+def file_line(fault: Fault, folder: str = "") -> SafeString:
     """`catalog-info.yaml:12`, which leads there where it has an address."""
-    line = f":{fault.line}" if fault.line else ""
-    return _linked(fault.place, line, f"#L{fault.line}" if fault.line else "")
+    return _linked(fault.place, fault.line, folder)
 
 
 @register.filter
@@ -32,14 +31,19 @@ def subtract(count: int, shown: Sized) -> int:
     return count - len(shown)
 
 
-def _linked(place: str, line: str, anchor: str) -> SafeString:
+def _linked(place: str, line: int, folder: str) -> SafeString:
     kind, _, target = place.partition(":")
+    shown = place.removeprefix(folder) if folder else place
+    shown = target if shown == place else shown
+    if line:
+        shown = f"{shown}:{line}"
     if kind == "url" and target.startswith(("https://", "http://")):
         return format_html(
-            '<a class="ui-link" href="{}{}" target="_blank" rel="noopener noreferrer">{}{}</a>',
+            '<a class="ui-link" href="{}{}" title="{}" target="_blank" rel="noopener noreferrer">'
+            "{}</a>",
             target,
-            anchor,
+            f"#L{line}" if line else "",
             target,
-            line,
+            shown,
         )
-    return format_html("<code>{}{}</code>", target or place, line)
+    return format_html('<code title="{}">{}</code>', target or place, shown or place)

@@ -51,12 +51,17 @@ def documents_of(location: Location, reader: Reader) -> list[dict[str, Any]]:
         for lead in step.after:
             if lead.problem:
                 key = ("location", lead.ref.partition("/")[2])
-                problems.append({**problem_of_lead(lead, key), "place": step.parent or origin})
+                found = problem_of_lead(lead, key)
+                if step.parent is None:  # the location itself, of which there is no document
+                    found |= {"line": 0, "entity": "", "field": ""}
+                problems.append({**found, "place": step.parent or origin})
     if problems:
         first = problems[0]
         more = f", and {len(problems) - 1:,} more" if len(problems) > 1 else ""
+        place = first["place"].partition(":")[2]
+        where = f"{place}:{first['line']}: " if first["line"] else ""
         raise InvalidInput(
-            f"{first['place']}:{first['line']}: {first['message']}{more}",
+            f"{where}{first['message']}{more}",
             hint=first["hint"],
             details={"field": "target", "problems": problems},
         )
