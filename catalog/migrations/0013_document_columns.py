@@ -36,6 +36,21 @@ class Migration(migrations.Migration):
             name="ref",
             field=models.TextField(db_collation="C"),
         ),
+        migrations.AlterField(
+            model_name="documentrelation",
+            name="source_ref",
+            field=models.TextField(db_collation="C"),
+        ),
+        migrations.AlterField(
+            model_name="documentrelation",
+            name="type",
+            field=models.TextField(db_collation="C"),
+        ),
+        migrations.AlterField(
+            model_name="documentrelation",
+            name="target_ref",
+            field=models.TextField(db_collation="C"),
+        ),
         migrations.AddIndex(
             model_name="documentrelation",
             index=models.Index(fields=["target_ref"], name="document_relation_target"),

@@ -56,9 +56,10 @@ class DocumentRelation(models.Model):
     entity = models.ForeignKey(
         Entity, models.CASCADE, related_name="document_relations", db_constraint=False
     )
-    source_ref = models.TextField()
-    type = models.TextField()
-    target_ref = models.TextField()
+    # the same collation as `EntityDocument.ref`, or no index serves to join them
+    source_ref = models.TextField(db_collation="C")
+    type = models.TextField(db_collation="C")
+    target_ref = models.TextField(db_collation="C")
 
     class Meta:
         indexes = [

@@ -21,8 +21,8 @@ WHERE d.entity_id = ANY(%s)
 _WITH_RELATIONS = """
 SELECT d.entity_id, d.document::text, (
     SELECT json_agg(json_build_object('type', r.type, 'targetRef', r.target_ref))::text
-    FROM (SELECT DISTINCT o.type COLLATE "C" AS type, o.target_ref COLLATE "C" AS target_ref
-          FROM catalog_documentrelation o WHERE o.source_ref = d.ref ORDER BY 1, 2) r)
+    FROM (SELECT DISTINCT o.type, o.target_ref FROM catalog_documentrelation o
+          WHERE o.source_ref = d.ref ORDER BY 1, 2) r)
 FROM catalog_entitydocument d WHERE d.entity_id = ANY(%s)
 """
 

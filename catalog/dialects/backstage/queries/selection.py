@@ -226,7 +226,7 @@ def count_facets(
         rows = _rows(
             Sql("lower(r.type), r.target_ref, count(DISTINCT d.entity_id)"),
             every([where, Sql("lower(r.type) = ANY(%s::text[])", (types,))]),
-            Sql('GROUP BY 1, 2 ORDER BY 1, r.target_ref COLLATE "C"'),
+            Sql('GROUP BY 1, 2 ORDER BY 1, 2'),
             joins=Sql("JOIN catalog_documentrelation r ON r.source_ref = d.ref"),
         )
         for relation, target, count in rows:
