@@ -66,11 +66,13 @@ BY_ID = {
 }
 
 _FORMAT = "how a name or tag must look is told in our words; theirs lead to their documentation"
+# A relation of an entity that is not there; of it the place is called after its target.
+GHOST = {"type": "ownerOf", "targetRef": "component:default/edge-case-clash"}
 # What differs on purpose: the places, and why.
 ACCEPTED: dict[str, tuple[list[str], str]] = {
-    "069-by-query-bad-cursor": (
-        ["error.message"],
-        "theirs ends with the complaint of JavaScript's JSON parser",
+    "011-by-name-group-default-team-a": (
+        ["relations.edge-case-clash"],
+        "it owns an entity that Backstage never shows, since two of its keys differ only in case",
     ),
     "107-validate-bad-name": (["errors.0.message", "errors.0.cause.message"], _FORMAT),
     "108-validate-two-problems": (["errors.0.message", "errors.0.cause.message"], _FORMAT),
@@ -276,6 +278,9 @@ def compare(pair: dict[str, Any], answer: Any, found: Any, session: Session) -> 
         places.append("contentType")
     if recorded.get("link") != answer.headers.get("Link"):
         places.append("link")
+    if isinstance(expected, dict) and GHOST in expected.get("relations", ()):
+        expected["relations"].remove(GHOST)
+        places.append("relations.edge-case-clash")
     return sorted([*places, *differences(expected, found)])
 
 
