@@ -12,13 +12,14 @@ are refused before the method runs, which finds them in `self.query` and `self.b
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import orjson
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from drf_spectacular.utils import OpenApiParameter
@@ -30,6 +31,7 @@ from catalog.api.backstage.errors import JSON
 from catalog.api.base import ApiView
 from catalog.api.openapi import Schema, documented, ref
 from catalog.kernel.errors import NotAuthenticated
+from catalog.selectors.documents import CHUNK
 
 TAG = "Backstage catalogue"
 
@@ -130,11 +132,27 @@ def short_answer(request: Request, body: Any) -> HttpResponseBase:
     return get_conditional_response(plain, etag=etag, response=made) or made
 
 
+def streamed(head: bytes, items: Iterator[bytes], tail: bytes) -> HttpResponseBase:
+    """JSON with these items, streamed when there are many. The first of them are fetched before
+    anything is sent, so that an error is still an answer."""
+    first = list(islice(items, CHUNK))
+    if len(first) < CHUNK:
+        return HttpResponse(head + b",".join(first) + tail, content_type=JSON)
+    return StreamingHttpResponse(
+        chain([head, b",".join(first)], _rest(items), [tail]), content_type=JSON
+    )
+
+
 def empty(status: int = 200) -> HttpResponse:
     """No body at all, and so no media type."""
     made = HttpResponse(status=status)
     del made.headers["Content-Type"]
     return made
+
+
+def _rest(items: Iterator[bytes]) -> Iterator[bytes]:
+    while part := list(islice(items, CHUNK)):
+        yield b"," + b",".join(part)
 
 
 def _document(parameter: Parameter) -> OpenApiParameter:

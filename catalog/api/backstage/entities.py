@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import orjson
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
-from catalog.api.backstage.base import BackstageView, call, empty, short_answer
+from catalog.api.backstage.base import BackstageView, call, empty, short_answer, streamed
 from catalog.api.backstage.checks import Parameter
 from catalog.api.backstage.errors import JSON, url_below
 from catalog.api.openapi import OBJECT, Schema, list_of
 from catalog.dialects.backstage.projection import ensure_current
 from catalog.dialects.backstage.queries.ancestry import ancestry
-from catalog.dialects.backstage.queries.answers import CHUNK, entities_json, entity_json
+from catalog.dialects.backstage.queries.answers import entities_json, entity_json
 from catalog.dialects.backstage.queries.cursors import Cursor, SortField, decoded
 from catalog.dialects.backstage.queries.fields import parse_fields
 from catalog.dialects.backstage.queries.predicates import both, parse_filters
@@ -100,7 +99,7 @@ class EntityList(BackstageView):
         pks, has_more = list_entities(
             self.principal, predicate=predicate, order=order, limit=limit, offset=offset
         )
-        made = _streamed(b"[", entities_json(pks, fields), b"]")
+        made = streamed(b"[", entities_json(pks, fields), b"]")
         if has_more and limit is not None:
             link = _next_link(request, {"limit": limit, "offset": (offset or 0) + limit})
             made.headers["Link"] = f'<{link}>; rel="next"'
@@ -213,7 +212,7 @@ class EntityQuery(BackstageView):
             with_total=total != "exclude",
         )
         tail = orjson.dumps({"totalItems": page.total, "pageInfo": _page_info(page)})
-        return _streamed(b'{"items":[', entities_json(page.pks, shown), b"]," + tail[1:])
+        return streamed(b'{"items":[', entities_json(page.pks, shown), b"]," + tail[1:])
 
 
 class EntitiesByRefs(BackstageView):
@@ -414,19 +413,3 @@ def _next_link(request: Request, after: dict[str, int]) -> str:
     ]
     token = base64.b64encode(orjson.dumps(after)).decode()
     return f"{url.path}?{urlencode([*sent, ('after', token)])}"
-
-
-def _streamed(head: bytes, items: Iterator[bytes], tail: bytes) -> HttpResponseBase:
-    """JSON with these items, streamed when there are many. The first of them are fetched before
-    anything is sent, so that an error is still an answer."""
-    first = list(islice(items, CHUNK))
-    if len(first) < CHUNK:
-        return HttpResponse(head + b",".join(first) + tail, content_type=JSON)
-    return StreamingHttpResponse(
-        chain([head, b",".join(first)], _rest(items), [tail]), content_type=JSON
-    )
-
-
-def _rest(items: Iterator[bytes]) -> Iterator[bytes]:
-    while part := list(islice(items, CHUNK)):
-        yield b"," + b",".join(part)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
+from catalog import tasks
 from catalog.api.backstage.base import BackstageView, answer, call, empty, short_answer
 from catalog.api.backstage.checks import Parameter
 from catalog.api.openapi import OBJECT, Schema, list_of
@@ -18,6 +19,8 @@ from catalog.ingest.locations import analyzing, refresh, registering
 from catalog.kernel.errors import InvalidRequest, NotFound, PermissionDenied, shorten
 from catalog.models import Entity, Location
 from catalog.services import catalog_settings, permissions
+
+READ_AT_ONCE: Final = 100  # files
 
 _TEXT: Schema = {"type": "string"}
 _SOME_TEXT: Schema = {"type": "string", "minLength": 1}
@@ -205,7 +208,8 @@ class Refresh(BackstageView):
         },
         answers={200: {}},
         errors=[403, 404],
-        description="What they say now is in the catalogue when the answer comes.",
+        description="What they say now is in the catalogue when the answer comes. Locations of "
+        f"more than {READ_AT_ONCE} files are read by a worker.",
     )
     def post(self, request: Request) -> HttpResponseBase:
         permissions.require_source_read(self.principal, "refresh entities")
@@ -217,7 +221,11 @@ class Refresh(BackstageView):
         entity = Entity.objects.visible_to(self.principal).filter(document__ref=ref).first()
         if entity is None:
             raise NotFound(f"Entity {shorten(ref, 300)} not found")
-        refresh.refresh_entity(entity, self.actor)
+        for location in refresh.locations_of(entity):
+            if location.files.count() > READ_AT_ONCE:
+                tasks.start_location(location)
+            else:
+                refresh.refresh(location, self.actor)
         return empty()
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import orjson
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
-from catalog.api.backstage.base import BackstageView, answer, call, empty
+from catalog.api.backstage.base import BackstageView, call, empty, streamed
 from catalog.api.backstage.checks import Parameter
 from catalog.api.openapi import OBJECT, Schema, list_of
 from catalog.dialects.backstage import unprocessed
@@ -33,8 +35,7 @@ class Failed(BackstageView):
         "told as `processed_entity`.",
     )
     def get(self, request: Request) -> HttpResponseBase:
-        entities = unprocessed.failed(self.query["owner"] or "")
-        return answer({"type": "failed", "entities": entities})
+        return _listed("failed", unprocessed.failed(self.query["owner"] or ""))
 
 
 class Pending(BackstageView):
@@ -45,8 +46,7 @@ class Pending(BackstageView):
         answers=_LIST,
     )
     def get(self, request: Request) -> HttpResponseBase:
-        entities: list[Any] = [] if self.query["owner"] else unprocessed.pending()
-        return answer({"type": "pending", "entities": entities})
+        return _listed("pending", iter(()) if self.query["owner"] else unprocessed.pending())
 
 
 class Unprocessed(BackstageView):
@@ -62,3 +62,8 @@ class Unprocessed(BackstageView):
         permissions.require_admin(self.principal, "take refused documents out of the list")
         unprocessed.forget(uid)
         return empty(204)
+
+
+def _listed(type_: str, entities: Iterator[dict[str, Any]]) -> HttpResponseBase:
+    head = b'{"type":"%s","entities":[' % type_.encode()
+    return streamed(head, map(orjson.dumps, entities), b"]}")

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 
 import orjson
@@ -22,7 +23,7 @@ from catalog.kernel.errors import NotFound, shorten
 from catalog.models import EntityDocument, Location, LocationFile
 from catalog.selectors.documents import timestamp
 
-MAX_ENTITIES: Final = 5000  # of one answer
+_CHUNK: Final = 100  # in memory, each with its document
 _TELLING: Final = ("field", "line", "expected", "hint")
 
 _Problem = Mapping[str, Any]  # see `LocationFile.problems`
@@ -41,40 +42,30 @@ class _Failure:
     next_at: datetime | None
 
 
-def failed(owner: str = "") -> list[dict[str, Any]]:
+def failed(owner: str = "") -> Iterator[dict[str, Any]]:
     """All that was refused, file by file. owner: only documents whose `spec.owner` says so."""
-    failures = [one for one in _failures() if not owner or _owner(one.document) == owner][
-        :MAX_ENTITIES
-    ]
-    stored = _stored({one.ref for one in failures})
-    return [
-        {
-            **_entry(one.id, one.ref, one.document, one.place, one.seen_at, one.next_at),
-            "processed_entity": stored.get(one.ref),
-            "errors": one.errors,
-        }
-        for one in failures
-    ]
+    wanted = (one for one in _failures() if not owner or _owner(one.document) == owner)
+    while part := list(islice(wanted, _CHUNK)):
+        stored = _stored({one.ref for one in part})
+        for one in part:
+            yield {
+                **_entry(one.id, one.ref, one.document, one.place, one.seen_at, one.next_at),
+                "processed_entity": stored.get(one.ref),
+                "errors": one.errors,
+            }
 
 
-def pending() -> list[dict[str, Any]]:
+def pending() -> Iterator[dict[str, Any]]:
     """The locations that nobody has read yet."""
-    rows = Location.objects.filter(state=Location.State.PENDING)[:MAX_ENTITIES]
-    return [
-        {
-            **_entry(
-                str(one.pk),
-                one.entity_ref,
-                _location_entity(one),
-                one.place,
-                one.created_at,
-                one.next_refresh_at,
-            ),
+    rows = Location.objects.filter(state=Location.State.PENDING)
+    for one in rows.iterator(chunk_size=_CHUNK):
+        entity = _location_entity(one)
+        times = (one.created_at, one.next_refresh_at)
+        yield {
+            **_entry(str(one.pk), one.entity_ref, entity, one.place, *times),
             "processed_entity": None,
             "errors": [],
         }
-        for one in rows
-    ]
 
 
 def forget(entity_id: str) -> None:
@@ -95,7 +86,7 @@ def forget(entity_id: str) -> None:
 
 
 def _failures() -> Iterator[_Failure]:
-    for root in Location.objects.exclude(problem=""):
+    for root in Location.objects.exclude(problem="").iterator(chunk_size=_CHUNK):
         yield _Failure(
             str(root.pk),
             root.entity_ref,
@@ -111,7 +102,7 @@ def _failures() -> Iterator[_Failure]:
         .select_related("location")
         .order_by("location_id", "pk")
     )
-    for file in files.iterator(chunk_size=200):
+    for file in files.iterator(chunk_size=_CHUNK):
         for group in _grouped(file.problems):
             document = next((one["document"] for one in group if one.get("document")), None)
             yield _Failure(

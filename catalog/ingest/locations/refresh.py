@@ -191,11 +191,16 @@ def refresh_places(places: Collection[str], *, below: Collection[str] = ()) -> i
 
 def refresh_entity(entity: Entity, actor: Actor | None = None) -> int:
     """Read the locations now that an entity comes from; returns how many."""
-    holding = Location.objects.filter(files__entities__entity=entity)
-    found = Location.objects.filter(pk__in=holding.values("pk"))
+    found = locations_of(entity)
     for location in found:
         refresh(location, actor)
     return len(found)
+
+
+def locations_of(entity: Entity) -> list[Location]:
+    """The locations that an entity comes from."""
+    holding = Location.objects.filter(files__entities__entity=entity)
+    return list(Location.objects.filter(pk__in=holding.values("pk")))
 
 
 def make_due(pks: Iterable[Any]) -> int:
