@@ -148,8 +148,9 @@ def _fill(options: argparse.Namespace, actor: Any) -> None:
 
 
 def _words(dice: random.Random, count: int) -> Iterator[str]:
+    topics = dice.sample(NOUNS, 3)
     for _ in range(count):
-        yield dice.choice(NOUNS) if dice.random() < 0.2 else f"word{dice.randrange(4000)}"
+        yield dice.choice(topics) if dice.random() < 0.2 else f"word{dice.randrange(4000)}"
     if dice.random() < 0.05:
         yield "late refund"
 

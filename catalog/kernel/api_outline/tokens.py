@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import regex
 
-_MAX_TOKENS = 500_000
+_MAX_TOKENS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
