@@ -11,6 +11,7 @@ import orjson
 
 from catalog.ingest.locations import refresh
 from catalog.ingest.sources.github.events import body_of
+from catalog.ingest.techdocs import refresh as techdocs
 from catalog.kernel.errors import InvalidInput
 from catalog.kernel.source import Event
 
@@ -33,9 +34,13 @@ class Push:
 
 
 def heed(kind: str, event: Event) -> int:
-    """Have the locations read soon that a live event concerns; returns how many."""
+    """Have the locations and docs read soon that a live event concerns; returns how many
+    locations."""
     push = read(kind, event)
-    return refresh.refresh_places(push.places, below=push.below) if push else 0
+    if push is None:
+        return 0
+    techdocs.hurry(push.places, below=push.below)
+    return refresh.refresh_places(push.places, below=push.below)
 
 
 def read(kind: str, event: Event) -> Push | None:

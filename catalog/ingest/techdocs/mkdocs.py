@@ -51,7 +51,7 @@ def read_config(tree: Tree, path: str) -> Config | None:
     folder = path.rpartition("/")[0]
     docs = joined(folder, _text(said, "docs_dir") or "docs")
     if docs is None:
-        raise FileRefused(f"docs_dir of {path} leads out of the repository")
+        raise FileRefused(f"the docs_dir of {path} leads out of the repository")
     nav = said.get("nav", said.get("pages"))
     return Config(
         folder,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -57,6 +57,16 @@ WHERE s.entity_id = e.id AND (%(pks)s::bigint[] IS NULL OR e.id = ANY(%(pks)s))
 """  # noqa: S608 - constants
 
 
+_HURRY: Final = """
+UPDATE catalog_docsite s SET next_check_at = now()
+WHERE EXISTS (
+    SELECT FROM (VALUES (s.sources->>'docs'), (s.sources->>'adr')) AS own (folder)
+    WHERE EXISTS (SELECT FROM unnest(%(places)s::text[]) AS place WHERE starts_with(place, folder))
+       OR EXISTS (SELECT FROM unnest(%(below)s::text[]) AS start WHERE starts_with(folder, start))
+)
+"""
+
+
 def follow(rows: Sequence[FeedRow]) -> int:
     """Make the sites of entities that changed due; returns how many are."""
     pks = {
@@ -106,16 +116,15 @@ def due(limit: int = 100) -> list[int]:
     return list(rows.values_list("pk", flat=True)[:limit])
 
 
-def hurry(prefix: str) -> int:
-    """Have the sites looked at soon whose sources lie below a place, since something changed
-    there. Returns how many."""
+def hurry(places: Collection[str], *, below: Collection[str] = ()) -> int:
+    """Have the sites looked at soon that lie around places, since these changed; returns how many.
+
+    below: how further places begin, of which the names are not known.
+    """
+    if not (places or below):
+        return 0
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE catalog_docsite SET next_check_at = now() "
-            "WHERE starts_with(sources->>'docs', %(prefix)s) "
-            "OR starts_with(sources->>'adr', %(prefix)s)",
-            {"prefix": prefix},
-        )
+        cursor.execute(_HURRY, {"places": list(places), "below": list(below)})
         return int(cursor.rowcount)
 
 
@@ -147,7 +156,8 @@ def check(pk: int, *, force: bool = False, is_due: bool = False) -> bool:
         _failed(site, sources, "It took too long, and was stopped.")
         raise
     except IdpError as error:
-        _failed(site, sources, str(error))
+        said = str(error)
+        _failed(site, sources, said[:1].upper() + said[1:])
         return False
     except Exception as error:  # what no page should be able to do: readers see that it happened
         logger.exception("docs_build_failed", entity=pk)

@@ -273,8 +273,13 @@ def _card(request: PortalRequest, entity: Entity, kind: Kind) -> Context | None:
     if shown is None or site is None:
         return {"site": site, "pages": [], "url": ""}
     url = docs_url(shown.ref)
-    listed = [one for one in nav_lines(shown.nav, url, None) if one.url][:CARD_PAGES]
+    listed = _leaves(nav_lines(shown.nav, url, None))[:CARD_PAGES]
     return {"site": shown, "url": url, "pages": listed}
+
+
+def _leaves(nav: Sequence[NavLine]) -> list[NavLine]:
+    """The pages of a navigation, in order."""
+    return [one for line in nav for one in (_leaves(line.children) if line.children else [line])]
 
 
 def _sites(request: PortalRequest, entity: Entity) -> tuple[DocSite | None, DocSite | None]:

@@ -335,7 +335,7 @@ def test_snippets_come_from_the_repository_alone():
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("docs_dir: ../other", "docs_dir of mkdocs.yml leads out of the repository"),
+        ("docs_dir: ../other", "the docs_dir of mkdocs.yml leads out of the repository"),
         ("[a, b", "mkdocs.yml is no YAML"),
         ("just text", "must be an object"),
         ("site_name: &a [*a]\nnav: *a", None),
@@ -500,7 +500,7 @@ def test_a_failed_build_keeps_the_last_good_version(component, tmp_path):
     assert not refresh.check(component.pk)
     site = DocSite.objects.get()
     assert (site.state, site.page_count, site.pages.count()) == (DocSite.State.FAILED, 2, 2)
-    assert site.log == "docs_dir of mkdocs.yml leads out of the repository"
+    assert site.log == "The docs_dir of mkdocs.yml leads out of the repository"
     assert site.next_check_at > timezone.now()
     (tmp_path / "mkdocs.yml").unlink()
     refresh.check(component.pk)
@@ -535,7 +535,7 @@ def test_a_folder_that_nobody_opened_stays_closed(component, tmp_path_factory, s
     Entity.objects.filter(pk=component.pk).update(properties={"annotations": said})
     refresh.scan()
     refresh.check(component.pk)
-    assert DocSite.objects.get().log.startswith("it lies outside the folders that may be read")
+    assert DocSite.objects.get().log.startswith("It lies outside the folders that may be read")
     settings.IDP_FILES = [str(secret)]
     assert refresh.check(component.pk)
 
@@ -641,5 +641,8 @@ def test_docs_of_a_forge_are_cloned_once_for_each_commit(vendor, git_server, set
     git_server.commit("acme/app", {"svc/docs/index.md": "# New home"})
     assert refresh.check(entity.pk)
     assert DocPage.objects.get().title == "New home"
-    assert refresh.hurry(f"url:{vendor.url}/acme/app/") == 1
+    tree = f"url:{vendor.url}/acme/app/tree/main"
+    assert refresh.hurry([f"{tree}/other/x.md"]) == 0
+    assert refresh.hurry([f"{tree}/svc/docs/index.md"]) == 1
+    assert refresh.hurry([], below=[f"{tree}/"]) == 1
     assert refresh.due() == [entity.pk]
