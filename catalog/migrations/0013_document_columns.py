@@ -75,4 +75,10 @@ class Migration(migrations.Migration):
             model_name="entitydocument",
             constraint=models.UniqueConstraint(fields=["ref"], name="document_ref"),
         ),
+        # What is looked at in every row stays in the row; the document goes out first.
+        migrations.RunSQL(
+            "ALTER TABLE catalog_entitydocument ALTER COLUMN pairs SET STORAGE MAIN, "
+            "ALTER COLUMN terms SET STORAGE MAIN",
+            migrations.RunSQL.noop,
+        ),
     ]

@@ -211,11 +211,9 @@ def count_facets(
             Sql("k, v, count(*)"),
             every([where, Sql("v IS NOT NULL")]),
             Sql('GROUP BY k, v ORDER BY k, v COLLATE "C"'),
-            # the empty object has the pairs unpacked once, not once a key
             joins=Sql(
-                "CROSS JOIN LATERAL (SELECT d.pairs || '{}' AS pairs OFFSET 0) p "
-                "CROSS JOIN unnest(%s::text[]) k "
-                "CROSS JOIN jsonb_array_elements_text(p.pairs -> k) v",
+                "CROSS JOIN LATERAL (SELECT k, v FROM unnest(%s::text[]) k, "
+                "jsonb_array_elements_text(d.pairs -> k) v OFFSET 0) f",
                 (own,),
             ),
         )
@@ -226,7 +224,7 @@ def count_facets(
         rows = _rows(
             Sql("lower(r.type), r.target_ref, count(DISTINCT d.entity_id)"),
             every([where, Sql("lower(r.type) = ANY(%s::text[])", (types,))]),
-            Sql('GROUP BY 1, 2 ORDER BY 1, 2'),
+            Sql("GROUP BY 1, 2 ORDER BY 1, 2"),
             joins=Sql("JOIN catalog_documentrelation r ON r.source_ref = d.ref"),
         )
         for relation, target, count in rows:
