@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db import connection, transaction
+from django.utils import timezone
 
 from catalog.ingest.locations import holding
 from catalog.kernel.actors import Actor
@@ -60,6 +61,7 @@ def origins() -> list[Origin]:
 def sweep_orphans(place: str | None = None) -> int:
     """Delete the orphans, of one location or of all, unless they are kept or held; returns how
     many went. What something else needs stays."""
+    _note_lost()
     if catalog_settings.current().orphan_strategy != CatalogSettings.OrphanStrategy.DELETE:
         return 0
     wanted = [one for one in origins() if place in (None, one.place) and not one.is_held]
@@ -86,6 +88,16 @@ def remove_orphan(entity: Entity, actor: Actor) -> None:
                 hint="Remove it from its file, or remove its location.",
             )
         delete([key], actor=actor)
+
+
+def _note_lost() -> None:
+    """What lost its file with a location that went by itself, as with the source that found it."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT entity_id FROM catalog_locatedentity "
+            "WHERE file_id IS NULL AND orphaned_at IS NULL FOR UPDATE SKIP LOCKED"
+        )
+        holding.make_orphans(cursor, [pk for (pk,) in cursor.fetchall()], at=timezone.now())
 
 
 def _sweep(place: str, actor: Actor) -> int:

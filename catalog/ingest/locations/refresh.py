@@ -27,6 +27,7 @@ from catalog.dialects.backstage.reading import Candidate, key_of
 from catalog.dialects.storing import ensure_blueprints_of, store
 from catalog.ingest.locations import holding, orphans, rules, walking
 from catalog.ingest.locations.holding import Holder, Key
+from catalog.ingest.locations.patience import Impatient
 from catalog.ingest.locations.reader import PlaceReader
 from catalog.ingest.locations.reading import ReadFile, error_of_lead, parse, problem_of_lead
 from catalog.ingest.locations.walking import Known, Lead, Node, Step, Tree
@@ -123,7 +124,7 @@ def refresh(location: Location, actor: Actor | None = None) -> Refreshed:
         for place, one in tree.files.items()
     }
     with PlaceReader() as reader:
-        work = _Round(reader, catalog_settings.current(), custom_kinds())
+        work = _Round(Impatient(reader), catalog_settings.current(), custom_kinds())
         result = work.refresh(row, replace(tree, files=again))
     logger.info("location_refreshed", place=location.place, by=actor.name if actor else "")
     return result
@@ -150,7 +151,10 @@ def refresh_due(limit: int = DUE_AT_ONCE) -> int:
     if not rows:
         return 0
     trees = _trees(rows)
-    with PlaceReader() as reader:
+    with PlaceReader() as places:
+        if len(_far(rows)) >= READERS:
+            places.prepare()  # threads share it
+        reader = Impatient(places)
         changed, etags = _surveyed(rows, trees, reader)
         if etags:
             found = [{"id": pk, "etag": etag} for pk, etag in etags]
@@ -245,11 +249,11 @@ def follow(rows: Sequence[FeedRow]) -> None:
 
 
 def _surveyed(
-    rows: Sequence[Location], trees: dict[Any, Tree], reader: PlaceReader
+    rows: Sequence[Location], trees: dict[Any, Tree], reader: Reader
 ) -> tuple[list[Location], list[tuple[int, str]]]:
     """The locations in which something changed, and the files that only have a new etag."""
     near = [one for one in rows if one.type == Location.Type.FILE]
-    far = [one for one in rows if one.type != Location.Type.FILE]
+    far = _far(rows)
 
     def look(location: Location) -> list[tuple[int, str]] | None:
         try:
@@ -267,7 +271,6 @@ def _surveyed(
     if len(far) < READERS:
         verdicts |= {one.pk: look(one) for one in far}
     else:
-        reader.prepare()
         with ThreadPoolExecutor(READERS) as pool:
             found = pool.map(look_elsewhere, far)
             verdicts |= {one.pk: verdict for one, verdict in zip(far, found, strict=True)}
@@ -275,6 +278,10 @@ def _surveyed(
         one for one in rows if verdicts[one.pk] is None or one.state == Location.State.PENDING
     ]
     return changed, [etag for verdict in verdicts.values() for etag in verdict or ()]
+
+
+def _far(rows: Sequence[Location]) -> list[Location]:
+    return [one for one in rows if one.type != Location.Type.FILE]
 
 
 def _trees(rows: Sequence[Location]) -> dict[Any, Tree]:
@@ -333,7 +340,7 @@ class _Overtaken(Exception):
 class _Round:
     """What all locations of one round share."""
 
-    reader: PlaceReader
+    reader: Reader
     settings: CatalogSettings
     blueprints: set[str]
 
@@ -419,7 +426,7 @@ class _Refresh:
         self,
         location: Location,
         tree: Tree,
-        reader: PlaceReader,
+        reader: Reader,
         settings: CatalogSettings,
         blueprints: set[str],
     ) -> None:

@@ -39,7 +39,7 @@ def documents_of(location: Location, reader: Reader) -> list[dict[str, Any]]:
                 reader=reader,
                 rules=rules,
                 is_custom_kind=lambda kind: blueprint_of(kind) in kinds,
-                is_strict=True,
+                is_strict=settings.is_strict,
             )
             annotations = annotations_of(node.place, origin, reader)
             for one in file.candidates:

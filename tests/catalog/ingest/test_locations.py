@@ -591,6 +591,28 @@ def test_a_server_that_is_away_orphans_nobody(served):
     assert held() == ["one"]
 
 
+def test_a_host_that_is_away_is_asked_three_times_in_a_round(served):
+    for number in range(6):
+        served.text(f"/{number}.yaml", text(document(name=f"c{number}")))
+        registering.register("url", f"{served.url}/{number}.yaml", actor=ACTOR)
+    for number in range(6):
+        served.json(f"/{number}.yaml", {}, status=503)
+    served.calls.clear()
+    Location.objects.update(next_refresh_at=timezone.now())
+    assert refresh.refresh_due() == 6
+    assert len(served.calls) == 3 * 2  # each with one further try
+    assert set(Location.objects.values_list("state", flat=True)) == {"failed"}
+    assert len(held()) == 6
+
+
+def test_what_lost_its_file_with_its_location_is_an_orphan(files):
+    location = register(files.write("a.yaml", document()))
+    location.delete()
+    assert held() == ["orders"]
+    orphans.sweep_orphans()
+    assert held() == []
+
+
 def test_a_trial_tells_what_would_come_and_every_problem(served):
     served.text("/one.yaml", text(document(name="one")))
     target = f"{served.url}/one.yaml"
