@@ -128,7 +128,7 @@ def _things(tools: list[Tool], annotations: Annotations) -> Iterator[Thing]:
 def _facts(known: Known) -> list[Fact]:
     facts = []
     for sort, count in known.counts:
-        tone = "red" if count and known.thing.tool == _URGENT else ""
+        tone = "silver" if not count else "red" if known.thing.tool == _URGENT else ""
         facts.append(Fact(f"{count:,} {sort.one if count == 1 else sort.many}", tone))
     on_call = known.entity.properties.get("oncall")
     if isinstance(on_call, str) and on_call:

@@ -25,6 +25,7 @@ CLUSTER: Final = "backstage.io/kubernetes-cluster"
 
 _WORKLOADS: Final = ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "Rollout")
 _NETWORK: Final = ("Service", "Ingress")
+_SHOWN_PODS: Final = 5
 _BAD: Final = ("Degraded", "Failed")
 _TONES: Final[Mapping[str, str]] = {
     "Healthy": "green",
@@ -103,8 +104,21 @@ class Cluster:
     others: list[Row] = field(default_factory=list)
 
     @property
-    def bad_pods(self) -> int:
-        return sum(one.is_bad for one in self.pods)
+    def pod_count(self) -> int:
+        return len(self.pods)
+
+    @property
+    def bad_pods(self) -> list[Row]:
+        return [one for one in self.pods if one.is_bad]
+
+    @property
+    def good_pods(self) -> list[Row]:
+        return [one for one in self.pods if not one.is_bad]
+
+    @property
+    def has_many(self) -> bool:
+        """Whether pods without errors are folded up."""
+        return len(self.good_pods) > _SHOWN_PODS
 
 
 def is_shown(entity: Entity, kind: Kind) -> bool:
@@ -134,8 +148,8 @@ def context(request: PortalRequest, entity: Entity, kind: Kind) -> Context:
         "problem": problem,
         "clusters": clusters,
         "problems": problems,
-        "pod_count": sum(len(one.pods) for one in clusters),
-        "bad_pod_count": sum(one.bad_pods for one in clusters),
+        "pod_count": sum(one.pod_count for one in clusters),
+        "bad_pod_count": sum(len(one.bad_pods) for one in clusters),
         "is_cut": len(found) >= LIMIT,
         "synced": known_clusters() if not found else [],
         "can_read_sources": can_read_sources(request.user),
@@ -196,8 +210,6 @@ def clusters_of(found: Sequence[Found], problems: Sequence[Problem]) -> list[Clu
             cluster.network.append(row)
         else:
             cluster.others.append(row)
-    for cluster in clusters.values():
-        cluster.pods.sort(key=lambda row: not row.is_bad)
     return list(clusters.values())
 
 

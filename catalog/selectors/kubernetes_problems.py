@@ -124,11 +124,10 @@ def _of_container(container: dict[str, Any], now: datetime) -> Iterator[Problem]
         )
     if isinstance(restarts, int | float) and restarts > 0:
         last = str(container.get("lastReason") or "Unknown")
-        times = "once" if restarts == 1 else f"{restarts:g} times"
         yield Problem(
             "containers-restarting",
             4,
-            f"It was restarted {times}; it ended last with {last}.",
+            f"It was restarted; it ended last with {last}.",
             _ENDED.get(last, "Look at the logs of its last run."),
             name,
         )

@@ -239,7 +239,7 @@ def test_the_name_stands_in_for_the_id_and_namespaces_narrow(vendor, member):
     component(id="cart", namespace="default")
     context, html = tab(member)
     assert context["clusters"] == []
-    assert "Nothing runs under this name" in html
+    assert "Nothing of it runs in the clusters" in html
     assert f"<code>{ID}=cart</code>" in html
     assert "default" in html
     assert context["synced"] == ["eu"]
