@@ -7,6 +7,7 @@ from django.test import Client, RequestFactory
 
 from catalog.api.backstage.base import BackstageView, answer, call, short_answer
 from catalog.api.backstage.checks import Parameter
+from catalog.api.backstage.errors import url_below
 from catalog.kernel.errors import AlreadyExists, InvalidInput, NotFound, UpstreamUnavailable
 from idp import errors
 from tests.factories import make_api, make_browser
@@ -155,6 +156,22 @@ def test_addresses_and_methods_that_are_not_there(db):
     assert api.get("/api/catalog/nope?").json()["request"]["url"] == "/nope?"
     wrong = api.put(METADATA, {})
     assert (wrong.status_code, wrong.json()["error"]["name"]) == (405, "MethodNotAllowedError")
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ({"RAW_URI": "/api/catalog/entities?filter=a%20b&x"}, "/entities?filter=a%20b&x"),
+        ({"RAW_URI": "http://h.example/api/search/query?term=a"}, "/query?term=a"),
+        ({"RAW_URI": "/idp/api/proxy/a%2Fb", "SCRIPT_NAME": "/idp"}, "/a%2Fb"),
+        ({"REQUEST_URI": "/api/catalog/x?"}, "/x?"),
+        ({}, "/y?z=1"),
+    ],
+)
+def test_requests_are_named_as_they_were_sent(sent, told):
+    request = RequestFactory().get("/api/catalog/y?z=1")
+    request.META |= sent
+    assert url_below(request) == told
 
 
 @pytest.mark.parametrize(
