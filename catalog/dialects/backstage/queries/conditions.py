@@ -14,6 +14,7 @@ from catalog.kernel.identifiers import is_storable
 from catalog.models import Entity
 
 _RELATION = "relations."
+_NAME = "metadata.name"  # has a column, as `kind` has
 _ALWAYS = frozenset(["apiversion", "kind", "metadata.name", "metadata.namespace", "metadata.uid"])
 
 _RELATED = """d.ref IN (
@@ -95,6 +96,8 @@ def has_prefix(key: str, prefix: str) -> Sql:
             _RELATED.format(" AND starts_with(r.target_ref, %s)"),
             (relation.lower(), prefix.lower()),
         )
+    if key.lower() == _NAME:
+        return Sql("starts_with(d.name, %s)", (prefix.lower(),))
     begins = Sql(_AMONG.format("starts_with(lower(v), lower(%s))"), ([key.lower()], prefix))
     return every([has_key(key), begins])
 
@@ -109,9 +112,11 @@ def has_text(keys: Sequence[str], term: str) -> Sql:
         for key in keys
         if is_storable(key) and (relation := _relation(key)) is not None
     ]
-    own = [key.lower() for key in keys if is_storable(key) and _relation(key) is None]
-    if own:
-        parts.append(Sql(_AMONG.format("lower(v) LIKE lower(%s)"), (own, pattern)))
+    own = {key.lower() for key in keys if is_storable(key) and _relation(key) is None}
+    if _NAME in own:
+        parts.append(Sql("d.name LIKE %s", (pattern,)))
+    if others := sorted(own - {_NAME}):
+        parts.append(Sql(_AMONG.format("lower(v) LIKE lower(%s)"), (others, pattern)))
     return some(parts)
 
 
@@ -135,7 +140,7 @@ def sort_value(key: str) -> Sql:
             "WHERE r.source_ref = d.ref AND lower(r.type) = %s)",
             (relation.lower(),),
         )
-    if key.lower() == "metadata.name":
+    if key.lower() == _NAME:
         return Sql("d.name")
     return Sql('lower((d.pairs -> %s) ->> 0) COLLATE "C"', (key.lower(),))
 
