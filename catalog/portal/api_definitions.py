@@ -195,7 +195,8 @@ def _reference(
     chosen = (
         outline.items[position] if position is not None and position < len(outline.items) else None
     )
-    return {"chosen": chosen, "position": position if chosen else None}
+    tone = _TONES.get(chosen.method, "silver") if chosen else ""
+    return {"chosen": chosen, "position": position if chosen else None, "tone": tone}
 
 
 def _source(
