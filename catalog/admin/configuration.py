@@ -40,14 +40,14 @@ class ConfigurationPages(IdpModelAdmin):
         form = ConfigurationForm(*((request.POST, request.FILES) if request.POST else ()))
         if request.method == "POST" and form.is_valid():
             if not form.names:
-                form.add_error("files", "None of these is YAML or JSON.")
+                form.add_error("chosen", "None of these is YAML or JSON.")
             else:
                 try:
                     return self._preview(request, form)
                 except IdpError as error:
-                    form.add_error("files", str(error))
+                    form.add_error("chosen", str(error))
                 except UnicodeDecodeError:
-                    form.add_error("files", "One of these is no text.")
+                    form.add_error("chosen", "One of these is no text.")
         return self.page(
             request, f"{_PAGE}choose.html", {"title": "Import configuration", "form": form}
         )
@@ -56,7 +56,7 @@ class ConfigurationPages(IdpModelAdmin):
     def _preview(self, request: HttpRequest, form: ConfigurationForm) -> HttpResponse:
         given = {
             "names": form.names,
-            "files": {name: text.decode() for name, text in form.cleaned_data["files"].items()},
+            "files": {name: text.decode() for name, text in form.cleaned_data["chosen"].items()},
             "variables": form.cleaned_data["variables"],
             "prune": False,
         }

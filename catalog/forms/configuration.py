@@ -25,7 +25,7 @@ class _FilesField(forms.FileField):
 
     widget = _FilesInput
 
-    def clean(self, data: Any, initial: Any = None) -> dict[str, bytes]:  # type: ignore[override] # of several
+    def clean(self, data: Any, initial: Any = None) -> dict[str, bytes]:
         given = data if isinstance(data, list | tuple) else [data] if data else []
         if not given:
             raise forms.ValidationError("Choose the files.")
@@ -52,7 +52,8 @@ class _UnseenInput(CodeInput):
 class ConfigurationForm(forms.Form):
     use_required_attribute = False
 
-    files = _FilesField(
+    chosen = _FilesField(
+        label="Files",
         widget=_FilesInput(attrs={"accept": ".yaml,.yml,.json,.pem,.txt", "class": "idp-file"}),
         help_text="<code>app-config.yaml</code> and those laid over it, or "
         "<code>cortex-config.yaml</code>. Other files are read where these include them.",
@@ -85,7 +86,7 @@ class ConfigurationForm(forms.Form):
     @property
     def names(self) -> list[str]:
         """The files that are configuration, in the order they are laid on each other."""
-        given = list(self.cleaned_data["files"])
+        given = list(self.cleaned_data["chosen"])
         texts = [one for one in given if one.lower().endswith((".yaml", ".yml", ".json"))]
         named = [one for one in texts if one.startswith(("app-config", "cortex"))]
         return sorted(named or texts, key=lambda one: (one != "app-config.yaml", given.index(one)))

@@ -455,7 +455,7 @@ def test_upload_preview_and_import_in_the_admin(db, monkeypatch):
         b"proxy: {'/a': {target: 'https://a.example', headers: {Token: '${A}'}}}\n"
     )
     files = [SimpleUploadedFile("app-config.yaml", text)]
-    preview = browser.post(url, {"files": files, "variables": "A=hush-hush\n# no\n"})
+    preview = browser.post(url, {"chosen": files, "variables": "A=hush-hush\n# no\n"})
     assert preview.status_code == 200
     assert b"token of source github, from secret GITHUB_TOKEN, which is not set" in preview.content
     assert b"hush-hush" not in preview.content
