@@ -291,7 +291,7 @@ class Sweep:
             keys = [(one.blueprint, one.identifier) for one in still if one.is_deletable]
             rows = discovered.located(self.passed.integration, [name for _, name in keys])
             went = {discovered.key_of(one) for one in rows}
-            discovered.remove(rows, actor=self.actor)
+            discovered.remove(rows, actor=self.actor, run=self.run_name)
             gone = entities.delete(
                 keys,
                 actor=self.actor,
@@ -303,7 +303,7 @@ class Sweep:
 
 
 def forget_locations(
-    integration: Integration, targets: Sequence[str], *, actor: Actor
+    integration: Integration, targets: Sequence[str], *, actor: Actor, run: str
 ) -> list[Seen]:
     """Remove, at once, locations that a live event says are gone, as far as the integration alone
     has found them; the others are left to those who have them, too."""
@@ -324,7 +324,8 @@ def forget_locations(
         shared = {pks[pk]: pk for pk in others.values_list("entity_id", flat=True)}
         discovered.hand_over(integration.pk, list(shared))
         release(integration.pk, list(shared.values()))
-        discovered.remove([rows[name] for name in rows if name not in shared], actor=actor)
+        gone = [rows[name] for name in rows if name not in shared]
+        discovered.remove(gone, actor=actor, run=run)
     return [
         Seen(discovered.BLUEPRINT, name, "released" if name in shared else "deleted")
         for name in rows
@@ -390,6 +391,10 @@ def undo_deletions(run: SyncRun, *, actor: Actor) -> int:
     there is nothing to bring back.
     """
     restored = found = 0
+    places = Change.objects.filter(
+        model=Change.LOCATION, action=feed.DELETE, run=run.name, at__gte=run.started_at
+    )
+    documents = [one.before for one in places.order_by("pk") if one.before]
     for batch in _deletions(run):
         found += len(batch)
         with transaction.atomic():
@@ -410,6 +415,7 @@ def undo_deletions(run: SyncRun, *, actor: Actor) -> int:
         restored += len(back)
     if not found:
         raise Conflict("Nothing was deleted for this run that could be brought back")
+    discovered.restore(run.integration, documents, actor=actor)
     verdict = Verdict.read(run.stale)
     verdict.restored += restored
     verdict.reason = f"{verdict.reason} {actor.name} had {restored:,} brought back.".strip()

@@ -142,13 +142,15 @@ def set_enabled(integration: Integration, is_enabled: bool, *, actor: Actor) -> 
 
 
 def delete_integration(integration: Integration, *, actor: Actor) -> None:
-    """Remove it with its runs, log and events; the entities it wrote stay and are nobody's.
+    """Remove it with its runs, log and events; the entities it wrote stay and are nobody's. What it
+    found to be read is read on.
 
     `catalog.ingest.integrations.delete_source` deletes those too where that is asked for.
     """
     with transaction.atomic():
         row = _locked(integration)
         _record(feed.DELETE, row, actor=actor, at=timezone.now(), before=integration_document(row))
+        row.locations.update(integration=None)
         row.delete()
 
 

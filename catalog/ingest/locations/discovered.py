@@ -7,8 +7,8 @@ only its files held along.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -19,7 +19,7 @@ from catalog.ingest.locations import refresh, registering
 from catalog.kernel import feed
 from catalog.kernel.actors import Actor
 from catalog.kernel.source import Seen
-from catalog.models import Change, Integration, Location
+from catalog.models import Change, Integration, Location, LocationFile
 from catalog.services import entities
 from catalog.services.blueprints import ensure_blueprints
 from catalog.services.entities import EntityDraft, MissingTargets, Mode
@@ -55,11 +55,14 @@ def add(
     is_required: bool,
     actor: Actor,
     run: str,
+    allow: Sequence[str] = (),
     dry_run: bool = False,
 ) -> list[Seen]:
     """Have a location for each address; one that somebody has registered stays theirs.
 
     At most `BATCH`. The number of statements does not grow with them. They are read soon after.
+    Whoever may push to a repository writes its descriptors, so these bring what every member may
+    write, and beyond that only the kinds of `allow`.
     """
     found = Location.objects.filter(type=Location.Type.URL, target__in=wanted)
     known = {one.target: one for one in found}
@@ -71,7 +74,10 @@ def add(
     others = [one for one in known.values() if one.integration_id != integration.pk]
     ensure_blueprints(default_blueprints({"Location"}), actor=actor)
     with transaction.atomic():
-        rows = [_row(integration, one, is_required, actor) for one in new]
+        rules = [{"allow": list(allow)}] if allow else []
+        ours = [one for one in known.values() if one.integration_id == integration.pk]
+        _set_rules([one.pk for one in ours if one.rules != rules], rules)
+        rows = [_row(integration, one, is_required, rules, actor) for one in new]
         Location.objects.bulk_create(rows)
         known |= {one.target: one for one in rows}
         records = [feed.Record(feed.CREATE, Change.LOCATION, one.place[:1000]) for one in rows]
@@ -88,18 +94,56 @@ def add(
     return [*ours, *theirs]
 
 
-def move(integration: Integration, old: str, new: str, *, actor: Actor) -> None:
+def move(integration: Integration, old: str, new: str, *, actor: Actor, run: str) -> None:
     """Have a location read its file from another address; its entities stay what they are."""
-    row = Location.objects.filter(
-        integration=integration, type=Location.Type.URL, target=old
-    ).first()
-    if row is not None and not Location.objects.filter(type=row.type, target=new).exists():
-        registering.update(row, type=row.type, target=new, actor=actor)
+    now = timezone.now()
+    with transaction.atomic():
+        row = (
+            Location.objects.select_for_update()
+            .filter(integration=integration, type=Location.Type.URL, target=old)
+            .first()
+        )
+        if row is None or Location.objects.filter(type=row.type, target=new).exists():
+            return
+        place = row.place
+        row.target, row.state, row.problem = new, Location.State.PENDING, ""
+        row.next_refresh_at = row.updated_at = now
+        row.updated_by = actor.name
+        row.save()
+        record = feed.Record(
+            feed.UPDATE,
+            Change.LOCATION,
+            place[:1000],
+            before={"target": old},
+            after={"target": new},
+        )
+        feed.record([record], actor=actor, at=now, run=run)
 
 
-def remove(rows: Sequence[Location], *, actor: Actor) -> int:
+def remove(rows: Sequence[Location], *, actor: Actor, run: str) -> int:
     """Remove locations with what only their files held; returns how many entities went."""
-    return sum(registering.remove(one, actor) for one in rows)
+    return sum(registering.remove(one, actor, run=run) for one in rows)
+
+
+def restore(
+    integration: Integration, documents: Sequence[Mapping[str, Any]], *, actor: Actor
+) -> None:
+    """Have locations again that were removed, as history knows them; those that exist stay."""
+    rows = []
+    for one in documents:
+        row = _row(integration, one["target"], True, one.get("rules") or [], actor)
+        row.pk, row.entity_ref = one["id"], one["entityRef"]
+        row.presence = one["presence"]
+        rows.append(row)
+    there = set(
+        Location.objects.filter(target__in=[one.target for one in rows]).values_list(
+            "target", flat=True
+        )
+    )
+    rows = [one for one in rows if one.target not in there]
+    Location.objects.bulk_create(rows)
+    records = [feed.Record(feed.CREATE, Change.LOCATION, one.place[:1000]) for one in rows]
+    feed.record(records, actor=actor, at=timezone.now())
 
 
 def hand_over(integration: int, identifiers: Sequence[str]) -> None:
@@ -127,7 +171,20 @@ def key_of(row: Location) -> tuple[str, str]:
     return BLUEPRINT, _identifier(row.entity_ref)
 
 
-def _row(integration: Integration, target: str, is_required: bool, actor: Actor) -> Location:
+def _set_rules(pks: Sequence[Any], rules: Sequence[Any]) -> None:
+    """Give locations other rules; what was read by the former ones is read anew."""
+    if pks:
+        Location.objects.filter(pk__in=pks).update(rules=rules, next_refresh_at=timezone.now())
+        LocationFile.objects.filter(location__in=pks).update(content_hash=None, etag="")
+
+
+def _row(
+    integration: Integration,
+    target: str,
+    is_required: bool,
+    rules: Sequence[Any],
+    actor: Actor,
+) -> Location:
     now = timezone.now()
     return Location(
         type=Location.Type.URL,
@@ -135,6 +192,8 @@ def _row(integration: Integration, target: str, is_required: bool, actor: Actor)
         presence=Location.Presence.REQUIRED if is_required else Location.Presence.OPTIONAL,
         provider=Location.Provider.DISCOVERED,
         integration=integration,
+        rules=rules,
+        is_trusted=False,
         entity_ref=_ref(target),
         next_refresh_at=now,
         created_at=now,

@@ -11,12 +11,13 @@ import orjson
 
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import HasDependents
-from catalog.models import Location
-from catalog.services.entities import delete
+from catalog.models import TEAM, USER, Location
+from catalog.services.entities import EntityDraft, Mode, apply, delete
 from catalog.services.entities.locking import lock_for_writing
 from catalog.services.entities.marking import mark_changed
 
 BLUEPRINT: Final = "location"  # of the entities made for locations
+WRITER: Final = "locations"  # who writes entities of files, as history names it
 
 Key = tuple[str, str]  # blueprint, identifier
 
@@ -212,7 +213,7 @@ def blueprints_of(cursor: Any, location: Location) -> list[str]:
     return [BLUEPRINT, *(row[0] for row in cursor.fetchall())]
 
 
-def release(cursor: Any, location: Location, *, actor: Actor, at: datetime) -> int:
+def release(cursor: Any, location: Location, *, actor: Actor, at: datetime, run: str = "") -> int:
     """Delete what only this location holds, its orphans and its Location entity too; returns how
     many entities went. What something else needs becomes an orphan."""
     cursor.execute("SELECT id FROM catalog_locationfile WHERE location_id = %s", [location.pk])
@@ -233,25 +234,48 @@ def release(cursor: Any, location: Location, *, actor: Actor, at: datetime) -> i
         },
     )
     rows = {(blueprint, identifier): pk for blueprint, identifier, pk in cursor.fetchall()}
-    gone = delete_sparing(list(rows), actor=actor)
+    gone = delete_sparing(list(rows), actor=actor, run=run)
     make_orphans(cursor, [pk for key, pk in rows.items() if key not in gone], at=at)
     return len(gone)
 
 
-def delete_sparing(keys: Sequence[Key], *, actor: Actor) -> set[Key]:
+def set_free(cursor: Any, pks: Sequence[int], *, actor: Actor) -> set[int]:
+    """Let go of the people and teams among these that were there before any file described them:
+    they stay, with what they have, and no file holds them. Returns who."""
+    cursor.execute(
+        "SELECT e.id, b.identifier, e.identifier FROM catalog_entity e "
+        "JOIN catalog_blueprint b ON b.id = e.blueprint_id "
+        "WHERE e.id = ANY(%s) AND b.identifier = ANY(%s) AND e.created_by <> %s",
+        [list(pks), [TEAM, USER], WRITER],
+    )
+    rows = cursor.fetchall()
+    if not rows:
+        return set()
+    drafts = [
+        EntityDraft(blueprint, identifier, location=None) for _, blueprint, identifier in rows
+    ]
+    apply(drafts, mode=Mode.MERGE, actor=actor)
+    free = [pk for pk, _, _ in rows]
+    cursor.execute("DELETE FROM catalog_locatedentity WHERE entity_id = ANY(%s)", [free])
+    mark_changed(cursor, free)
+    return set(free)
+
+
+def delete_sparing(keys: Sequence[Key], *, actor: Actor, run: str = "") -> set[Key]:
     """Delete entities but for those that something else needs; returns what went."""
     if not keys:
         return set()
     try:
-        return set(delete(keys, actor=actor))
+        return set(delete(keys, actor=actor, run=run))
     except HasDependents:
         if len(keys) == 1:
             return set()
     half = len(keys) // 2
-    gone = delete_sparing(keys[:half], actor=actor) | delete_sparing(keys[half:], actor=actor)
+    gone = delete_sparing(keys[:half], actor=actor, run=run)
+    gone |= delete_sparing(keys[half:], actor=actor, run=run)
     left = [key for key in keys if key not in gone]
     if gone and len(left) < len(keys):  # what needed them may be among those that went
-        gone |= delete_sparing(left, actor=actor)
+        gone |= delete_sparing(left, actor=actor, run=run)
     return gone
 
 

@@ -152,18 +152,19 @@ def set_rules(location: Location, rules: Sequence[Mapping[str, Any]], *, actor: 
     return row
 
 
-def remove(location: Location, actor: Actor) -> int:
+def remove(location: Location, actor: Actor, *, run: str = "") -> int:
     """Stop watching a place: its Location entity goes, and at once all that only it held.
 
     What other locations hold as well is handed over to them; what others need (a required
-    relation) stays as an orphan. Returns how many entities went. Raises NotFound.
+    relation) stays as an orphan. Returns how many entities went. run: what history calls the sync
+    that found the place to be gone. Raises NotFound.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         holding.lock(holding.blueprints_of(cursor, location))
         row = _locked(location)
         now = timezone.now()
-        count = holding.release(cursor, row, actor=actor, at=now)
-        _record(feed.DELETE, row, actor, before=location_document(row))
+        count = holding.release(cursor, row, actor=actor, at=now, run=run)
+        _record(feed.DELETE, row, actor, before=location_document(row), run=run)
         row.delete()
     return count
 
@@ -297,6 +298,7 @@ def _record(
     *,
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
+    run: str = "",
 ) -> None:
     record = feed.Record(action, Change.LOCATION, location.place[:1000], before=before, after=after)
-    feed.record([record], actor=actor, at=timezone.now())
+    feed.record([record], actor=actor, at=timezone.now(), run=run)

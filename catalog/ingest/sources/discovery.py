@@ -36,6 +36,15 @@ SOURCE: Final[Mapping[str, Any]] = {
     "heard, too. Empty: the only one there is.",
 }
 
+ALLOW: Final[Mapping[str, Any]] = {
+    "type": "array",
+    "items": {"type": "string", "pattern": r"^[A-Za-z][A-Za-z0-9]*$"},
+    "title": "Guarded kinds that descriptors may bring",
+    "description": "Whoever may push to a repository writes its descriptors. So kinds that not "
+    "every member may write (User, Group, those with permissions of their own) are refused unless "
+    "they stand here.",
+}
+
 RESOURCES: Final = (
     ResourceKind(
         "user",
@@ -175,6 +184,7 @@ class Forge(ABC):
 
     between: str
     is_checked: bool  # descriptors were looked for, and not taken for granted
+    allow: Sequence[str]  # kinds that descriptors may bring though not every member may write them
 
     @abstractmethod
     def pages(self) -> Iterator[Sequence[Repository]]:
@@ -276,7 +286,9 @@ class Discovery:
             left = self._bring([found])
         if former and former in self.known:
             left += self.known.pop(former)
-        gone = forget_locations(self.integration, left, actor=self.context.actor)
+        gone = forget_locations(
+            self.integration, left, actor=self.context.actor, run=self.context.run
+        )
         self.context.saw(gone)
 
     def _rename(self, new_pages: set[str]) -> None:
@@ -300,6 +312,7 @@ class Discovery:
                 self.integration,
                 wanted[start : start + discovered.BATCH],
                 is_required=self.forge.is_checked,
+                allow=self.forge.allow,
                 actor=self.context.actor,
                 run=self.context.run,
                 dry_run=self.context.is_dry_run,
@@ -328,7 +341,13 @@ class Discovery:
             if self.context.is_dry_run:
                 self.context.report("info", f"{old} would move to {target}")
             else:
-                discovered.move(self.integration, old, target, actor=self.context.actor)
+                discovered.move(
+                    self.integration,
+                    old,
+                    target,
+                    actor=self.context.actor,
+                    run=self.context.run,
+                )
         return left
 
     def _same_file(self, old: str, repository: Repository, among: Iterable[str]) -> str | None:

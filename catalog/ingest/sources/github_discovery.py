@@ -125,7 +125,7 @@ class GitHubDiscovery(BundledKind):
                 "type": "array",
                 "items": {"type": "string", "enum": ["public", "private", "internal"]},
                 "title": "Visibility",
-                "description": "Empty: any.",
+                "description": "public, private or internal. Empty: any.",
             },
             "allowForks": {"type": "boolean", "title": "Forks too", "default": True},
             "allowArchived": {"type": "boolean", "title": "Archived ones too", "default": False},
@@ -135,6 +135,7 @@ class GitHubDiscovery(BundledKind):
                 "description": "Off: every repository is watched, whether it has one yet or not.",
                 "default": True,
             },
+            "allowKinds": discovery.ALLOW,
             "users": {
                 "type": "boolean",
                 "title": "People",
@@ -307,6 +308,7 @@ class _GitHub(Forge):
         self.api = api
         self.descriptors = Descriptors.of(settings, "catalogPath")
         self.is_checked = settings.get("validateLocationsExist") is not False
+        self.allow = tuple(settings.get("allowKinds") or ())
         self.branch = str(settings.get("branch") or "")
         self.rules = _Rules.of(settings)
         self.memory = Memory("github", api.base_url, self.descriptors.path)

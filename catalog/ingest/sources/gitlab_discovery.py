@@ -110,6 +110,7 @@ class GitLabDiscovery(BundledKind):
                 "title": "Archived ones too",
                 "default": False,
             },
+            "allowKinds": discovery.ALLOW,
             "users": {
                 "type": "boolean",
                 "title": "People",
@@ -223,6 +224,7 @@ class _GitLab(Forge):
     def __init__(self, api: GitLabApi, settings: Mapping[str, Any]) -> None:
         self.api = api
         self.descriptors = Descriptors.of(settings, "entityFilename")
+        self.allow = tuple(settings.get("allowKinds") or ())
         self.branch = str(settings.get("branch") or "")
         self.fallback = str(settings.get("fallbackBranch") or "")
         self.name = discovery.pattern(settings, "projectPattern")

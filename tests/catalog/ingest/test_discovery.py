@@ -10,10 +10,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from catalog.ingest import live
-from catalog.ingest.integrations import create_source, try_connection, update_source
+from catalog.ingest.integrations import (
+    create_source,
+    delete_source,
+    try_connection,
+    update_source,
+)
 from catalog.ingest.locations.refresh import refresh_due
 from catalog.ingest.locations.registering import register
-from catalog.ingest.ownership import delete_held
+from catalog.ingest.ownership import delete_held, undo_deletions
 from catalog.kernel.errors import InvalidInput
 from catalog.models import Entity, Integration, Location, Owned, SyncMessage, SyncRun
 from tests.catalog.ingest.toy import sync
@@ -849,18 +854,32 @@ def test_groups_of_gitlab_become_teams(vendor):
 # --- together with the reading of locations -----------------------------------------------------
 
 
-def test_what_was_found_is_read_and_goes_with_its_repository(vendor):
-    lab = Lab(vendor, a={}, b={}, c={})
-    text = (
-        "apiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata: {name: %s}\n"
-        "spec: {type: service, lifecycle: production, owner: core}\n"
-    )
+COMPONENT = """\
+apiVersion: backstage.io/v1alpha1
+kind: Component
+metadata: {name: %s}
+spec: {type: service, lifecycle: production, owner: core}
+"""
+GROUP = """\
+apiVersion: backstage.io/v1alpha1
+kind: Group
+metadata: {name: %s}
+spec: {type: team, children: []}
+"""
+
+
+def holds_components(vendor, lab, text=COMPONENT):
+    """Have each project's descriptor hold an entity that is called as the project was first."""
 
     @vendor.route(f"{API}/projects/*/repository/files/*/raw")
     def _(call):
         path = lab.found(unquote(call.path.split("/")[4]))
         return (text % lab.projects[path].setdefault("name", f"of-{path}")).encode()
 
+
+def test_what_was_found_is_read_and_goes_with_its_repository(vendor):
+    lab = Lab(vendor, a={}, b={}, c={})
+    holds_components(vendor, lab)
     make_lab_source(vendor)
     finder = make_discovery("gitlab-discovery")
     sync(finder)
@@ -881,5 +900,69 @@ def test_what_was_found_is_read_and_goes_with_its_repository(vendor):
     pk = components.get(identifier="of-c").pk
     sync(finder)
     assert [one.split("/")[0] for one in lab_targets(vendor)] == ["a", "c2"]
+    assert refresh_due() == 1
     assert components.get(identifier="of-c").pk == pk
     assert components.get(pk=pk).located.origin.endswith("/shop/c2/-/blob/main/catalog-info.yaml")
+
+
+def test_what_was_removed_can_be_brought_back(vendor):
+    lab = Lab(vendor, a={}, b={})
+    holds_components(vendor, lab)
+    make_lab_source(vendor)
+    finder = make_discovery("gitlab-discovery")
+    sync(finder)
+    refresh_due()
+    before = Location.objects.get(target__contains="/b/")
+    del lab.projects["b"]
+    run = sync(finder)
+    assert (run.stale["deleted"], Location.objects.count()) == (1, 1)
+    lab.projects["b"] = {"files": ["catalog-info.yaml"], "name": "of-b", "id": 2}
+    assert undo_deletions(run, actor=ACTOR) == 2  # the location's entity, and what it held
+    after = Location.objects.get(target__contains="/b/")
+    assert (after.pk, after.integration, after.entity_ref) == (before.pk, finder, before.entity_ref)
+    refresh_due()
+    component = Entity.objects.get(identifier="of-b")
+    assert component.located.file.location == after
+    assert sync(finder).totals["unchanged"] == 2
+
+
+def test_guarded_kinds_come_only_where_the_settings_name_them(vendor):
+    lab = Lab(vendor, a={})
+    holds_components(vendor, lab, GROUP)
+    make_lab_source(vendor)
+    finder = make_discovery("gitlab-discovery")
+    sync(finder)
+    refresh_due()
+    groups = Entity.objects.filter(blueprint__identifier="_team")
+    assert (groups.count(), Location.objects.get().is_trusted) == (0, False)
+    update_source(finder, actor=ACTOR, settings={"allowKinds": ["Group"]})
+    sync(finder)
+    refresh_due()
+    assert [one.identifier for one in groups] == ["of-a"]
+    lab.projects["a2"] = lab.projects.pop("a")
+    lab.former["shop/a"] = "shop/a2"
+    sync(finder)
+    moved = Location.objects.get()
+    assert (moved.target.split("/")[4], moved.is_trusted) == ("a2", False)
+
+
+def test_what_was_found_is_read_on_without_the_source(vendor):
+    Hub(vendor, acme={"a": repository(), "b": repository()})
+    make_hub_source(vendor)
+    finder = make_discovery()
+    sync(finder)
+    delete_source(finder, actor=ACTOR)
+    assert Location.objects.filter(integration=None).count() == 2
+    again = make_discovery()
+    sync(again)
+    assert Location.objects.filter(integration=None).count() == 2  # nobody's to take over
+
+
+def test_a_source_may_take_along_what_it_found(vendor):
+    Hub(vendor, acme={"a": repository(), "b": repository()})
+    make_hub_source(vendor)
+    finder = make_discovery()
+    sync(finder)
+    delete_source(finder, actor=ACTOR, delete_entities=True)
+    assert Location.objects.count() == 0
+    assert not Entity.objects.filter(blueprint__identifier="location").exists()
