@@ -173,7 +173,7 @@ class Builder:
             self._layout.warn(path, "it cannot be read")
             return
         rendered = self._renderer.render(
-            content.decode("utf-8", errors="replace"),
+            content.decode("utf-8", errors="replace").replace("\x00", "\ufffd"),
             link=lambda target, is_image: self._link(path, source, target, is_image),
             snippet=lambda name: self._snippet(path, source, name),
         )
@@ -328,8 +328,8 @@ class Builder:
                 self._layout.warn(page, f"the snippet {name[:200]} is refused: {error.message}")
                 return None
             if content is not None:
-                text = content.decode("utf-8", errors="replace").replace("\r\n", "\n")
-                return _part_of(text, parts)
+                text = content.decode("utf-8", errors="replace").replace("\x00", "\ufffd")
+                return _part_of(text.replace("\r\n", "\n"), parts)
         self._layout.warn(page, f"the snippet {name[:200]} is not there")
         return None
 

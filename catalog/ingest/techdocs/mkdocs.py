@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,6 +13,7 @@ import yaml
 from catalog.dialects.backstage.reader import FileRefused
 from catalog.ingest.sources.repository_files import glob
 from catalog.ingest.techdocs.trees import Tree, joined
+from catalog.kernel.identifiers import is_storable
 
 NAMES: Final = ("mkdocs.yaml", "mkdocs.yml")
 MAX_BYTES: Final = 1024 * 1024
@@ -34,6 +36,10 @@ class Config:
     snippets: tuple[str, ...] = ()
 
 
+# YAML writes by these what no text of ours may hold: NUL and halves of characters
+_ESCAPED = re.compile(rb"\\(?:0|x00|u0000|U00000000|[uU](?:0000)?[dD][89a-fA-F])")
+
+
 def read_config(tree: Tree, path: str) -> Config | None:
     """The configuration in a file; None when there is none. Raises FileRefused when it is broken,
     or names a folder outside of the repository."""
@@ -48,6 +54,8 @@ def read_config(tree: Tree, path: str) -> Config | None:
         raise FileRefused(f"{path} is no YAML: {reason}") from error
     if not isinstance(said, dict):
         raise FileRefused(f"{path} must be an object with site_name and nav")
+    if not is_storable(content.decode(errors="replace")) or _ESCAPED.search(content):
+        raise FileRefused(f"{path} holds signs that are no text")
     folder = path.rpartition("/")[0]
     docs = joined(folder, _text(said, "docs_dir") or "docs")
     if docs is None:

@@ -17,6 +17,7 @@ from catalog.dialects.backstage.reader import (
     ReadingNotAllowed,
 )
 from catalog.dialects.backstage.reader import Reader as PlaceReader
+from catalog.kernel.identifiers import is_storable
 
 MAX_FILES: Final = 5_000
 _SKIPPED = frozenset({"node_modules", "__pycache__", "venv"})
@@ -111,11 +112,13 @@ class FolderTree:
                 if Path(parent, name).is_symlink():
                     self._refuse(Path(parent, name), "links to folders are not followed")
             folders[:] = sorted(
-                name for name in folders if name not in _SKIPPED and not name.startswith(".")
+                name
+                for name in folders
+                if name not in _SKIPPED and not name.startswith(".") and is_storable(name)
             )
             for name in sorted(names):
                 path = Path(parent, name)
-                if name.startswith(".") and name != ".pages":
+                if name.startswith(".") or not is_storable(name):
                     continue
                 if path.is_symlink() and not self._is_inside(path):
                     self._refuse(path, "the link leads out of the repository")

@@ -338,6 +338,8 @@ def test_snippets_come_from_the_repository_alone():
         ("docs_dir: ../other", "the docs_dir of mkdocs.yml leads out of the repository"),
         ("[a, b", "mkdocs.yml is no YAML"),
         ("just text", "must be an object"),
+        ('site_name: "a\\0b"', "holds signs that are no text"),
+        ('nav: ["\\ud800.md"]', "holds signs that are no text"),
         ("site_name: &a [*a]\nnav: *a", None),
     ],
 )
@@ -490,6 +492,19 @@ def test_docs_are_built_when_they_changed_and_only_what_changed_is_written(
     assert list(again.pages.values_list("path", flat=True)) == ["index.md"]
     assert DocAsset.objects.get().path == "a.png"
     assert not refresh.check(component.pk, force=True)  # the same content is the same version
+
+
+@pytest.mark.django_db
+def test_what_no_column_takes_is_mended_or_left_out(component, tmp_path):
+    (tmp_path / "docs/nul.md").write_bytes(
+        b"# A\x00B &#0; &#xD800;\n\xff\xfe [x](a%00b.md) [y](\xed\xa0\x80)"
+    )
+    with open(os.fsencode(tmp_path / "docs") + b"/\xff.md", "w") as file:
+        file.write("# Nameless")
+    refresh.scan()
+    assert refresh.check(component.pk), DocSite.objects.get().log
+    assert DocPage.objects.get(path="nul.md").title == "A�B � �"
+    assert DocPage.objects.count() == 3
 
 
 @pytest.mark.django_db
