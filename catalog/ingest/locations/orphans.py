@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ from catalog.models import CatalogSettings, Entity, LocatedEntity
 from catalog.services import catalog_settings
 from catalog.services.entities import delete
 
-ACTOR: Final = Actor("system", "locations")
+ACTOR: Final = Actor("system", holding.WRITER)
 BATCH: Final = 500
 # A location with more entities than this does not lose more than half of them unasked.
 SMALL: Final = 20
@@ -29,7 +28,7 @@ GROUP BY origin
 """
 
 _DOOMED = """
-SELECT b.identifier, e.identifier FROM catalog_locatedentity l
+SELECT b.identifier, e.identifier, l.entity_id FROM catalog_locatedentity l
 JOIN catalog_entity e ON e.id = l.entity_id
 JOIN catalog_blueprint b ON b.id = e.blueprint_id
 WHERE l.orphaned_at IS NOT NULL AND l.origin = %s AND NOT l.entity_id = ANY(%s)
@@ -107,11 +106,13 @@ def _sweep(place: str, actor: Actor) -> int:
         with transaction.atomic(), connection.cursor() as cursor:
             holding.lock(_blueprints(cursor, place))  # so that none is mended meanwhile
             cursor.execute(_DOOMED, [place, spared, BATCH])
-            keys = cursor.fetchall()
-            gone = holding.delete_sparing(keys, actor=actor)
-            spared += _pks(cursor, [key for key in keys if key not in gone])
+            found = {(blueprint, name): pk for blueprint, name, pk in cursor.fetchall()}
+            free = holding.set_free(cursor, list(found.values()), actor=actor)
+            doomed = [key for key, pk in found.items() if pk not in free]
+            gone = holding.delete_sparing(doomed, actor=actor)
+            spared += [found[key] for key in doomed if key not in gone]
         count += len(gone)
-        if len(keys) < BATCH:
+        if len(found) < BATCH:
             return count
 
 
@@ -124,7 +125,3 @@ def _blueprints(cursor: Any, place: str) -> list[str]:
         [place],
     )
     return [row[0] for row in cursor.fetchall()]
-
-
-def _pks(cursor: Any, keys: Sequence[holding.Key]) -> list[int]:
-    return [one.pk for one in holding.holders(cursor, keys).values()] if keys else []

@@ -40,7 +40,7 @@ from catalog.services.entities import Status
 from catalog.services.entities.marking import mark_changed
 
 CONSUMER: Final = "locations"
-ACTOR: Final = Actor("system", "locations")
+ACTOR: Final = Actor("system", holding.WRITER)
 BATCH: Final = 500  # entities that are written together
 READ_ANEW: Final = timedelta(minutes=10)  # files with problems: what they lack may be there now
 LONGEST_BACK_OFF: Final = timedelta(minutes=30)

@@ -1,4 +1,4 @@
-"""Three processes read the same locations at once, and one removes a location meanwhile."""
+"""Two processes read the same locations at once, and one removes a location meanwhile."""
 
 import json
 
@@ -52,7 +52,7 @@ def test_nobody_undoes_what_another_one_read(tmp_path, settings):
     for name in "abc":
         write(str(tmp_path), name, 0)
         registering.register("file", f"{tmp_path}/{name}.yaml", actor=ACTOR)
-    readers = [processes.start(read_all, number, str(tmp_path)) for number in range(3)]
+    readers = [processes.start(read_all, number, str(tmp_path)) for number in (0, 2)]
     processes.finish(*readers)
     for location in Location.objects.all():
         refresh.refresh(location)
