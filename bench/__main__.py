@@ -7,6 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-for name in ("ingest.py", "read.py", "mapping.py", "derived.py", "sync.py", "backstage_catalog.py"):
+for name in (
+    "ingest.py",
+    "read.py",
+    "mapping.py",
+    "derived.py",
+    "sync.py",
+    "search.py",
+    "backstage_catalog.py",
+):
     print(f"\n== {name}", flush=True)
     subprocess.run([sys.executable, Path(__file__).parent / name, *sys.argv[1:]], check=True)

@@ -57,6 +57,7 @@ class Source(StrEnum):
     CATALOG = "catalog"
     API = "api"
     DOCS = "docs"
+    DECISIONS = "decisions"  # pages of docs that record a decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,8 @@ class Hit:
     the same in pieces. snippet: the place in its text that matches, or its beginning; empty without
     one. match: how it was found, EXACT being the best. text: the text as far as it was looked
     through. ref, url: of a page, the reference that its site goes by and its place below that.
-    position, part: of an operation, its place and its `ItemKind`.
+    position, part: of an operation, its place and its `ItemKind`. facts: of a decision, its status
+    and date.
     """
 
     source: Source
@@ -88,6 +90,7 @@ class Hit:
     position: int = 0
     part: str = ""
     is_deprecated: bool = False
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def title_html(self) -> SafeString:
@@ -214,7 +217,7 @@ class _Asked:
 
 
 # An entity's query is joined with what belongs to it, so that it says who may see that.
-_JOINS: Final[Mapping[Source, Mapping[str, Any]]] = {
+_JOINS: Final[dict[Source, Mapping[str, Any]]] = {
     Source.CATALOG: {
         "found_pk": F("pk"),
         "found_search": F("search"),
@@ -239,9 +242,18 @@ _JOINS: Final[Mapping[Source, Mapping[str, Any]]] = {
         "found_title": Lower("docs__pages__title"),
     },
 }
+# Decisions come from a folder of their own: see `catalog.ingest.techdocs.layout`.
+_DECISION: Final = "({} ->> 'adr' IS NOT NULL AND starts_with({}, 'adr/'))"
+_IS_DECISION: Final = {Source.DOCS: f"NOT {_DECISION}", Source.DECISIONS: _DECISION}
 # How many matches of each source are told apart by how well their words match; of a word that more
 # of them hold, these come first. Pages are long, so weighing one takes ten times as long.
-_RANKED: Final = {Source.CATALOG: 5_000, Source.API: 5_000, Source.DOCS: 1_000}
+_RANKED: Final = {
+    Source.CATALOG: 5_000,
+    Source.API: 5_000,
+    Source.DOCS: 1_000,
+    Source.DECISIONS: 1_000,
+}
+_JOINS[Source.DECISIONS] = _JOINS[Source.DOCS]
 _ORDER: Final = {source: number for number, source in enumerate(Source)}
 
 _RUN: Final = """
@@ -341,6 +353,10 @@ def _matching(asked: _Asked, source: Source, is_similar: bool) -> Any:
     rows: Any = asked.entities(source).alias(**_JOINS[source]).order_by()
     if source is not Source.CATALOG:
         rows = rows.filter(found_pk__isnull=False)
+    if source in _IS_DECISION:
+        folder, path = F("docs__sources"), F("docs__pages__path")
+        rows = rows.alias(found_folder=folder, found_path=path)
+        rows = rows.filter(Sql(_IS_DECISION[source], F("found_folder"), F("found_path")))
     label, search = F("found_label"), F("found_search")
     needs_lifecycle = asked.with_facets or asked.chosen_lifecycles is not None
     lifecycle: Any = Value(None, output_field=TextField())
@@ -461,7 +477,7 @@ def _operation_rows(pks: Sequence[int]) -> Iterable[dict[str, Any]]:
 def _page_rows(pks: Sequence[int]) -> Iterable[dict[str, Any]]:
     rows: Any = DocPage.objects.filter(pk__in=pks)
     names = {"name": F("title"), "words": Left("text", _PAGE), "ref": F("site__ref")}
-    for row in rows.values("pk", "url", **names, **_owner("site__")):
+    for row in rows.values("pk", "url", "facts", **names, **_owner("site__")):
         row["text"] = row.pop("words")
         yield row
 
@@ -483,4 +499,5 @@ _LOADERS: Final = {
     Source.CATALOG: _entity_rows,
     Source.API: _operation_rows,
     Source.DOCS: _page_rows,
+    Source.DECISIONS: _page_rows,
 }

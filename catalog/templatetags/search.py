@@ -16,7 +16,7 @@ register = template.Library()
 @register.simple_tag
 def hit_url(hit: Hit) -> str:
     """The page of a hit: of an entity, of a page of docs, or its place in a definition."""
-    if hit.source is Source.DOCS:
+    if hit.source in (Source.DOCS, Source.DECISIONS):
         return links.docs_url(hit.ref, hit.url)
     if hit.source is Source.API:
         url = links.entity_url(hit.blueprint, hit.identifier, tab="definition")
@@ -37,4 +37,8 @@ def hit_tile(hit: Hit) -> SafeString:
     )
 
 
-_PARTS = {Source.API: ("api", 200), Source.DOCS: ("article", 60)}
+_PARTS = {
+    Source.API: ("api", 200),
+    Source.DOCS: ("article", 60),
+    Source.DECISIONS: ("gavel", 60),
+}

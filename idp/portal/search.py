@@ -23,7 +23,12 @@ MAX_PAGE: Final = MAX_OFFSET // PAGE_ROWS
 MAX_CHOSEN: Final = 50  # values of one filter
 FACET_ROWS: Final = 8  # shown at once; the others on demand
 
-_SOURCES: Final = {Source.CATALOG: "Catalogue", Source.API: "APIs", Source.DOCS: "Docs"}
+_SOURCES: Final = {
+    Source.CATALOG: "Catalogue",
+    Source.API: "APIs",
+    Source.DOCS: "Docs",
+    Source.DECISIONS: "Decisions",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +171,8 @@ def _tabs(asked: _Asked, found: Found) -> list[Choice]:
     tabs += [
         Choice(title, asked.url(type=source), asked.source is source, found.sources.get(source, 0))
         for source, title in _SOURCES.items()
+        # not every house writes its decisions down
+        if source is not Source.DECISIONS or found.sources.get(source) or asked.source is source
     ]
     return tabs
 

@@ -1,7 +1,8 @@
 """Search as Backstage's clients ask for it: documents of three indexes, filtered by their fields.
 
-The indexes are `software-catalog` (entities), `techdocs` (pages of docs) and `api` (what
-definitions of APIs declare). Each document belongs to an entity, whose facts most filters speak of.
+The indexes are `software-catalog` (entities), `techdocs` (pages of docs), `adr` (those of them that
+record a decision) and `api` (what definitions of APIs declare). Each document belongs to an entity,
+whose facts most filters speak of.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from catalog.selectors.sql import Sql
 INDEXES: Final[Mapping[str, Source]] = {
     "software-catalog": Source.CATALOG,
     "techdocs": Source.DOCS,
+    "adr": Source.DECISIONS,
     "api": Source.API,
 }
 MAX_TERM: Final = 100
@@ -131,13 +133,15 @@ def _document(hit: Hit, facts: _Facts) -> dict[str, Any]:
             **typed,
         }
     of_part = {**facts.shared, "name": facts.ref.name, "entityTitle": facts.title}
-    if hit.source is Source.DOCS:
+    if hit.source in (Source.DOCS, Source.DECISIONS):
+        decided = {"entityRef": str(facts.ref), "status": "", "date": "", **hit.facts}
         return {
             "title": hit.name,
             "text": hit.text[:_TEXT],
             "location": f"/docs/{facts.path}/{hit.url}",
             "path": hit.url,
             **of_part,
+            **(decided if hit.source is Source.DECISIONS else {}),
         }
     return {
         "title": hit.name,
@@ -300,5 +304,6 @@ _SHARED = frozenset(["kind", "namespace", "lifecycle", "owner"])
 _FIELDS: Final = {
     Source.CATALOG: _SHARED | {"type", "componentType"},
     Source.DOCS: _SHARED | {"name"},
+    Source.DECISIONS: _SHARED | {"name"},
     Source.API: _SHARED | {"name", "type", "componentType"},
 }

@@ -178,6 +178,29 @@ def test_filters(api, params, expected):
     assert found(api, **{"types[0]": "software-catalog"}, **params) == expected
 
 
+def test_decisions_are_an_index_of_their_own(api):
+    site = DocSite.objects.get()
+    DocSite.objects.filter(pk=site.pk).update(sources={"adr": "file:/adr"})
+    DocPage.objects.create(
+        site=site,
+        path="adr/0001-orders.md",
+        url="adr/0001-orders/",
+        title="Orders are events",
+        html="",
+        text="We publish orders.",
+        facts={"status": "accepted", "date": "2026-01-31"},
+        content_hash=b"1",
+    )
+    [decision] = ask(api, term="orders", types="adr")["results"]
+    assert (decision["type"], decision["document"]["location"]) == (
+        "adr",
+        "/docs/default/component/handbook/adr/0001-orders/",
+    )
+    told = [decision["document"][name] for name in ("status", "date", "entityRef")]
+    assert told == ["accepted", "2026-01-31", "component:default/handbook"]
+    assert len(found(api, term="orders", types="techdocs")) == 1
+
+
 def test_filters_of_documents_that_belong_to_an_entity(api):
     assert found(api, **{"types[]": "techdocs", "filters[name]": "handbook"}) == [
         "/docs/default/component/handbook/guides/orders/"
@@ -207,7 +230,7 @@ def test_pages_follow_each_other_and_none_is_short(api):
     [
         ("term=" + "x" * 101, 'The term length "101" is greater than "100" at "term"'),
         ("types[0]=stack-overflow", '"stack-overflow" at "types" is not an index; expected '
-         "software-catalog, techdocs, api"),
+         "software-catalog, techdocs, adr, api"),
         ("pageLimit=101", 'The pageLimit "101" is greater than "100" at "pageLimit"'),
         ("pageLimit=0", '"0" at "pageLimit" is not a number from 1'),
         ("pageLimit=x", '"x" at "pageLimit" is not a number from 1'),
