@@ -50,6 +50,7 @@ class ModelFilter(ChoiceFilter):
         Change.BLUEPRINT,
         Change.INTEGRATION,
         Change.SECRET,
+        Change.PROXY,
         Change.LOCATION,
         Change.SETTINGS,
         Change.MIGRATION,

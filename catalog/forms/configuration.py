@@ -8,7 +8,6 @@ from typing import Any, Final
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
 
-from catalog.dialects.backstage.config.files import MAX_BYTES
 from catalog.forms.widgets import CodeInput
 
 MAX_FILES: Final = 20
@@ -31,15 +30,10 @@ class _FilesField(forms.FileField):
             raise forms.ValidationError("Choose the files.")
         if len(given) > MAX_FILES:
             raise forms.ValidationError(f"These are {len(given)} files; at most {MAX_FILES}.")
-        return {self._name(one): self._content(one) for one in given}
+        return {self._name(one): bytes(one.read()) for one in given}
 
     def _name(self, file: UploadedFile) -> str:
         return str(super().clean(file).name)
-
-    def _content(self, file: UploadedFile) -> bytes:
-        if (file.size or 0) > MAX_BYTES:
-            raise forms.ValidationError(f"{file.name} has more than {MAX_BYTES:,} bytes.")
-        return bytes(file.read())
 
 
 class _UnseenInput(CodeInput):
