@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from catalog.dialects.backstage.mapping import blueprint_of
 from catalog.dialects.backstage.reader import Reader
@@ -11,9 +11,11 @@ from catalog.ingest.locations.reading import ReadFile, parse, problem_of_lead
 from catalog.ingest.locations.refresh import annotations_of, custom_kinds, root_entity
 from catalog.ingest.locations.rules import Rules
 from catalog.ingest.locations.walking import Lead, Tree
-from catalog.kernel.errors import InvalidInput
+from catalog.kernel.errors import InvalidInput, LimitExceeded
 from catalog.models import Location
 from catalog.services import catalog_settings
+
+MAX_FILES: Final = 1000
 
 
 def documents_of(location: Location, reader: Reader) -> list[dict[str, Any]]:
@@ -30,7 +32,15 @@ def documents_of(location: Location, reader: Reader) -> list[dict[str, Any]]:
     documents = [_annotated(root_entity(location), annotations_of(origin, origin, reader))]
     problems: list[dict[str, Any]] = []
     seen: dict[Any, str] = {}
-    for step in walking.steps(Tree(root, {}), reader, at_once=True):
+    files = 0
+    for step in walking.steps(Tree(root, {}), reader):
+        files += len(step.nodes)
+        if files > MAX_FILES:
+            raise LimitExceeded(
+                f"The location leads to more than {MAX_FILES:,} files, too many for a trial",
+                hint="Register it; its page tells what is wrong.",
+                details={"field": "target", "expected": f"<= {MAX_FILES} files"},
+            )
         for node in step.nodes:
             if node.content is None:
                 continue
