@@ -61,9 +61,6 @@ class Comparison:
     def breaking_count(self) -> int:
         return sum(change.is_breaking for change in self.changes)
 
-    def count(self, verdict: str) -> int:
-        return sum(change.verdict == verdict for change in self.changes)
-
 
 def compare(before: Outline, after: Outline) -> Comparison:
     """What became of `before`. Both are outlines of definitions that can be read."""
