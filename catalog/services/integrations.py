@@ -30,7 +30,7 @@ from catalog.kernel.placeholders import names_in
 from catalog.kernel.schedules import parse_schedule
 from catalog.kernel.schema import Problem, check_json, compile_schema
 from catalog.kernel.source import SourceKind
-from catalog.models import Change, Integration
+from catalog.models import Change, Integration, Location
 from catalog.registry import source_kinds
 from catalog.services import secrets
 
@@ -150,7 +150,7 @@ def delete_integration(integration: Integration, *, actor: Actor) -> None:
     with transaction.atomic():
         row = _locked(integration)
         _record(feed.DELETE, row, actor=actor, at=timezone.now(), before=integration_document(row))
-        row.locations.update(integration=None)
+        Location.objects.filter(integration=row).update(integration=None)
         row.delete()
 
 

@@ -75,8 +75,12 @@ def add(
     ensure_blueprints(default_blueprints({"Location"}), actor=actor)
     with transaction.atomic():
         rules = [{"allow": list(allow)}] if allow else []
-        ours = [one for one in known.values() if one.integration_id == integration.pk]
-        _set_rules([one.pk for one in ours if one.rules != rules], rules)
+        changed = [
+            one.pk
+            for one in known.values()
+            if one.integration_id == integration.pk and one.rules != rules
+        ]
+        _set_rules(changed, rules)
         rows = [_row(integration, one, is_required, rules, actor) for one in new]
         Location.objects.bulk_create(rows)
         known |= {one.target: one for one in rows}

@@ -78,9 +78,9 @@ def test_statements_do_not_grow_with_the_page():
         return len(captured)
 
     statements(10, 1)  # the shapes of blueprints are cached after the first
-    assert statements(40, 1) == statements(400, 1) == 49
+    assert statements(40, 1) == statements(400, 1) == 50
     per_page = (statements(80, 5) - statements(80, 1)) / 4
-    assert per_page == 13
+    assert per_page == 14
 
 
 def test_what_goes_wrong_with_an_item_stops_nobody_else():
