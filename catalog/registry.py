@@ -14,8 +14,11 @@ Welcome = Callable[[Sequence[int], Actor], Mapping[int, Mapping[str, Any]]]
 
 ConfigurationTaker = Callable[[Mapping[str, str], Actor], Mapping[str, str]]
 
+FixedTokenTaker = Callable[[str, str, Actor], str]
+
 feed_consumers: dict[str, FeedHandler] = {}
 configuration_takers: dict[tuple[str, ...], ConfigurationTaker] = {}
+fixed_token_takers: list[FixedTokenTaker] = []
 source_kinds: dict[str, SourceKind] = {}
 welcomes: dict[str, Welcome] = {}
 
@@ -39,6 +42,15 @@ def register_configuration(keys: tuple[str, ...], take: ConfigurationTaker) -> N
     if keys in configuration_takers:
         raise ValueError(f"The keys {', '.join(keys)} are taken over already")
     configuration_takers[keys] = take
+
+
+def register_fixed_tokens(take: FixedTokenTaker) -> None:
+    """Take the static tokens of an imported `app-config.yaml` over.
+
+    `take` gets the subject and the token, and returns what became of it, in words; it raises
+    InvalidInput for a token that cannot be one here.
+    """
+    fixed_token_takers.append(take)
 
 
 def register_feed_consumer(name: str, handler: FeedHandler) -> None:

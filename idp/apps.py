@@ -13,8 +13,10 @@ class IdpConfig(AppConfig):
         from catalog import registry
         from catalog.models import USER
         from idp import celery, checks  # noqa: F401
+        from idp.auth import take_fixed_token
         from idp.organization import take_names
         from idp.people import welcome_service_accounts
 
         registry.register_welcome(USER, welcome_service_accounts)
         registry.register_configuration(("organization.name", "app.title"), take_names)
+        registry.register_fixed_tokens(take_fixed_token)

@@ -1,4 +1,5 @@
-"""API clients: an id and a secret buy a short-lived bearer token, as with Port's API.
+"""API clients: an id and a secret buy a short-lived bearer token, as with Port's API. For programs
+that know only a fixed token, as with Backstage and Cortex, a client's secret may be that token.
 
 The secret is stored as an HMAC under the server's key, so a copy of the database opens nothing.
 The token is a JWT signed with a key derived from the same one; rotating IDP_SECRET_KEY ends all
@@ -55,9 +56,8 @@ def issue_token(*, client_id: object, client_secret: object) -> Token:
     matches = hmac.compare_digest(digest, client.secret_digest if client else "0" * 64)
     if client is None or not matches:
         raise NotAuthenticated("Client id or secret is wrong")
+    _note_use(client)
     now = timezone.now()
-    if client.last_used_at is None or now - client.last_used_at > timedelta(minutes=1):
-        ApiClient.objects.filter(pk=client.pk).update(last_used_at=now)
     claims = {
         "iss": "idp",
         "sub": client.client_id,
@@ -78,6 +78,7 @@ def create_client(
     client_id: str | None = None,
     client_secret: str | None = None,
     account: str = "",
+    has_fixed_token: bool = False,
 ) -> tuple[ApiClient, str]:
     """Make a client; returns it with its secret, which is not stored and cannot be shown again."""
     secret = client_secret or secrets.token_urlsafe(32)
@@ -90,6 +91,7 @@ def create_client(
         name=name,
         role=Role(role).value,
         account=account,
+        has_fixed_token=has_fixed_token,
         client_id=client_id or f"idp_{secrets.token_hex(12)}",
         secret_digest=_digest(secret),
     )
@@ -101,7 +103,8 @@ def create_client(
 
 
 def update_client(client: ApiClient, *, actor: Actor, **fields: Any) -> ApiClient:
-    """Change name, role or is_active. Tokens of a client that is switched off stop at once.
+    """Change name, role, has_fixed_token or is_active. Tokens of a client that is switched off stop
+    at once.
 
     Raises Django's ValidationError by field.
     """
@@ -119,6 +122,22 @@ def update_client(client: ApiClient, *, actor: Actor, **fields: Any) -> ApiClien
     return stored
 
 
+def take_fixed_token(subject: str, token: str, actor: Actor) -> str:
+    """A static token of an imported configuration becomes an API client of its own; returns what it
+    became, in words. Raises InvalidInput.
+    """
+    if known := ApiClient.objects.filter(secret_digest=_digest(token)).first():
+        return f'the API client "{known}" has it'
+    client, _ = create_client(
+        name=subject[:100],
+        role=Role.MEMBER.value,
+        actor=actor,
+        client_secret=token,
+        has_fixed_token=True,
+    )
+    return f'the API client "{client}" with the role {client.role}, which admins can change'
+
+
 def rotate_secret(client: ApiClient, *, actor: Actor) -> str:
     """Give a client a new secret; the old one, and the tokens it bought, end at once."""
     secret = secrets.token_urlsafe(32)
@@ -128,16 +147,25 @@ def rotate_secret(client: ApiClient, *, actor: Actor) -> str:
     return secret
 
 
+def _client_of_fixed_token(token: str) -> ApiClient | None:
+    """The active client whose secret this is, if it may be used as a token."""
+    found = ApiClient.objects.filter(
+        secret_digest=_digest(token), has_fixed_token=True, is_active=True
+    ).first()
+    return found if found and _stands(found) else None
+
+
 class BearerAuthentication(BaseAuthentication):
-    """`Authorization: Bearer <token>` of `issue_token`."""
+    """`Authorization: Bearer <token>` of `issue_token`, or a client's fixed token."""
 
     def authenticate(self, request: HttpRequest) -> tuple[ApiClient, dict[str, Any]] | None:
         scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
+        token = token.strip()
         try:
             claims = jwt.decode(
-                token.strip(),
+                token,
                 _key("token"),
                 algorithms=[_ALGORITHM],
                 issuer="idp",
@@ -146,6 +174,9 @@ class BearerAuthentication(BaseAuthentication):
         except jwt.ExpiredSignatureError:
             raise NotAuthenticated("The token has expired", hint="Ask for a new one.") from None
         except jwt.InvalidTokenError:
+            if fixed := _client_of_fixed_token(token):
+                _note_use(fixed)
+                return fixed, {}
             raise NotAuthenticated("The token is not valid") from None
         client = ApiClient.objects.filter(client_id=claims["sub"], is_active=True).first()
         if client is None or not _stands(client):
@@ -158,6 +189,13 @@ class BearerAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: HttpRequest) -> str:
         return 'Bearer realm="idp"'
+
+
+def _note_use(client: ApiClient) -> None:
+    """To the minute: a write for each request would be dear."""
+    now = timezone.now()
+    if client.last_used_at is None or now - client.last_used_at > timedelta(minutes=1):
+        ApiClient.objects.filter(pk=client.pk).update(last_used_at=now)
 
 
 def _stands(client: ApiClient) -> bool:

@@ -143,6 +143,12 @@ class ClientCreateForm(_RoleForm):
         widget=widgets.UnfoldAdminTextInputWidget,
         help_text=ApiClient._meta.get_field("name").help_text,
     )
+    has_fixed_token = forms.BooleanField(
+        label=ApiClient._meta.get_field("has_fixed_token").verbose_name,
+        required=False,
+        widget=widgets.UnfoldBooleanSwitchWidget,
+        help_text=ApiClient._meta.get_field("has_fixed_token").help_text,
+    )
 
     field_order = ("name", "role")
 
@@ -156,6 +162,5 @@ class ClientForm(ClientCreateForm):
     )
 
     def __init__(self, data: Mapping[str, Any] | None = None, *, client: ApiClient) -> None:
-        super().__init__(
-            data, initial={name: getattr(client, name) for name in ("name", "role", "is_active")}
-        )
+        names = ("name", "role", "has_fixed_token", "is_active")
+        super().__init__(data, initial={name: getattr(client, name) for name in names})

@@ -103,7 +103,13 @@ class ApiClient(models.Model):
 
     name = models.CharField(max_length=100, help_text="Which program uses it, for the history.")
     client_id = models.CharField(max_length=100, unique=True)
-    secret_digest = models.CharField(max_length=64, editable=False)
+    secret_digest = models.CharField(max_length=64, editable=False, db_index=True)
+    has_fixed_token = models.BooleanField(
+        "Fixed token",
+        default=False,
+        help_text="The secret is itself the bearer token, for programs that know no other way. It "
+        "does not expire; give it a new secret when people leave.",
+    )
     role = models.CharField(max_length=20, choices=ROLE_CHOICES, default=Role.MEMBER.value)
     account = models.CharField(
         max_length=1000,

@@ -9,6 +9,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.test import Client
 
 from catalog.ingest.locations import registering
 from catalog.kernel import crypto
@@ -346,7 +347,12 @@ organization: {name: ACME}
 backend:
   reading: {allow: [{host: "*.example.com", paths: [/a]}]}
   database: {client: pg, connection: {password: hunter2}}
-  auth: {externalAccess: [{type: static, options: {token: static-token, subject: ci}}]}
+  auth:
+    externalAccess:
+      - {type: static, options: {token: static-token, subject: ci}}
+      - {type: static, options: {token: short, subject: cd}}
+      - {type: static, options: {token: "${NO_TOKEN}", subject: old}}
+      - {type: jwks, options: {url: "https://login.example/jwks"}}
 auth: {providers: {github: {development: {clientSecret: oauth-secret}}, guest: {}}}
 catalog:
   readonly: true
@@ -378,7 +384,25 @@ something: {else: 1}
     assert words["something.else"] == ("not supported", "nothing here reads it")
     key = "auth.providers.github.development.clientSecret"
     assert "SOCIALACCOUNT_PROVIDERS" in words[key][1]
-    assert "API client" in words["backend.auth.externalAccess[0].options.token"][1]
+    assert [
+        words[f"backend.auth.externalAccess[{at}].options.{key}"]
+        for at, key in enumerate(["token", "token", "token", "url"])
+    ] == [
+        ("taken", 'the API client "ci" with the role Member, which admins can change'),
+        (
+            "not supported",
+            "left out: The client secret is too short; expected at least 12 characters",
+        ),
+        ("not supported", "left out: NO_TOKEN is not set"),
+        (
+            "not supported",
+            "make an API client in the administration: its id and secret buy tokens",
+        ),
+    ]
+    bearer = {"Authorization": "Bearer static-token"}
+    assert Client().get("/api/catalog/entities", headers=bearer).status_code == 200
+    bearer = {"Authorization": "Bearer short"}
+    assert Client().get("/api/catalog/entities", headers=bearer).status_code == 401
     told = json.dumps(report)
     assert not [one for one in ("hunter2", "static-token", "oauth-secret") if one in told]
     assert config(text)["changes"] == []

@@ -52,6 +52,25 @@ def test_a_token_opens_for_three_hours_and_no_longer():
         authenticate(f"Bearer {token.access_token}")
 
 
+def test_a_fixed_token_opens_until_it_is_taken_away():
+    client, secret = make_client(client_secret="a.b.static-token-of-a-script", has_fixed_token=True)
+    header = f"Bearer {secret}"
+    assert authenticate(header) == client
+    assert ApiClient.objects.get().last_used_at is not None
+    for refused in ("Bearer a.b.other", "Bearer "):
+        with pytest.raises(NotAuthenticated, match="The token is not valid"):
+            authenticate(refused)
+    for fields in ({"has_fixed_token": False}, {"has_fixed_token": True, "is_active": False}):
+        update_client(client, actor=ACTOR, **fields)
+        with pytest.raises(NotAuthenticated, match="The token is not valid"):
+            authenticate(header)
+    update_client(client, actor=ACTOR, is_active=True)
+    new = rotate_secret(client, actor=ACTOR)
+    assert authenticate(f"Bearer {new}") == client
+    with pytest.raises(NotAuthenticated, match="The token is not valid"):
+        authenticate(header)
+
+
 @pytest.mark.parametrize("header", ["", "Basic YTpi", "Bearerx", "Token x"])
 def test_another_scheme_is_left_to_others(header):
     assert authenticate(header) is None

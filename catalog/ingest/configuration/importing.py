@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from catalog.dialects.backstage.config import Config, ConfigFiles, Entry, Leaf, load, merged
 from catalog.dialects.backstage.config.tree import Path, dotted
 from catalog.dialects.cortex_config import is_cortex
+from catalog.ingest.configuration.access import take_access
 from catalog.ingest.configuration.catalogue import take_catalogue
 from catalog.ingest.configuration.clusters import take_clusters
 from catalog.ingest.configuration.cortex import take_cortex
@@ -77,6 +78,7 @@ def import_configuration(
 
 def _take_backstage(taking: Taking, root: Entry, *, prune: bool) -> None:
     take_names(taking, root)
+    take_access(taking, root)
     take_forges(taking, root)
     take_catalogue(taking, root, prune=prune)
     take_clusters(taking, root)

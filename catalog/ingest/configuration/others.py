@@ -38,11 +38,6 @@ _SAID: Final[dict[str, tuple[Status, str]]] = {
         "who calls the API needs a token or a session; nothing turns that off",
     ),
     "backend.auth.keys": (_M, "tokens are signed with IDP_SECRET_KEY"),
-    "backend.auth.externalAccess": (
-        _U,
-        "make an API client in the administration (Access, API clients): its id and secret buy "
-        "tokens at /v1/auth/access_token",
-    ),
     "backend": UNKNOWN,
     "catalog.orphanProviderStrategy": (
         _U,
