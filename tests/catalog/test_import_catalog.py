@@ -629,3 +629,20 @@ def test_when_the_command_fails(tmp_path, monkeypatch, arguments, message):
     with pytest.raises(CommandError) as caught:
         command(*arguments)
     assert str(caught.value) == message
+
+
+def test_a_file_without_an_address_leaves_a_person_theirs(tmp_path):
+    user = json.dumps(
+        {
+            "apiVersion": "backstage.io/v1alpha1",
+            "kind": "User",
+            "metadata": {"name": "jane"},
+            "spec": {"memberOf": [], "profile": {"displayName": "Jane", "email": "a@example.com"}},
+        }
+    )
+    run(write(tmp_path, {"people.yaml": user}))
+    run(write(tmp_path, {"people.yaml": user.replace('"email": "a@example.com"', '"x": "y"')}))
+    jane = Entity.objects.get(identifier="jane")
+    assert jane.properties["email"] == "a@example.com"
+    run(write(tmp_path, {"people.yaml": user.replace('"displayName": "Jane", ', "")}))
+    assert "displayName" not in Entity.objects.get(identifier="jane").properties

@@ -117,9 +117,11 @@ def with_own_fields(mapped: Mapped, kind: str) -> Mapped:
     """The same, with every field that `kind` may have and the entity lacks as None.
 
     So it can be merged into what others say of the entity and still clears what its file no
-    longer says.
+    longer says; but not the e-mail address of a person, which binds their log-in to the entity.
     """
-    properties = (*_FROM_METADATA, *_FROM_PROFILE, "type")
+    properties = {*_FROM_METADATA, *_FROM_PROFILE, "type"}
+    if kind == "User":
+        properties.discard("email")
     relations = (ref_field.relation_name for ref_field in KINDS[kind].refs)
     return replace(
         mapped,
