@@ -203,8 +203,10 @@ def start_sync(run: SyncRun) -> None:
 
 
 def start_events(integration: Integration) -> None:
-    """Have a worker process the events of a source once the transaction is over."""
-    transaction.on_commit(partial(_poke, process_events, integration.pk), robust=True)
+    """Have a worker process the events of a source, and of those that hear them as well, once the
+    transaction is over."""
+    for one in (integration, *live.followers(integration)):
+        transaction.on_commit(partial(_poke, process_events, one.pk), robust=True)
 
 
 def start_migration(migration: DataMigration) -> None:

@@ -131,13 +131,21 @@ def receive(
     return row
 
 
-def _pass_on(event: InboundEvent) -> None:
-    """Give an event to the sources that follow its own, too: each has it in its own queue."""
-    leader = event.integration
+def followers(leader: Integration) -> list[Integration]:
+    """The sources that hear the live events of another one, too."""
     kinds = [one.name for one in source_kinds.values() if one.follows == leader.kind]
     if not kinds:
-        return
+        return []
     following = Integration.objects.filter(kind__in=kinds, runs_here=True, is_enabled=True)
+    return [
+        one
+        for one in following
+        if source_kinds[one.kind].leader(one.settings) in ("", leader.identifier)
+    ]
+
+
+def _pass_on(event: InboundEvent) -> None:
+    """Give an event to the sources that follow its own, too: each has it in its own queue."""
     InboundEvent.objects.bulk_create(
         [
             InboundEvent(
@@ -147,8 +155,7 @@ def _pass_on(event: InboundEvent) -> None:
                 query=event.query,
                 body=event.body,
             )
-            for one in following
-            if source_kinds[one.kind].leader(one.settings) in ("", leader.identifier)
+            for one in followers(event.integration)
         ],
         ignore_conflicts=True,
     )

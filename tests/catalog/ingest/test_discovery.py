@@ -340,6 +340,9 @@ def test_a_rate_limit_is_waited_for(vendor):
     Hub(vendor, acme={"a": repository()})
     make_hub_source(vendor)
     vendor.trouble("/graphql", limited(after=0.1), limited(after=0.1, status=403))
+    # GraphQL says so with status 200 as well.
+    spent = {"data": None, "errors": [{"type": "RATE_LIMITED", "message": "API rate limit"}]}
+    vendor.trouble("/graphql", Answer(200, spent, {"retry-after": "0.1"}))
     assert sync(make_discovery()).state == State.SUCCEEDED
     assert targets() == [file("a")]
 

@@ -19,9 +19,11 @@ from catalog.kernel.errors import (
     UpstreamError,
     UpstreamNotFound,
     UpstreamRefused,
+    UpstreamUnavailable,
     shorten,
 )
 from catalog.kernel.http import CacheEtags, Client, Response
+from catalog.kernel.http.waiting import limit_wait_s, sleep
 from catalog.kernel.source import Connection, Page
 
 PUBLIC_URL: Final = "https://api.github.com"
@@ -171,15 +173,25 @@ class GitHubApi:
     def graphql(self, query: str, **variables: Any) -> Item:
         """The `data` of an answer. Raises UpstreamError with what GitHub says is wrong."""
         url = self._graphql_url()
-        answer = self._authorised(
-            "POST", url, json={"query": query, "variables": variables}, retry=True
-        ).json()
+        said = {"query": query, "variables": variables}
+        response = self._authorised("POST", url, json=said, retry=True)
+        answer = response.json()
+        if _is_limited(answer):
+            # Said with status 200, so the client does not know.
+            wait_s = limit_wait_s(response.headers)
+            if wait_s > self._http.max_wait_s:
+                raise UpstreamUnavailable(
+                    f"POST {url} answered: the limit of questions is reached",
+                    details={"status": 200, "url": url, "retry_after_s": wait_s},
+                )
+            sleep(wait_s, "rate limit of GitHub's GraphQL", self._http.on_wait)
+            answer = self._authorised("POST", url, json=said, retry=True).json()
         data = answer.get("data") if isinstance(answer, dict) else None
         errors = answer.get("errors") if isinstance(answer, dict) else None
         if errors or not isinstance(data, dict):
-            said = "; ".join(str(one.get("message")) for one in (errors or [])[:3])
+            words = "; ".join(str(one.get("message")) for one in (errors or [])[:3])
             raise UpstreamError(
-                f"POST {url} answered: {shorten(said or 'nothing', 300)}",
+                f"POST {url} answered: {shorten(words or 'nothing', 300)}",
                 details={"status": 200, "url": url},
             )
         return data
@@ -396,6 +408,13 @@ class GitHubApi:
         except UpstreamNotFound:
             return True
         return False
+
+
+def _is_limited(answer: Any) -> bool:
+    errors = answer.get("errors") if isinstance(answer, dict) else None
+    return isinstance(errors, list) and any(
+        isinstance(one, dict) and one.get("type") == "RATE_LIMITED" for one in errors
+    )
 
 
 def root(repository: Item) -> str:
