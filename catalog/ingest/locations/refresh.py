@@ -228,7 +228,10 @@ def reconsider(keys: Collection[Key]) -> set[Any]:
 
 def follow(rows: Sequence[FeedRow]) -> None:
     """The consumer of the feed: what somebody deletes though its file still holds it comes back,
-    and what a file was refused because of it can be had now."""
+    what a file was refused because of it can be had now, and what could not be read may be once a
+    source or the settings have changed."""
+    if any(one.model in (Change.INTEGRATION, Change.SETTINGS) for one in rows):
+        Location.objects.filter(state=Location.State.FAILED).update(next_refresh_at=timezone.now())
     gone = [one for one in rows if one.model == Change.ENTITY and one.action == feed.DELETE]
     if not gone:
         return

@@ -571,6 +571,20 @@ def served(vendor):
     return vendor
 
 
+def test_what_could_not_be_read_is_tried_again_once_the_settings_allow_it(served):
+    served.text("/c.yaml", text(document()))
+    allowed = catalog_settings.current().reading_allow
+    catalog_settings.update(actor=ACTOR, reading_allow=[])
+    location = registering.register("url", f"{served.url}/c.yaml", actor=ACTOR)
+    location.refresh_from_db()
+    assert location.state == Location.State.FAILED
+    catalog_settings.update(actor=ACTOR, reading_allow=allowed)
+    refresh.follow([as_row(one) for one in Change.objects.filter(model=Change.SETTINGS)])
+    refresh.refresh_due()
+    location.refresh_from_db()
+    assert location.state == Location.State.READY
+
+
 def test_an_address_is_read_again_only_if_it_changed(served):
     served.text("/all.yaml", text(document("Location", "more", targets=["./one.yaml"])))
     served.text("/one.yaml", text(document(name="one")))
