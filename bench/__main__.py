@@ -13,6 +13,8 @@ for name in (
     "mapping.py",
     "derived.py",
     "sync.py",
+    "locations.py",
+    "techdocs.py",
     "search.py",
     "backstage_catalog.py",
 ):

@@ -3,22 +3,18 @@
 python bench/techdocs.py [--count 1000]
 """
 
+from __future__ import annotations
+
 import argparse
-import os
 import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "idp.settings")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import django
-
-django.setup()
-
-from catalog.ingest.techdocs.building import Builder  # noqa: E402
-from catalog.ingest.techdocs.layout import Layout  # noqa: E402
-from catalog.ingest.techdocs.trees import TextTree  # noqa: E402
+from catalog.ingest.techdocs.building import MAX_PAGES, Builder
+from catalog.ingest.techdocs.layout import Layout
+from catalog.ingest.techdocs.trees import TextTree
 
 PAGE = """# Page {number}
 
@@ -45,7 +41,7 @@ def answer(question: str) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=1000)
-    count = min(parser.parse_args().count, 2000)
+    count = min(parser.parse_args().count, MAX_PAGES)
     texts = {
         f"docs/page-{number}.md": PAGE.format(number=number, next=(number + 1) % count)
         for number in range(count)

@@ -347,7 +347,6 @@ def _alias(name: str) -> str:
 
 def _edit_url(tree: Tree, path: str) -> str:
     """The address to edit a file at, where the forge of the tree has one."""
-    for form in ("/tree/", "/-/tree/"):
-        if form in tree.address:
-            return tree.address.replace("/tree/", "/edit/", 1).rstrip("/") + f"/{path}"
-    return ""
+    if "/tree/" not in tree.address:
+        return ""
+    return tree.address.replace("/tree/", "/edit/", 1).rstrip("/") + f"/{path}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -13,18 +13,20 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from catalog.dialects.backstage.documents import entity_ref
-from catalog.dialects.backstage.reader import is_file
+from catalog.dialects.backstage.reader import FileRefused, FileUnreachable, is_file
 from catalog.ingest.locations.reader import PlaceReader
-from catalog.ingest.techdocs.building import Builder, Built
+from catalog.ingest.techdocs.building import Builder
 from catalog.ingest.techdocs.layout import Layout
 from catalog.ingest.techdocs.opening import Place
-from catalog.ingest.techdocs.sources import DOCS_KEYS, README, Facts, sources_of
+from catalog.ingest.techdocs.sources import ANNOTATIONS, DOCS_KEYS, README, Facts, sources_of
 from catalog.ingest.techdocs.storing import store
-from catalog.ingest.techdocs.trees import TextTree, Tree
+from catalog.ingest.techdocs.trees import TextTree
 from catalog.kernel import feed
 from catalog.kernel.errors import IdpError
 from catalog.kernel.feed import FeedRow
 from catalog.models import Change, DocSite, Entity
+
+Faults = dict[str, FileRefused]  # what is wrong with which source
 
 logger = structlog.get_logger(__name__)
 
@@ -147,11 +149,11 @@ def check(pk: int, *, force: bool = False, is_due: bool = False) -> bool:
         return False
     sources: dict[str, str] = {}
     try:
-        sources = sources_of(facts)
-        if not sources:
+        sources, faults = sources_of(facts)
+        if not (sources or faults):
             DocSite.objects.filter(pk=pk).delete()
             return site.page_count > 0
-        return _check(site, facts, sources, force)
+        return _check(site, facts, sources, faults, force)
     except SoftTimeLimitExceeded:
         _failed(site, sources, "It took too long, and was stopped.")
         raise
@@ -167,7 +169,9 @@ def check(pk: int, *, force: bool = False, is_due: bool = False) -> bool:
         return False
 
 
-def _check(site: DocSite, facts: Facts, sources: dict[str, str], force: bool) -> bool:
+def _check(
+    site: DocSite, facts: Facts, sources: dict[str, str], faults: Faults, force: bool
+) -> bool:
     ref = f"{facts.kind}:{facts.namespace}/{facts.name}".lower()
     if "entity" in sources:
         is_new = bool(site.sources != sources)
@@ -176,13 +180,14 @@ def _check(site: DocSite, facts: Facts, sources: dict[str, str], force: bool) ->
         _update(site, sources, ref=ref, state=DocSite.State.READY, log="", page_count=0, version="")
         return is_new
     with PlaceReader() as reader, ExitStack() as stack:
-        places = {
-            key: Place(sources[key], reader, own_file=facts.location)
-            for key in ("docs", "adr")
-            if key in sources
-        }
-        told = [place.revision() for place in places.values()]
-        revision = "\n".join([RENDERER, *told]) if all(told) and "readme" not in sources else ""
+        places: dict[str, Place] = {}
+        revisions: list[str] = []
+        for key in [one for one in ANNOTATIONS if one in sources]:
+            with _apart(faults, key):
+                place = Place(sources[key], reader, own_file=facts.location)
+                revisions.append(place.revision())
+                places[key] = place
+        revision = _revision(sources, revisions, faults)
         if (
             not force
             and revision
@@ -191,25 +196,66 @@ def _check(site: DocSite, facts: Facts, sources: dict[str, str], force: bool) ->
         ):
             _update(site, sources, ref=ref)
             return False
-        trees: dict[str, Tree] = {
-            key: stack.enter_context(place.opened()) for key, place in places.items()
-        }
+        layout = Layout()
         if "readme" in sources:
-            trees["docs"] = TextTree({"README.md": sources["readme"]}, address=_blob(facts.url))
-        built = _build(trees, facts)
-    kept = {key: value for key, value in sources.items() if key != "readme"}
-    is_new = store(site.pk, built, revision=revision, sources=kept, ref=ref)
+            text = {"README.md": sources["readme"]}
+            layout.add_docs(TextTree(text, address=_blob(facts.url)))
+        for key, place in places.items():
+            with _apart(faults, key):
+                tree = stack.enter_context(place.opened())
+                (layout.add_docs if key == "docs" else layout.add_decisions)(tree)
+        _tell(faults, layout, site, sources)
+        built = Builder(layout).build(name=facts.title or facts.name)
+    is_new = store(
+        site.pk,
+        built,
+        revision="" if _is_passing(faults) else revision,
+        sources=_kept(sources),
+        ref=ref,
+    )
     _update(site, sources)
     return is_new
 
 
-def _build(trees: dict[str, Tree], facts: Facts) -> Built:
-    layout = Layout()
-    if "docs" in trees:
-        layout.add_docs(trees["docs"])
-    if "adr" in trees:
-        layout.add_decisions(trees["adr"])
-    return Builder(layout).build(name=facts.title or facts.name)
+@contextmanager
+def _apart(faults: Faults, key: str) -> Iterator[None]:
+    """What is wrong with one place keeps out only what that one holds."""
+    try:
+        yield
+    except FileRefused as error:
+        faults[key] = error
+
+
+def _revision(sources: dict[str, str], revisions: Sequence[str], faults: Faults) -> str:
+    """Empty where nothing tells cheaply whether something changed."""
+    if "readme" in sources or not all(revisions):
+        return ""
+    return "\n".join([RENDERER, *revisions, *(f"{key}: {one}" for key, one in faults.items())])
+
+
+def _tell(faults: Faults, layout: Layout, site: DocSite, sources: dict[str, str]) -> None:
+    """Make warnings of what is wrong with some of the places. Raises the fault when there is no
+    other place, or when readers would lose pages only because a server is away just now."""
+    for key, error in faults.items():
+        annotation = ANNOTATIONS.get(key, "")
+        is_shown = (
+            site.page_count > 0
+            and site.sources.get(key) == sources.get(key)
+            and not any(one["page"] == annotation for one in site.warnings)
+        )
+        if sources.keys() <= faults.keys() or (is_shown and isinstance(error, FileUnreachable)):
+            raise error
+        layout.warn(annotation, str(error).removeprefix(f"{annotation}: "))
+
+
+def _is_passing(faults: Faults) -> bool:
+    """Whether another try may go better though nothing changes."""
+    return any(isinstance(one, FileUnreachable) for one in faults.values())
+
+
+def _kept(sources: dict[str, str]) -> dict[str, str]:
+    """What the site keeps of its sources: a readme is kept as a page."""
+    return {key: value for key, value in sources.items() if key != "readme"}
 
 
 def _failed(site: DocSite, sources: dict[str, str], log: str) -> None:
@@ -218,9 +264,8 @@ def _failed(site: DocSite, sources: dict[str, str], log: str) -> None:
 
 
 def _update(site: DocSite, sources: dict[str, str], **changes: Any) -> None:
-    kept = {key: value for key, value in sources.items() if key != "readme"}
-    if kept or "readme" in sources:
-        changes["sources"] = kept
+    if sources:
+        changes["sources"] = _kept(sources)
     DocSite.objects.filter(pk=site.pk).update(
         **changes, checked_at=timezone.now(), next_check_at=_next_check(sources)
     )
@@ -228,7 +273,7 @@ def _update(site: DocSite, sources: dict[str, str], **changes: Any) -> None:
 
 def _next_check(sources: dict[str, str]) -> datetime | None:
     """None: not before the entity itself changes."""
-    places = [sources[key] for key in ("docs", "adr") if key in sources]
+    places = [sources[key] for key in ANNOTATIONS if key in sources]
     if not places and sources:
         return None
     is_near = bool(places) and all(map(is_file, places))

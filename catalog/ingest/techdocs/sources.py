@@ -34,6 +34,8 @@ _GITHUB_SLUG: Final = "github.com/project-slug"
 _GITLAB_SLUG: Final = "gitlab.com/project-slug"
 
 DOCS_KEYS: Final = (TECHDOCS, TECHDOCS_ENTITY, ADR)
+# The sources of a site that are places, and what names them.
+ANNOTATIONS: Final = {"docs": TECHDOCS, "adr": ADR}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,11 @@ class Facts:
     url: str = ""
 
 
-def sources_of(facts: Facts) -> dict[str, str]:
-    """See `DocSite.sources`; empty for an entity without docs. Raises FileRefused for what an
-    annotation says that can mean no place."""
+def sources_of(facts: Facts) -> tuple[dict[str, str], dict[str, FileRefused]]:
+    """See `DocSite.sources`; empty for an entity without docs. Beside them what is wrong with
+    annotations that can mean no place, by the key that the source would have."""
     found: dict[str, str] = {}
+    faults: dict[str, FileRefused] = {}
     said = {
         key: facts.annotations[key] for key in (*DOCS_KEYS, TECHDOCS_PATH) if _is_said(facts, key)
     }
@@ -67,19 +70,17 @@ def sources_of(facts: Facts) -> dict[str, str]:
                 default_namespace=facts.namespace,
             )
         except RefError as error:
-            raise FileRefused(f"{TECHDOCS_ENTITY}: {error}") from error
-        return {"entity": str(ref), "path": said.get(TECHDOCS_PATH, "").strip("/")}
-    if TECHDOCS in said:
-        found["docs"] = _place(facts, TECHDOCS, said[TECHDOCS].strip())
-    elif facts.readme:
+            return {}, {"entity": FileRefused(f"{TECHDOCS_ENTITY}: {error}")}
+        return {"entity": str(ref), "path": said.get(TECHDOCS_PATH, "").strip("/")}, {}
+    if TECHDOCS not in said and facts.readme:
         found["readme"] = facts.readme
-    if ADR in said:
-        target = said[ADR].strip()
-        is_prefixed = target.startswith(("dir:", "url:"))
-        if not is_prefixed:
-            target = f"{'url' if is_address(target) else 'dir'}:{target}"
-        found["adr"] = _place(facts, ADR, target)
-    return found
+    for key, annotation in ANNOTATIONS.items():
+        if annotation in said:
+            try:
+                found[key] = _place(facts, annotation, _target(annotation, said[annotation]))
+            except FileRefused as error:
+                faults[key] = error
+    return found, faults
 
 
 def base_of(facts: Facts) -> str:
@@ -108,12 +109,22 @@ def _is_said(facts: Facts, key: str) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
+def _target(annotation: str, said: str) -> str:
+    """Unlike `techdocs-ref`, `adr-location` may name a folder or an address as it is."""
+    said = said.strip()
+    if annotation != ADR or said.startswith(("dir:", "url:")):
+        return said
+    return f"{'url' if is_address(said) else 'dir'}:{said}"
+
+
 def _place(facts: Facts, key: str, said: str) -> str:
     kind, colon, target = said.partition(":")
     if kind == "url" and colon:
         split = urlsplit(target)
         if split.scheme not in ("http", "https") or not split.netloc:
-            raise FileRefused(f"{key}: {shorten(target)} is no address", hint="url:https://…")
+            raise FileRefused(
+                f"{key}: {shorten(target)} is no address", hint="url:https://… is meant."
+            )
         return f"{URL}:{target.rstrip('/')}/"
     if kind != "dir" or not colon:
         raise FileRefused(

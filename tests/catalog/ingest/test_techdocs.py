@@ -23,7 +23,7 @@ from catalog.kernel.feed import FeedRow
 from catalog.models import DocAsset, DocPage, DocSite, Entity
 from catalog.services import catalog_settings
 from tests.factories import make_blueprint, make_entity
-from tests.vendors import Answer
+from tests.vendors import Answer, failing
 
 ACTOR = Actor.system("test")
 PNG = "\x89PNG"
@@ -123,7 +123,7 @@ def html_of(found: Built, path: str) -> str:
     ],
 )
 def test_annotations_say_where_docs_are(_case, facts, expected):
-    assert sources_of(facts_of(**facts)) == expected
+    assert sources_of(facts_of(**facts)) == (expected, {})
 
 
 def facts_of(location="", catalogue="", readme="", **said):
@@ -142,8 +142,9 @@ def facts_of(location="", catalogue="", readme="", **said):
     ],
 )
 def test_an_annotation_that_means_no_place_is_refused(said, reason):
-    with pytest.raises(FileRefused, match=reason):
-        sources_of(facts_of(**said))
+    found, faults = sources_of(facts_of(**said))
+    assert not found
+    assert [reason in str(one) for one in faults.values()] == [True]
 
 
 # --- a site -----------------------------------------------------------------------------------
@@ -521,6 +522,89 @@ def test_a_failed_build_keeps_the_last_good_version(component, tmp_path):
     refresh.check(component.pk)
     site.refresh_from_db()
     assert (site.state, site.log) == (DocSite.State.READY, "")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("said", "pages", "page", "message"),
+    [
+        (
+            {"techdocs-ref": "dir:.", "adr-location": "decisions"},
+            ["index.md", "two.md"],
+            "backstage.io/adr-location",
+            "there is no folder decisions",
+        ),
+        (
+            {"techdocs-ref": "dir:.", "adr-location": "url:file:///etc"},
+            ["index.md", "two.md"],
+            "backstage.io/adr-location",
+            "file:///etc is no address. url:https://… is meant.",
+        ),
+        (
+            {"techdocs-ref": "dir:nowhere", "adr-location": "docs"},
+            ["adr/index.md", "adr/two.md"],
+            "backstage.io/techdocs-ref",
+            "there is no folder nowhere",
+        ),
+    ],
+)
+def test_a_broken_place_is_a_warning_beside_what_another_one_holds(
+    component, said, pages, page, message
+):
+    _annotate(component, said)
+    refresh.scan()
+    assert refresh.check(component.pk), DocSite.objects.get().log
+    site = DocSite.objects.get()
+    assert (site.state, site.log) == (DocSite.State.READY, "")
+    assert list(site.pages.values_list("path", flat=True)) == pages
+    assert site.warnings == [{"page": page, "message": message}]
+
+
+@pytest.mark.django_db
+def test_a_broken_place_is_read_once_it_is_mended(component, tmp_path):
+    _annotate(component, {"techdocs-ref": "dir:.", "adr-location": "decisions"})
+    refresh.scan()
+    assert refresh.check(component.pk)
+    DocSite.objects.update(name="as it was")
+    assert not refresh.check(component.pk)
+    assert DocSite.objects.get().name == "as it was"  # as broken as before: nothing to be built
+    (tmp_path / "decisions").mkdir()
+    (tmp_path / "decisions/1.md").write_text("# One")
+    assert refresh.check(component.pk)
+    site = DocSite.objects.get()
+    assert (site.page_count, site.warnings) == (3, [])
+    (tmp_path / "decisions/1.md").unlink()
+    (tmp_path / "decisions").rmdir()
+    assert refresh.check(component.pk)
+    site.refresh_from_db()
+    assert (site.page_count, len(site.warnings)) == (2, 1)
+
+
+@pytest.mark.django_db
+def test_pages_stay_while_their_server_is_away(component, vendor):
+    host = vendor.url.removeprefix("http://")
+    catalog_settings.update(actor=ACTOR, reading_allow=[{"host": host}])
+    vendor.text("/guide/mkdocs.yml", "nav: [index.md]")
+    vendor.text("/guide/docs/index.md", "# Guide")
+    vendor.trouble("/guide/mkdocs.yml", failing(503), times=2)
+    _annotate(component, {"techdocs-ref": f"url:{vendor.url}/guide", "adr-location": "docs"})
+    refresh.scan()
+    assert refresh.check(component.pk)  # never read yet: no reason to keep the decisions back
+    site = DocSite.objects.get()
+    assert [one["page"] for one in site.warnings] == ["backstage.io/techdocs-ref"]
+    assert (site.page_count, site.revision) == (2, "")
+    assert refresh.check(component.pk)
+    vendor.trouble("/guide/mkdocs.yml", failing(503), times=2)
+    assert not refresh.check(component.pk)
+    site.refresh_from_db()
+    assert (site.state, site.page_count, site.warnings) == (DocSite.State.FAILED, 3, [])
+
+
+def _annotate(component: Entity, said: dict[str, str]) -> None:
+    component.properties = {
+        "annotations": {f"backstage.io/{key}": one for key, one in said.items()}
+    }
+    component.save()
 
 
 @pytest.mark.django_db
