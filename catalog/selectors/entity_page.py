@@ -69,10 +69,17 @@ class Fate:
 
 
 def find_entity(principal: Principal, blueprint: str, identifier: str) -> Entity | None:
+    """With its blueprint, and with the file it comes from, if there is one; one statement."""
     return (
         Entity.objects.visible_to(principal)
-        .select_related("blueprint")
-        .defer("search", "label")
+        .select_related("blueprint", "located__file")
+        .defer(
+            "search",
+            "label",
+            "located__annotations",
+            "located__file__targets",
+            "located__file__reads",
+        )
         .filter(blueprint__identifier=blueprint, identifier=identifier)
         .first()
     )

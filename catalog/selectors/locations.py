@@ -170,25 +170,19 @@ def tree_of(location: Location) -> Tree:
     )
 
 
-def trouble_of(entity_pk: int) -> Trouble | None:
-    """What the owners of an entity should know of its descriptor; None when all is well."""
-    row = (
-        LocatedEntity.objects.filter(entity_id=entity_pk)
-        .select_related("file", "entity__blueprint")
-        .only(
-            "origin", "status", "orphaned_at", "file__place", "file__problems", "file__message",
-            "file__location_id", "entity__identifier", "entity__location",
-            "entity__blueprint__identifier",
-        )
-        .first()
-    )  # fmt: skip
+def trouble_of(entity: Entity) -> Trouble | None:
+    """What the owners of an entity should know of its descriptor; None when all is well.
+
+    No statement where `located__file` is loaded, but for one that looks for an orphan's location.
+    """
+    row: LocatedEntity | None = getattr(entity, "located", None)
     if row is None:
         return None
     if row.file is None:
         type_, _, target = row.origin.partition(":")
         origin = Location.objects.filter(type=type_, target=target).values_list("pk", flat=True)
-        return Trouble(row.entity.location or row.origin, origin.first(), row.orphaned_at)
-    key = [row.entity.blueprint.identifier, row.entity.identifier]
+        return Trouble(entity.location or row.origin, origin.first(), row.orphaned_at)
+    key = [entity.blueprint.identifier, entity.identifier]
     faults = [fault_of(row.file.place, one) for one in row.file.problems if one["key"] == key]
     if row.status and not faults:
         faults = [fault_of(row.file.place, one) for one in row.file.problems if not one["key"]][:1]

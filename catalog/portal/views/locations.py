@@ -215,7 +215,7 @@ def remove_orphans(request: PortalRequest, pk: UUID) -> HttpResponseBase:
 
 
 def _card(request: PortalRequest, entity: Entity, kind: Kind) -> Context | None:
-    trouble = locations.trouble_of(entity.pk)
+    trouble = locations.trouble_of(entity)
     return {"trouble": trouble} if trouble else None
 
 
