@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from django.contrib.postgres.search import SearchQuery, SearchRank
+from django.contrib.postgres.search import SearchRank
 from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Lower
+from django.db.models.functions import Left, Lower
 
 from catalog.kernel.actors import Principal
 from catalog.models import DocAsset, DocPage, DocSite, Entity
-from catalog.selectors.typed import Piece, marks_of, pieces_of, snippet_of
+from catalog.selectors.typed import MAX_TEXT, Piece, Typed, marks_of, pieces_of, snippet_of
 
 MAX_HITS: Final = 20
 MAX_ALIASES: Final = 5
-MAX_QUERY_CHARS: Final = 200
 _SNIPPET_FROM: Final = 20_000  # characters of a page that are looked through for a snippet
 
 SITE_COLUMNS: Final = ("entity", "ref", "state", "name", "description", "page_count", "built_at")
@@ -58,7 +57,7 @@ def listed_sites(
         sites = sites.filter(entity__team__overlap=list(teams))
     if entities is not None:
         sites = sites.filter(pk__in=list(entities))
-    for word in text[:MAX_QUERY_CHARS].split():
+    for word in text[:MAX_TEXT].split():
         sites = sites.filter(
             Q(name__icontains=word)
             | Q(description__icontains=word)
@@ -128,32 +127,21 @@ def neighbours(site: DocSite, page: DocPage) -> Neighbours:
 
 
 def search_site(site: DocSite, text: str) -> list[DocHit]:
-    """The pages of a site that have all words of a text, the best first; the last word may be the
-    beginning of one. One statement."""
-    words = [word for word in _words(text[:MAX_QUERY_CHARS]) if word]
-    if not words:
+    """The pages of a site that match a text, the best first. One statement."""
+    typed = Typed.read(text)
+    if typed is None:
         return []
-    query: Any = SearchQuery(" ".join(words), config="english", search_type="plain")
-    prefix = " & ".join([*(f"'{word}'" for word in words[:-1]), f"'{words[-1]}':*"])
-    query = query | SearchQuery(prefix, config="simple", search_type="raw")
-    query = query | SearchQuery(prefix, config="english", search_type="raw")
     rows = (
-        site.pages.filter(search=query)
-        .annotate(rank=SearchRank(F("search"), query))
+        site.pages.filter(search=typed.query)
+        .annotate(rank=SearchRank(F("search"), typed.query))
         .order_by("-rank", F("position").asc(nulls_last=True))
-        .values_list("url", "title", "text")[:MAX_HITS]
+        .values_list("url", "title", Left("text", _SNIPPET_FROM))[:MAX_HITS]
     )
-    marks = marks_of(words)
+    marks = marks_of(typed.words)
     return [
-        DocHit(url, pieces_of(title, marks), snippet_of(said[:_SNIPPET_FROM], marks))
-        for url, title, said in rows
+        DocHit(url, pieces_of(title, marks), snippet_of(said, marks)) for url, title, said in rows
     ]
 
 
 def asset_paths(site: DocSite) -> list[str]:
     return list(site.assets.order_by("path").values_list("path", flat=True))
-
-
-def _words(text: str) -> list[str]:
-    """Words without signs: nothing of them is syntax of a query."""
-    return "".join(char if char.isalnum() else " " for char in text).split()
