@@ -139,9 +139,9 @@ def test_statements_do_not_grow_with_the_batch(api, django_assert_num_queries):
 
     path = f"{BULK}?upsert=true&merge=true&create_missing_related_entities=true"
     api.post(path, body(20, 1))
-    with django_assert_num_queries(12):
+    with django_assert_num_queries(13):
         api.post(path, body(1, 2))
-    with django_assert_num_queries(12):
+    with django_assert_num_queries(13):
         api.post(path, body(20, 3))
     # token, blueprint, savepoint, two locks, kinds, keys, content, release
     with django_assert_num_queries(9):
