@@ -62,7 +62,7 @@ def main() -> None:
 def run(title: str, type: str, count: int, first: int, folder: Path, url: str) -> None:
     from django.utils import timezone
 
-    from catalog.ingest.locations import refresh
+    from catalog.ingest.locations import due, refresh
     from catalog.ingest.locations.registering import entity_ref_of
     from catalog.models import Entity, Location
 
@@ -120,7 +120,7 @@ def run(title: str, type: str, count: int, first: int, folder: Path, url: str) -
     write(folder / f"{name}.yaml", name, "deprecated")
     round_()
     start = time.perf_counter()
-    refresh.refresh_places([place])
+    due.refresh_places([place])
     refresh.refresh_due()
     entity.refresh_from_db()
     assert entity.properties["lifecycle"] == "deprecated"

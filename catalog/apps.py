@@ -23,7 +23,7 @@ class CatalogConfig(AppConfig):
 
     def ready(self) -> None:
         from catalog import receivers, tasks  # noqa: F401 - connects them
-        from catalog.ingest.locations import refresh as locations
+        from catalog.ingest.locations import due as locations
         from catalog.ingest.sources import register_all
         from catalog.ingest.techdocs import refresh as techdocs
         from catalog.portal import annotation_cards, api_definitions, kubernetes

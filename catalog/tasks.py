@@ -14,7 +14,7 @@ from structlog import get_logger
 
 from catalog.dialects.backstage.projection import refresh_documents as work_off_documents
 from catalog.ingest import live, migrations, runner, runs, schedule
-from catalog.ingest.locations import orphans, refresh
+from catalog.ingest.locations import due, orphans, refresh
 from catalog.ingest.techdocs import refresh as techdocs
 from catalog.kernel import feed
 from catalog.kernel.feed import FeedRow
@@ -221,7 +221,7 @@ def start_docs(entity_pk: int) -> None:
 
 def start_location(location: Location) -> None:
     """Have a worker read a location once the transaction is over; else the next tick does it."""
-    refresh.make_due([location.pk])
+    due.make_due([location.pk])
     transaction.on_commit(partial(_poke, read_location, str(location.pk)), robust=True)
 
 

@@ -15,7 +15,7 @@ from catalog.api.openapi import OBJECT, Schema, list_of
 from catalog.dialects.backstage.projection import ensure_current
 from catalog.dialects.backstage.queries import locations as queries
 from catalog.dialects.backstage.refs import RefError, parse_ref
-from catalog.ingest.locations import analyzing, refresh, registering
+from catalog.ingest.locations import analyzing, due, refresh, registering
 from catalog.kernel.errors import InvalidRequest, NotFound, PermissionDenied, shorten
 from catalog.models import Entity, Location
 from catalog.services import catalog_settings, permissions
@@ -221,7 +221,7 @@ class Refresh(BackstageView):
         entity = Entity.objects.visible_to(self.principal).filter(document__ref=ref).first()
         if entity is None:
             raise NotFound(f"Entity {shorten(ref, 300)} not found")
-        for location in refresh.locations_of(entity):
+        for location in due.locations_of(entity):
             if location.files.count() > READ_AT_ONCE:
                 tasks.start_location(location)
             else:

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from catalog.dialects.backstage.blueprints import default_blueprints
 from catalog.dialects.backstage.mapping import map_entity
-from catalog.ingest.locations import refresh, registering
+from catalog.ingest.locations import holding, registering
 from catalog.kernel import feed
 from catalog.kernel.actors import Actor
 from catalog.kernel.source import Seen
@@ -217,7 +217,7 @@ def _identifier(ref: str) -> str:
 
 def _draft(row: Location) -> EntityDraft:
     """The Location entity of a location, as reading it makes it."""
-    document = refresh.root_entity(row)
+    document = holding.root_entity(row)
     mapped = map_entity(document, {})
     return EntityDraft(
         mapped.blueprint,

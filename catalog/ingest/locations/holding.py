@@ -18,6 +18,8 @@ from catalog.services.entities.marking import mark_changed
 
 BLUEPRINT: Final = "location"  # of the entities made for locations
 WRITER: Final = "locations"  # who writes entities of files, as history names it
+ACTOR: Final = Actor("system", WRITER)
+ORIGIN: Final = "backstage.io/managed-by-origin-location"
 
 Key = tuple[str, str]  # blueprint, identifier
 
@@ -100,8 +102,6 @@ SET file_id = r.file, origin = r.origin, annotations = r.annotations
 FROM json_to_recordset(%s::json) AS r(entity bigint, file bigint, origin text, annotations json)
 WHERE l.entity_id = r.entity
 """
-
-_ORIGIN = "backstage.io/managed-by-origin-location"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ def hand_over(cursor: Any, files: Sequence[int]) -> None:
             "entity": entity,
             "file": file,
             "origin": origin,
-            "annotations": {**annotations, _ORIGIN: origin},
+            "annotations": {**annotations, ORIGIN: origin},
         }
         for entity, file, origin, annotations in cursor.fetchall()
     ]
@@ -282,6 +282,19 @@ def delete_sparing(keys: Sequence[Key], *, actor: Actor, run: str = "") -> set[K
 def identifier_of(location: Location) -> str:
     """Of the Location entity made for it."""
     return location.entity_ref.rpartition("/")[2]
+
+
+def root_entity(location: Location) -> dict[str, Any]:
+    """The document of the Location entity made for a location, without annotations."""
+    spec = {"type": location.type, "target": location.target}
+    if location.presence != Location.Presence.REQUIRED:
+        spec["presence"] = location.presence
+    return {
+        "apiVersion": "backstage.io/v1alpha1",
+        "kind": "Location",
+        "metadata": {"name": identifier_of(location), "namespace": "default"},
+        "spec": spec,
+    }
 
 
 def _keys(keys: Iterable[Key]) -> str:

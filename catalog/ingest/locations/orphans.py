@@ -9,13 +9,13 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from catalog.ingest.locations import holding
+from catalog.ingest.locations.holding import ACTOR
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import Conflict
 from catalog.models import CatalogSettings, Entity, LocatedEntity
 from catalog.services import catalog_settings
 from catalog.services.entities import delete
 
-ACTOR: Final = Actor("system", holding.WRITER)
 BATCH: Final = 500
 # A location with more entities than this does not lose more than half of them unasked.
 SMALL: Final = 20

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 
 import orjson
 
-from catalog.ingest.locations import refresh
+from catalog.ingest.locations import due
 from catalog.ingest.sources.github.events import body_of
 from catalog.ingest.techdocs import refresh as techdocs
 from catalog.kernel.errors import InvalidInput
@@ -40,7 +40,7 @@ def heed(kind: str, event: Event) -> int:
     if push is None:
         return 0
     techdocs.hurry(push.places, below=push.below)
-    return refresh.refresh_places(push.places, below=push.below)
+    return due.refresh_places(push.places, below=push.below)
 
 
 def read(kind: str, event: Event) -> Push | None:

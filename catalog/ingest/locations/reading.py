@@ -21,10 +21,11 @@ from catalog.dialects.backstage.reading import (
     read_file,
 )
 from catalog.dialects.backstage.validate import check_envelope
-from catalog.ingest.locations.holding import Key
+from catalog.ingest.locations.holding import ORIGIN, Key
 from catalog.ingest.locations.rules import Rules
 from catalog.ingest.locations.walking import Lead, Node
 from catalog.kernel.errors import shorten
+from catalog.models import Blueprint
 
 MAX_PROBLEMS: Final = 200  # of one file that are kept
 MAX_DOCUMENT_BYTES: Final = 64 * 1024  # of a refused document that is kept
@@ -149,6 +150,20 @@ def parse(
         file.is_out = True
     node.leads = [lead for one in file.candidates for lead in _leads(one)]
     return file
+
+
+def annotations_of(place: str, origin: str, reader: Reader) -> dict[str, str]:
+    """What the catalogue says of an entity from a place."""
+    return {
+        "backstage.io/managed-by-location": place,
+        ORIGIN: origin,
+        **reader.annotations(place),
+    }
+
+
+def custom_kinds() -> set[str]:
+    """The blueprints there are, any of which may be a kind."""
+    return set(Blueprint.objects.values_list("identifier", flat=True))
 
 
 def error_of_lead(lead: Lead) -> dict[str, Any]:

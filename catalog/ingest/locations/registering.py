@@ -103,9 +103,9 @@ def update(location: Location, *, type: str, target: str, actor: Actor) -> Locat
     try:
         with transaction.atomic():
             row = _locked(location)
-            before = location_document(row)
+            before = audit_document(row)
             row.type, row.target = checked.type, checked.target
-            after = location_document(row)
+            after = audit_document(row)
             if after != before:
                 row.updated_at, row.updated_by = checked.updated_at, actor.name
                 row.is_trusted = checked.is_trusted
@@ -128,7 +128,7 @@ def update(location: Location, *, type: str, target: str, actor: Actor) -> Locat
     if after != before:
         refresh.refresh(row, actor)
         if catalog_settings.current().orphan_strategy == CatalogSettings.OrphanStrategy.DELETE:
-            orphans.confirm(location.place, refresh.ACTOR)  # however many: that was asked for
+            orphans.confirm(location.place, holding.ACTOR)  # however many: that was asked for
         row.refresh_from_db()
     return row
 
@@ -164,7 +164,7 @@ def remove(location: Location, actor: Actor, *, run: str = "") -> int:
         row = _locked(location)
         now = timezone.now()
         count = holding.release(cursor, row, actor=actor, at=now, run=run)
-        _record(feed.DELETE, row, actor, before=location_document(row), run=run)
+        _record(feed.DELETE, row, actor, before=audit_document(row), run=run)
         row.delete()
     return count
 
@@ -209,8 +209,8 @@ def require_remove(principal: Principal, location: Location) -> None:
         )
 
 
-def location_document(location: Location) -> dict[str, Any]:
-    """What people said of a location."""
+def audit_document(location: Location) -> dict[str, Any]:
+    """A location as history keeps it: what people said of it."""
     return {
         "id": str(location.pk),
         "type": location.type,

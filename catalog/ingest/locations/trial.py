@@ -7,8 +7,14 @@ from typing import Any, Final
 from catalog.dialects.backstage.mapping import blueprint_of
 from catalog.dialects.backstage.reader import Reader
 from catalog.ingest.locations import walking
-from catalog.ingest.locations.reading import ReadFile, parse, problem_of_lead
-from catalog.ingest.locations.refresh import annotations_of, custom_kinds, root_entity
+from catalog.ingest.locations.holding import root_entity
+from catalog.ingest.locations.reading import (
+    ReadFile,
+    annotations_of,
+    custom_kinds,
+    parse,
+    problem_of_lead,
+)
 from catalog.ingest.locations.rules import Rules
 from catalog.ingest.locations.walking import Lead, Tree
 from catalog.kernel.errors import InvalidInput, LimitExceeded

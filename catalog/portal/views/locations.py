@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from catalog import tasks
 from catalog.ingest.locations import orphans, refresh, registering
+from catalog.ingest.locations.writing import Refreshed
 from catalog.kernel.errors import IdpError, PermissionDenied
 from catalog.models import Entity, LocatedEntity, Location
 from catalog.portal.acting import actor_for
@@ -227,7 +228,7 @@ def _registered(request: PortalRequest, made: Location) -> HttpResponse:
     return redirect("catalog:location", pk=made.pk)
 
 
-def _told(result: refresh.Refreshed) -> str:
+def _told(result: Refreshed) -> str:
     if result.unchanged or not (result.created or result.updated or result.orphaned):
         return "It was read; nothing has changed."
     parts = [

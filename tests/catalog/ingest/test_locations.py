@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from catalog.ingest.locations import orphans, pushes, refresh, registering
+from catalog.ingest.locations import due, orphans, pushes, refresh, registering, writing
 from catalog.kernel import feed
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import AlreadyExists, Conflict, InvalidInput, NotFound
@@ -505,7 +505,7 @@ def test_what_is_deleted_by_hand_comes_back_with_its_file(files):
     location = register(files.write("a.yaml", document()))
     delete([("component", "orders")], actor=ACTOR)
     assert again(location).unchanged
-    refresh.follow([as_row(one) for one in Change.objects.filter(action=feed.DELETE)])
+    due.follow([as_row(one) for one in Change.objects.filter(action=feed.DELETE)])
     assert refresh.refresh_due() == 1
     assert held() == ["orders"]
 
@@ -579,7 +579,7 @@ def test_what_could_not_be_read_is_tried_again_once_the_settings_allow_it(served
     location.refresh_from_db()
     assert location.state == Location.State.FAILED
     catalog_settings.update(actor=ACTOR, reading_allow=allowed)
-    refresh.follow([as_row(one) for one in Change.objects.filter(model=Change.SETTINGS)])
+    due.follow([as_row(one) for one in Change.objects.filter(model=Change.SETTINGS)])
     refresh.refresh_due()
     location.refresh_from_db()
     assert location.state == Location.State.READY
@@ -713,24 +713,24 @@ def test_a_push_makes_those_due_that_it_concerns(files):
     register(files.write("more.yaml", document("Location", "m", targets=["./sub/*.yaml"])))
     register(files.write("other.yaml", document()))
 
-    def due(*names):
-        assert refresh.refresh_places([files.place(name) for name in names]) >= 0
+    def made_due(*names):
+        assert due.refresh_places([files.place(name) for name in names]) >= 0
         rows = Location.objects.filter(next_refresh_at__lte=timezone.now())
         found = sorted(Path(one.target).name for one in rows)
         Location.objects.update(next_refresh_at=None)
         return found
 
     Location.objects.update(next_refresh_at=None)
-    assert due("spec.txt") == ["api.yaml"]
-    assert due("sub/new.yaml") == ["more.yaml"]
-    assert due("other.yaml", "nothing.yaml") == ["other.yaml"]
-    assert due("nothing.yaml") == []
+    assert made_due("spec.txt") == ["api.yaml"]
+    assert made_due("sub/new.yaml") == ["more.yaml"]
+    assert made_due("other.yaml", "nothing.yaml") == ["other.yaml"]
+    assert made_due("nothing.yaml") == []
 
 
 def test_whoever_comes_second_walks_again(files, monkeypatch):
     location = register(files.write("a.yaml", document(name="a")))
     files.write("a.yaml", document(name="b"))
-    claim, calls = refresh._Refresh._claim, []
+    claim, calls = writing._Refresh._claim, []
 
     def claimed(self, now):
         calls.append(now)
@@ -738,7 +738,7 @@ def test_whoever_comes_second_walks_again(files, monkeypatch):
             refresh.refresh(location)
         claim(self, now)
 
-    monkeypatch.setattr(refresh._Refresh, "_claim", claimed)
+    monkeypatch.setattr(writing._Refresh, "_claim", claimed)
     again(location)
     assert held() == ["b"]
 
