@@ -28,9 +28,8 @@ _ENVELOPE_KEYS = ("apiVersion", "kind", "metadata", "spec")
 
 
 class Stage(StrEnum):
-    """The checks in their order."""
+    """The checks behind `check_envelope`, in their order."""
 
-    ENVELOPE = "envelope"
     SHAPE = "shape"
     FORMATS = "formats"
     KIND = "kind"

@@ -10,7 +10,6 @@ from typing import Any, Final
 from django.conf import settings
 
 from catalog.dialects.backstage.config import Entry, seconds
-from catalog.ingest.configuration.report import Status
 from catalog.ingest.configuration.taking import Taking
 from catalog.ingest.locations import registering
 from catalog.kernel.errors import InvalidInput
@@ -61,14 +60,14 @@ def _take_reading(taking: Taking, entry: Entry) -> None:
         if host is None:
             raise one.wrong("an object with host, perhaps with paths")
         if host.missing:
-            taking.unsupported(one, f"left out: {_unset(host)}")
+            taking.left_out(one, host)
             continue
         paths = one.get("paths")
         allow.append({"host": host.text(), **({"paths": paths.texts()} if paths else {})})
     catalog_settings.update(actor=taking.actor, reading_allow=allow)
     taking.taken(entry, "descriptors may be read from this host")
     for one in entry.elements():
-        taking.note_rest(one, ("host", "paths"), Status.UNSUPPORTED, "nothing here reads it")
+        taking.unread_rest(one, ("host", "paths"))
 
 
 def _take_rules(taking: Taking, entry: Entry) -> None:
@@ -76,7 +75,7 @@ def _take_rules(taking: Taking, entry: Entry) -> None:
     for rule in entry.elements():
         kept = {key: one.value for key, one in rule.items() if key in ("allow", "locations")}
         rules.append(kept)
-        taking.note_rest(rule, ("allow", "locations"), Status.UNSUPPORTED, "nothing here reads it")
+        taking.unread_rest(rule, ("allow", "locations"))
     catalog_settings.check_rules(rules, field=entry.key)
     catalog_settings.update(actor=taking.actor, rules=rules)
     taking.taken(entry, "a rule for the kinds that may come in")
@@ -123,16 +122,14 @@ def _take_location(taking: Taking, entry: Entry) -> tuple[str, str] | None:
         if one is None:
             raise entry.refused(f"it has no {name}", expected="type and target")
         if one.missing:
-            taking.unsupported(entry, f"left out: {_unset(one)}")
+            taking.left_out(entry, one)
             return None
         said[name] = one.text()
     type_, target = said["type"], said["target"]
     if type_ not in Location.Type.values:
         taking.unsupported(entry, _ELSEWHERE.get(type_, "only url and file locations are read"))
         return None
-    taking.note_rest(
-        entry, ("type", "target", "rules", "presence"), Status.UNSUPPORTED, "nothing here reads it"
-    )
+    taking.unread_rest(entry, ("type", "target", "rules", "presence"))
     if type_ == Location.Type.FILE:
         target = _on_disk(taking, target)
     words = f"location {type_}:{target}"
@@ -195,7 +192,3 @@ def _drop(taking: Taking, named: set[tuple[str, str]], *, prune: bool) -> None:
             registering.remove(location, taking.actor)
         else:
             taking.leftovers.append(location.place)
-
-
-def _unset(entry: Entry) -> str:
-    return f"{', '.join(entry.missing)} is not set"

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from catalog.dialects.backstage.config import Entry
 from catalog.ingest.configuration.report import Status
-from catalog.ingest.configuration.taking import Taking, identifier_of
+from catalog.ingest.configuration.taking import UNREAD, Taking, identifier_of
 from catalog.services import catalog_settings
 
 SCHEDULE: Final = "every 15m"
@@ -52,23 +52,19 @@ def in_pod() -> bool:
     return bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
 
 
-def in_cluster(
-    taking: Taking, name: str, *, identifier: str, is_enabled: bool | None = None
-) -> str:
+def in_cluster(taking: Taking, name: str, *, identifier: str) -> str:
     """A source that reads the cluster which this program runs in; off where it runs in none.
 
     Returns its identifier.
     """
-    known = taking.has_source(identifier, "kubernetes")
-    if is_enabled is None and not known:
-        is_enabled = in_pod()
+    is_known = taking.has_source(identifier, "kubernetes")
     row = taking.source(
         identifier,
         "kubernetes",
         title=f"Kubernetes: {name}",
         settings={"clusterName": name, "login": "in-cluster"},
         schedule=SCHEDULE,
-        is_enabled=is_enabled,
+        is_enabled=None if is_known else in_pod(),
         with_blueprints=True,
     )
     return row.identifier
@@ -121,8 +117,7 @@ def _take_cluster(taking: Taking, entry: Entry) -> None:
     if url is None or name is None:
         raise entry.refused("it has no url or no name", expected="url and name")
     if url.missing or name.missing:
-        unset = ", ".join((*url.missing, *name.missing))
-        taking.unsupported(entry, f"left out: {unset} is not set")
+        taking.left_out(entry, url, name)
         return
     identifier = identifier_of("kubernetes", name.text())
     said = f"source {identifier}"
@@ -164,7 +159,7 @@ def _take_cluster(taking: Taking, entry: Entry) -> None:
             taking.note(other, status, words)
     for key, one in entry.items():
         if key not in _TAKEN and taking.note_of(one.path) is None:
-            taking.unsupported(one, "nothing here reads it")
+            taking.unsupported(one, UNREAD)
     taking.source(
         identifier,
         "kubernetes",

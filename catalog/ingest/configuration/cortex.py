@@ -10,7 +10,7 @@ from catalog.dialects.cortex_config import Provider, providers
 from catalog.ingest.configuration.clusters import SCHEDULE as OFTEN
 from catalog.ingest.configuration.clusters import in_cluster, in_pod
 from catalog.ingest.configuration.report import Status
-from catalog.ingest.configuration.taking import Taking, identifier_of
+from catalog.ingest.configuration.taking import UNREAD, Taking, identifier_of
 from catalog.models import Integration
 
 _HOURLY: Final = "every 1h"
@@ -160,7 +160,7 @@ def _kubernetes(taking: Taking, entry: Entry, cluster: Entry | None) -> None:
         settings["clusterName"] = cluster.text() if cluster else "default"
     name = settings["clusterName"]
     if "server" not in settings and "kubeconfig" not in settings:
-        in_cluster(taking, name, identifier="kubernetes", is_enabled=None)
+        in_cluster(taking, name, identifier="kubernetes")
         said = f"source kubernetes reads the cluster {name} that this program runs in"
         if not in_pod():
             said += "; it is off, since it runs in none"
@@ -217,12 +217,12 @@ def _settings(taking: Taking, entry: Entry, kind: str, names: dict[str, str]) ->
             continue
         setting = names.get(key)
         if setting is None:
-            taking.unsupported(one, "nothing here reads it")
+            taking.unsupported(one, UNREAD)
         elif setting in _SECRET:
             settings[setting] = taking.sealed(one)
             taking.taken(one, f"{setting} of source {kind}{taking.words_of(one)}")
         elif one.missing:
-            taking.unsupported(one, f"left out: {', '.join(one.missing)} is not set")
+            taking.left_out(one)
         else:
             settings[setting] = one.texts() if setting in _LISTS else one.text()
             taking.taken(one, f"{setting} of source {kind}")

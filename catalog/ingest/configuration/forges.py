@@ -58,7 +58,8 @@ def _github(taking: Taking, entry: Entry) -> str:
     if host != GITHUB:
         base = entry.get("apiBaseUrl")
         settings["apiUrl"] = base.text() if base else f"https://{host}/api/v3"
-    apps = list(entry.get("apps").elements()) if entry.get("apps") else []  # type: ignore[union-attr] # asked before
+    given = entry.get("apps")
+    apps = list(given.elements()) if given else []
     said = f"source {identifier}"
     token = entry.get("token")
     if token:
@@ -152,7 +153,7 @@ def _short_github(taking: Taking, entry: Entry, *, has_source: bool) -> None:
         settings["organizations"] = organization.texts()
         names = ", ".join(settings["organizations"])
         taking.taken(organization, f"source github reads the repositories of {names}")
-    taking.note_rest(entry, ("token", "organization"), Status.UNSUPPORTED, "nothing here reads it")
+    taking.unread_rest(entry, ("token", "organization"))
     if settings:
         taking.source("github", "github", title="GitHub", settings=settings)
 
@@ -249,7 +250,7 @@ class _Fields:
     def take(self, entry: Entry, name: str, setting: str, read: Callable[[Entry], Any]) -> None:
         if one := entry.get(name):
             if one.missing:
-                self._taking.unsupported(one, f"left out: {', '.join(one.missing)} is not set")
+                self._taking.left_out(one)
                 return
             self._settings[setting] = read(one)
             self._taking.taken(one, f"source {self._identifier}: {setting}")

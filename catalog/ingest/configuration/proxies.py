@@ -51,7 +51,7 @@ def _take(taking: Taking, key: str, entry: Entry) -> None:
     if target is None:
         raise entry.refused("it has no target", expected="target")
     if target.missing:
-        taking.unsupported(entry, f"left out: {', '.join(target.missing)} is not set")
+        taking.left_out(entry, target)
         return
     path = proxy.clean_path(key, field=entry.key)
     address = target.text().strip()
@@ -99,4 +99,4 @@ def _take_options(taking: Taking, entry: Entry, path: str, stated: proxy.Stated)
     if credentials := entry.get("credentials"):
         stated["credentials"] = credentials.text()
         taking.taken(credentials, f"who may call {path}")
-    taking.note_rest(entry, _KNOWN, Status.UNSUPPORTED, "nothing here reads it")
+    taking.unread_rest(entry, _KNOWN)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from django.db import transaction
 
-from catalog.dialects.backstage.config import Entry, Leaf
+from catalog.dialects.backstage.config import Entry
 from catalog.dialects.backstage.config.substitution import reference, secret_name
-from catalog.dialects.backstage.config.tree import Path, leaves
+from catalog.dialects.backstage.config.tree import Path
 from catalog.ingest.configuration.report import Status
 from catalog.ingest.integrations import create_blueprints, create_source, update_source
 from catalog.kernel.actors import Actor
@@ -20,13 +20,14 @@ from catalog.models import Integration, Secret
 from catalog.services import secrets
 
 Note = tuple[Status, str]
+UNREAD: Final = "nothing here reads it"
 
 
 class Taking:
     """One take-over. It runs in a transaction that whoever began it ends: what was refused, or was
     only tried, is rolled back with everything else.
 
-    environ: the variables that the files may name. base: the folder that paths of files are in.
+    environ: the variables that the files may name. folders: where their relative paths begin.
     """
 
     def __init__(
@@ -63,6 +64,18 @@ class Taking:
         for key, one in entry.items():
             if key not in known:
                 self.note(one, status, text)
+
+    def left_out(self, entry: Entry, *unset: Entry) -> None:
+        """Say that nothing is made of it, since variables that it names are not set.
+
+        unset: the parts of it that name them; none means itself.
+        """
+        names = [name for one in unset or (entry,) for name in one.missing]
+        self.unsupported(entry, f"left out: {', '.join(names)} is not set")
+
+    def unread_rest(self, entry: Entry, known: Collection[str]) -> None:
+        """Say of the keys of an object that are not `known` that nothing reads them."""
+        self.note_rest(entry, known, Status.UNSUPPORTED, UNREAD)
 
     def note_of(self, path: Path) -> Note | None:
         for length in range(len(path), -1, -1):
@@ -210,13 +223,6 @@ def identifier_of(*parts: str) -> str:
     """A name that sources may have: "kubernetes-my-cluster"."""
     name = "-".join(part for part in parts if part)
     return re.sub(r"[^A-Za-z0-9@_.+:=-]+", "-", name).strip("-.")[:80] or "source"
-
-
-def undefined_in(entry: Entry) -> dict[str, Leaf]:
-    """The values below a place that are undefined, by their keys from the root."""
-    return {
-        Entry(path, leaf).key: leaf for path, leaf in leaves(entry.node, entry.path) if leaf.missing
-    }
 
 
 def _without_place(message: str, entry: Entry) -> str:
