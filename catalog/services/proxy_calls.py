@@ -137,9 +137,13 @@ def endpoint_for(path: str) -> tuple[ProxyEndpoint, str]:
 
 
 def check_path(path: str) -> None:
-    """Raises InvalidRequest where `path` has a segment "..": it would lead out of its place."""
+    """Raises InvalidRequest where `path` has a segment "..": it would lead out of its place.
+
+    Some servers leave out what stands behind a ";" in a segment, so "..;x" is one too.
+    """
     decoded = unquote(unquote(path)).replace("\\", "/")
-    if ".." in decoded.partition("?")[0].split("/") or "\0" in decoded:
+    segments = (one.partition(";")[0] for one in decoded.partition("?")[0].split("/"))
+    if ".." in segments or "\0" in decoded:
         raise InvalidRequest(
             "The path must not contain '..'",
             details={"field": "path", "value": shorten(path), "expected": "a path without .."},

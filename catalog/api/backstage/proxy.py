@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.auth.models import AnonymousUser
 from django.http import StreamingHttpResponse
@@ -14,9 +14,15 @@ from rest_framework.views import APIView
 
 from catalog.api.backstage.base import BackstageView
 from catalog.kernel.actors import Actor
-from catalog.kernel.errors import NotAuthenticated, NotFound
+from catalog.kernel.errors import NotAuthenticated, NotFound, PermissionDenied
 from catalog.models import ProxyEndpoint
 from catalog.services import proxy_calls
+
+# What browsers tell of requests that they make by themselves: an answer of another system is
+# content to be read, never a part of one of our pages.
+_RUN: Final = frozenset(
+    ("audioworklet", "paintworklet", "script", "serviceworker", "sharedworker", "style", "worker")
+)
 
 
 class _MayCall(BasePermission):
@@ -52,6 +58,20 @@ class Proxy(BackstageView):
             super().initial(request, *args, **kwargs)  # who is not logged in learns no more
             raise
         super().initial(request, *args, **kwargs)
+        self._check_browser(request)
+
+    def _check_browser(self, request: Request) -> None:
+        """Raises PermissionDenied where another site, or a tag of a page, makes the browser ask.
+
+        A session alone must not let others' links reach systems where a GET may do something.
+        """
+        headers = request._request.headers
+        has_session = request.user.is_authenticated and request.auth is None
+        site = headers.get("Sec-Fetch-Site", "")
+        if has_session and not self.is_open and site in ("cross-site", "same-site"):
+            raise PermissionDenied("Pages of other sites may not call other systems in your name")
+        if headers.get("Sec-Fetch-Dest", "") in _RUN:
+            raise PermissionDenied("What other systems answer is no script or style of a page")
 
     def perform_authentication(self, request: Request) -> None:
         """Where everybody may call, a token that is not ours is the other system's."""

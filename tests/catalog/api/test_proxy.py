@@ -113,6 +113,7 @@ def test_what_comes_back_cannot_act_as_ours(db, vendor):
     [
         ("/api/proxy/pagerduty/api/../secret", "The path must not contain '..'"),
         ("/api/proxy/pagerduty/api/%2e%2e/secret", "The path must not contain '..'"),
+        ("/api/proxy/pagerduty/api/..;a=b/secret", "The path must not contain '..'"),
         ("/api/proxy/pagerduty/api/a%5c..%5cb", "The path must not contain '..'"),
         ("/api/proxy/pagerduty/api/%252e%252e/x", "The path must not contain '..'"),
     ],
@@ -297,3 +298,25 @@ def test_changes_of_endpoints_are_in_the_history(db):
     assert list(
         Change.objects.filter(model="proxy").order_by("id").values_list("action", "after")
     ) == [("create", None), ("update", {"methods": ["GET"]}), ("delete", None)]
+
+
+@pytest.mark.parametrize(
+    ("caller", "headers", "status"),
+    [
+        ("session", {}, 200),
+        ("session", {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "empty"}, 200),
+        ("session", {"Sec-Fetch-Site": "none", "Sec-Fetch-Dest": "document"}, 200),
+        ("session", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "document"}, 403),
+        ("session", {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Dest": "image"}, 403),
+        ("session", {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "script"}, 403),
+        ("token", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "empty"}, 200),
+        ("token", {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "serviceworker"}, 403),
+    ],
+)
+def test_no_other_site_and_no_tag_of_a_page_calls_by_a_browser(db, vendor, caller, headers, status):
+    make_endpoint(vendor)
+    vendor.text("/v2/build", "alert(1)")
+    asking = make_browser(role=Role.ADMIN) if caller == "session" else make_api(Role.MEMBER)
+    answer = asking.get("/api/proxy/pagerduty/api/build", headers=headers)
+    assert answer.status_code == status
+    assert len(vendor.calls) == (status == 200)
