@@ -34,6 +34,7 @@ COOKIE: Final = "backstage-auth"
 COOKIE_PATH: Final = "/api/techdocs/static"
 COOKIE_LASTS: Final = timedelta(hours=1)
 SYNC_EVERY_S: Final = 20  # sooner than that nobody's wish makes docs be looked at again
+SYNC_LASTS_S: Final = 15 * 60  # longer than a build may take: one at a time
 
 METADATA_FILE: Final = "techdocs_metadata.json"
 INDEX_FILE: Final = "search/search_index.json"
@@ -271,11 +272,15 @@ def _file(content: bytes, kind: str) -> HttpResponse:
 
 
 def _synchronised(site: DocSite) -> Iterator[bytes]:
-    if not cache.add(f"docs-sync:{site.pk}", 1, SYNC_EVERY_S):
+    key = f"docs-sync:{site.pk}"
+    if not cache.add(key, 1, SYNC_LASTS_S):
         yield _event("finish", {"updated": False})
         return
-    yield _event("log", f"Looking for changes in the docs of {site.ref}")
-    is_new = refresh.check(site.pk)
+    try:
+        yield _event("log", f"Looking for changes in the docs of {site.ref}")
+        is_new = refresh.check(site.pk)
+    finally:
+        cache.touch(key, SYNC_EVERY_S)
     now = DocSite.objects.filter(pk=site.pk).first()
     if now is None or now.state == DocSite.State.FAILED:
         reason = now.log if now else "The entity has no docs any more."

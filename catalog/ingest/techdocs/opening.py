@@ -32,8 +32,9 @@ CHECKOUT_S = 240.0
 class Place:
     """A folder of documentation.
 
-    own_file: the place of the entity's file; a folder of this server is open to an entity whose
-    file was read beside it. Use it with an open reader.
+    own_file: the place of the entity's file. A folder of this server is open to an entity whose
+    file is one of this server too: an annotation alone, which any member may write, opens none.
+    Use it with an open reader.
     """
 
     def __init__(self, place: str, reader: PlaceReader, *, own_file: str = "") -> None:
@@ -77,10 +78,14 @@ class Place:
 
     def _folder(self) -> FolderTree:
         path = path_in(self.place)
+        if not is_file(self._own_file):
+            raise FileRefused(
+                "a folder of this server may only be named by a file of this server",
+                hint="Let an administrator register a location for its descriptor.",
+            )
         workspace = opened_folders()
-        if is_file(self._own_file):
-            beside = Workspace.around(path_in(self._own_file))
-            workspace = replace(workspace, roots=(*workspace.roots, *beside.roots))
+        beside = Workspace.around(path_in(self._own_file))
+        workspace = replace(workspace, roots=(*workspace.roots, *beside.roots))
         try:
             real = path.resolve(strict=True)
         except (OSError, RuntimeError, ValueError):

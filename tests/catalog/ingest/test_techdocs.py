@@ -640,6 +640,20 @@ def test_a_folder_that_nobody_opened_stays_closed(component, tmp_path_factory, s
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("location", [None, "url:https://github.com/o/r/blob/main/x.yaml"])
+def test_an_annotation_alone_opens_no_folder_of_this_server(
+    component, tmp_path, settings, location
+):
+    settings.IDP_FILES = [str(tmp_path)]
+    said = {"techdocs-ref": "dir:.", "source-location": f"file:{tmp_path}"}
+    _annotate(component, said)
+    Entity.objects.filter(pk=component.pk).update(location=location)
+    refresh.scan()
+    assert not refresh.check(component.pk)
+    assert "only be named by a file of this server" in DocSite.objects.get().log
+
+
+@pytest.mark.django_db
 def test_docs_of_another_entity_and_a_readme(component):
     other = make_entity(
         "component",
