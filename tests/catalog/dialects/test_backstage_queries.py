@@ -338,6 +338,8 @@ def test_filters_are_predicates(filters: list[str], predicate: Any) -> None:
             'Invalid at "relations.$contains.more"',
         ),
         ({"$all": [{"a": "1"}] * 2000}, "more than 2000 parts"),
+        ({"$any": [{"a": {"$hasPrefix": "1"}}] * 51}, "more than 50 conditions on prefixes"),
+        ({"$any": [{"relations.a": {"$exists": True}}] * 51}, "more than 50 conditions"),
     ],
 )
 def test_what_is_no_predicate_is_refused(predicate: Any, message: str) -> None:

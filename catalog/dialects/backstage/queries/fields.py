@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from catalog.kernel.errors import InvalidRequest, shorten
 
+MAX_FIELDS: Final = 1000
+
 
 def parse_fields(fields: Sequence[str]) -> tuple[str, ...] | None:
-    """The paths; None for the whole entity. Raises InvalidRequest for a path into a list."""
+    """The paths; None for the whole entity. Raises InvalidRequest for a path into a list, and for
+    more than `MAX_FIELDS`."""
+    if len(fields) > MAX_FIELDS:
+        raise InvalidRequest(
+            f"Invalid fields: {len(fields):,} are asked for; expected {MAX_FIELDS} at most"
+        )
     for field in fields:
         if "[" in field:
             raise InvalidRequest(

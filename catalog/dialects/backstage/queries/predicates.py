@@ -18,6 +18,7 @@ Predicate = dict[str, Any]
 
 MAX_DEPTH: Final = 40
 MAX_PARTS: Final = 2000  # of a predicate, all together
+MAX_SCANS: Final = 50  # conditions that no index answers: each looks at the values of every entity
 
 _OPERATORS = ("$exists", "$in", "$contains", "$hasPrefix")  # the first of them counts
 _LOGIC = ("$all", "$any", "$not")
@@ -80,6 +81,7 @@ class _Compiler:
 
     def __init__(self) -> None:
         self.parts = 0
+        self.scans = 0
 
     def part(self, predicate: Any, *, depth: int) -> Sql:
         self._count(depth)
@@ -113,6 +115,8 @@ class _Compiler:
             case "$exists":
                 if not isinstance(operand, bool):
                     raise _wrong_at(where)
+                if key.lower().startswith(f"{_RELATIONS}."):
+                    self._count_scan()
                 found = conditions.has_key(key)
                 return found if operand else conditions.negated(found)
             case "$in":
@@ -120,8 +124,11 @@ class _Compiler:
             case "$hasPrefix":
                 if not isinstance(operand, str):
                     raise _wrong_at(where)
+                self._count_scan()
                 return conditions.has_prefix(key, operand)
         if isinstance(operand, Mapping):
+            if "targetRef" not in operand:
+                self._count_scan()
             return _contained(key, operand)
         return conditions.has_value(key, [_scalar(operand, where)])
 
@@ -131,6 +138,13 @@ class _Compiler:
             raise _invalid(f"it is nested more than {MAX_DEPTH} levels deep")
         if self.parts > MAX_PARTS:
             raise _invalid(f"it has more than {MAX_PARTS} parts")
+
+    def _count_scan(self) -> None:
+        self.scans += 1
+        if self.scans > MAX_SCANS:
+            raise _invalid(
+                f"it has more than {MAX_SCANS} conditions on prefixes or on relations to anything"
+            )
 
 
 def _contained(key: str, operand: Mapping[str, Any]) -> Sql:

@@ -5,7 +5,7 @@ Every function takes who asks: nobody gets, counts or pages through what may not
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -17,9 +17,14 @@ from catalog.dialects.backstage.queries.conditions import Sql, every, visible
 from catalog.dialects.backstage.queries.cursors import Cursor, Key, SortField
 from catalog.dialects.backstage.queries.predicates import Predicate, compile_predicate
 from catalog.kernel.actors import Principal
+from catalog.kernel.errors import InvalidRequest
 from catalog.kernel.identifiers import is_storable
 
 PAGE: Final = 200
+# Of each, so that one question keeps the database busy no longer than many would.
+MAX_FACETS: Final = 100
+MAX_TEXT_FIELDS: Final = 100
+MAX_ORDERS: Final = 20
 
 _PK = Sql("d.entity_id")
 _NOTHING = Sql("")
@@ -39,6 +44,7 @@ def list_entities(
     Without limit and offset only the first order field counts and what lacks it is left out; else
     all of them count, and what lacks one comes last in both directions.
     """
+    _check_number("order", order, MAX_ORDERS)
     where = every([visible(principal), compile_predicate(predicate)])
     if limit is None and offset is None:
         return _all(where, order), False
@@ -151,6 +157,7 @@ def _has_value(key: Sql, order: SortField | None) -> Sql:
 def _text(cursor: Cursor) -> Sql:
     if not cursor.term:
         return conditions.ALL
+    _check_number("fullTextFilter fields", cursor.term_fields, MAX_TEXT_FIELDS)
     default = cursor.order.field if cursor.order else "metadata.uid"
     return conditions.has_text(cursor.term_fields or (default,), cursor.term)
 
@@ -197,6 +204,7 @@ def count_facets(
 
     One statement for the keys, one each for the kind and for relations, if they are asked for.
     """
+    _check_number("facets", set(facets), MAX_FACETS)
     where = every([visible(principal), compile_predicate(predicate)])
     keys = {facet.lower() for facet in facets if is_storable(facet)}
     relations = {key for key in keys if key.startswith(_RELATIONS)}
@@ -230,6 +238,13 @@ def count_facets(
         for relation, target, count in rows:
             found.setdefault(f"{_RELATIONS}{relation}", []).append((target, count))
     return {facet: found.get(facet.lower(), []) for facet in facets}
+
+
+def _check_number(what: str, asked: Collection[Any], most: int) -> None:
+    if len(asked) > most:
+        raise InvalidRequest(
+            f"Invalid {what}: {len(asked):,} are asked for; expected {most} at most"
+        )
 
 
 def _directed(key: Sql, order: SortField) -> Sql:
