@@ -95,7 +95,8 @@ def dry_run(type: str, target: str, *, actor: Actor, presence: str = "required")
 
 
 def update(location: Location, *, type: str, target: str, actor: Actor) -> Location:
-    """Watch another place under the same id and reference; what only the old one held goes.
+    """Watch another place under the same id and reference; what only the old one held goes. Rules
+    of its own stay if an admin does it.
 
     Raises InvalidInput, AlreadyExists, NotFound.
     """
@@ -109,6 +110,8 @@ def update(location: Location, *, type: str, target: str, actor: Actor) -> Locat
             if after != before:
                 row.updated_at, row.updated_by = checked.updated_at, actor.name
                 row.is_trusted = checked.is_trusted
+                if not checked.is_trusted:
+                    row.rules = []  # an admin gave them to what stood at the old place
                 row.state, row.problem = Location.State.PENDING, ""
                 row.next_refresh_at = row.updated_at
                 row.save()

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from catalog.ingest.integrations import create_source
+from catalog.ingest.locations import registering
 from catalog.kernel.actors import Role
 from catalog.models import Location
 from catalog.services import catalog_settings
@@ -288,6 +289,28 @@ def test_entities_are_checked_with_their_placeholders(api, site):
         }
 
 
+def test_what_placeholders_read_is_not_told_to_who_only_checks(api, site):
+    site.text("/secret.txt", "hush hush")
+    site.text("/secret.yaml", "DB PASSWORD: hush")
+    place = f"url:{site.url}/catalog-info.yaml"
+
+    def check(**changes):
+        metadata = {**ENTITY["metadata"], **changes.pop("metadata", {})}
+        entity = {**ENTITY, "metadata": metadata, "spec": {**ENTITY["spec"], **changes}}
+        answer = api.post(f"{URL}/validate-entity", {"entity": entity, "location": place})
+        return answer.json()["errors"][0]["message"]
+
+    for field, target in (("tags", "./secret.txt"), ("labels", "./secret.yaml")):
+        token = "$yaml" if target.endswith("yaml") else "$text"
+        value = [{token: target}] if field == "tags" else {token: target}
+        told = check(metadata={field: value})
+        assert told.startswith(f"metadata.{field}")
+        assert "took in is not valid" in told
+    # what the caller wrote is told as ever
+    told = check(definition={"$text": "./secret.txt"}, lifecycle=7)
+    assert "/spec/lifecycle must be string" in told
+
+
 def test_a_repository_is_searched(api, vendor):
     source = {"apiUrl": vendor.url, "token": "t1"}
     create_source(identifier="forge", kind="github", settings=source, mapping={}, actor=ACTOR)
@@ -334,3 +357,19 @@ def test_the_document_of_the_catalogue(api):
     assert document["servers"] == [{"url": "/api/catalog"}]
     assert {"/locations", "/validate-entity", "/refresh"} <= document["paths"].keys()
     assert not any(path.startswith(("/v1", "/api")) for path in document["paths"])
+
+
+def test_rules_that_an_admin_gave_do_not_move_along_with_a_member(site):
+    api = make_api(Role.MEMBER)
+    made = register(api, f"{site.url}/one.yaml")
+    rules = [{"allow": ["User", "Group"]}]
+    registering.set_rules(Location.objects.get(), rules, actor=ACTOR)
+    place, body = f"{URL}/locations/{made['id']}", {"type": "url", "target": f"{site.url}/two.yaml"}
+    assert api.put(place, {**body, "target": f"{site.url}/one.yaml"}).status_code == 200
+    assert Location.objects.get().rules == rules  # nothing was changed
+    assert api.put(place, body).status_code == 200
+    assert Location.objects.get().rules == []
+    registering.set_rules(Location.objects.get(), rules, actor=ACTOR)
+    admin = make_api(Role.ADMIN)
+    assert admin.put(place, {**body, "target": f"{site.url}/one.yaml"}).status_code == 200
+    assert Location.objects.get().rules == rules
