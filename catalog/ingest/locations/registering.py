@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha1
 from pathlib import PurePosixPath
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
@@ -24,6 +24,7 @@ from catalog.kernel.errors import (
     PermissionDenied,
     shorten,
 )
+from catalog.kernel.http import looks_secret
 from catalog.kernel.identifiers import is_storable
 from catalog.models import Blueprint, CatalogSettings, Change, Integration, Location
 from catalog.services import catalog_settings
@@ -284,6 +285,14 @@ def _target(type: str, said: Any) -> str:
             hint="Set up a GitHub or GitLab source with a token for that host.",
             details={"field": "target", "expected": "an address without credentials"},
         )
+    for name, value in parse_qsl(split.query):
+        if value and looks_secret(name):
+            raise InvalidInput(
+                f'target has "{shorten(name)}" in its query, which everybody sees; expected an '
+                "address without credentials",
+                hint="Set up a GitHub or GitLab source with a token for that host.",
+                details={"field": "target", "expected": "an address without credentials"},
+            )
     return target
 
 

@@ -146,6 +146,7 @@ def test_a_place_is_registered_once(files):
         ("url", "", "target"),
         ("url", "x", "target"),
         ("url", "https://u:p@example.com/x", "target"),
+        ("url", "https://example.com/x?private_token=u:p", "target"),
         ("url", "https://[", "target"),
         ("url", 1, "target"),
         ("url", "https://example.com/\x00", "target"),
