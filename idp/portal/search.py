@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
+from catalog.portal.numbered import page_number
 from catalog.portal.shell import Crumb, PortalRequest, fragment, page, portal_view
 from catalog.selectors.find import MAX_OFFSET, Found, Source, find, find_grouped
 from catalog.selectors.kinds import load_kinds
@@ -64,14 +65,12 @@ class _Asked:
     @classmethod
     def read(cls, request: PortalRequest) -> _Asked:
         source = request.GET.get("type", "")
-        number = request.GET.get("page", "")
-        is_number = number.isascii() and number.isdigit() and len(number) < 10
         return cls(
             text=text_of(request),
             source=Source(source) if source in set(Source) else None,
             kinds=_listed(request, "kind"),
             lifecycles=_listed(request, "lifecycle"),
-            page=min(max(int(number), 1), MAX_PAGE) if is_number else 1,
+            page=page_number(request, most=MAX_PAGE),
         )
 
     @property

@@ -166,9 +166,7 @@ def _take_cluster(taking: Taking, entry: Entry) -> None:
         title=title.text() if title else f"Kubernetes: {name.text()}",
         settings=settings,
         schedule=SCHEDULE,
-        is_enabled=None
-        if token
-        else (None if taking.has_source(identifier, "kubernetes") else False),
+        is_enabled=None if token or taking.has_source(identifier, "kubernetes") else False,
         with_blueprints=True,
     )
 

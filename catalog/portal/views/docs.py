@@ -21,6 +21,7 @@ from catalog.ingest.techdocs.sources import DOCS_KEYS, README
 from catalog.models import DocAsset, DocPage, DocSite, Entity
 from catalog.portal.entity_tabs import Card, Context, Tab, register_card, register_tab
 from catalog.portal.links import docs_url, entity_url
+from catalog.portal.numbered import part_of
 from catalog.portal.shell import Crumb, PortalRequest, fragment, page, portal_view
 from catalog.selectors import docs
 from catalog.selectors.kinds import Kind
@@ -67,22 +68,17 @@ def index(request: PortalRequest) -> HttpResponseBase:
         teams=teams_of(request.user.email) if scope == "own" else None,
         entities=_stars(request) if scope == "starred" else None,
     )
-    number = max(1, int(request.GET["page"])) if request.GET.get("page", "").isdecimal() else 1
-    number = min(number, 10_000)
-    first = (number - 1) * PAGE_SIZE
-    found = list(sites[first : first + PAGE_SIZE + 1])
-    shown = found[:PAGE_SIZE]
-    owners = owner_titles(request.user, [site.entity.team for site in shown])
+    part = part_of(request, sites, size=PAGE_SIZE)
+    owners = owner_titles(request.user, [site.entity.team for site in part.rows])
     context = {
         "rows": [
             (site, docs_url(site.ref), [owners[team] for team in site.entity.team])
-            for site in shown
+            for site in part.rows
         ],
         "scope": scope,
         "scopes": _SCOPES,
         "q": text,
-        "number": number,
-        "has_more": len(found) > PAGE_SIZE,
+        "part": part,
     }
     if request.headers.get("HX-Request") and not request.headers.get("HX-History-Restore-Request"):
         return fragment(request, "catalog/docs/list.html", context)

@@ -20,6 +20,7 @@ from catalog.kernel.errors import IdpError, PermissionDenied
 from catalog.models import Entity, LocatedEntity, Location
 from catalog.portal.acting import actor_for
 from catalog.portal.entity_tabs import Card, Context, register_card
+from catalog.portal.numbered import part_of
 from catalog.portal.shell import Crumb, PortalRequest, page, portal_view
 from catalog.portal.sources import Badge
 from catalog.selectors import locations
@@ -67,11 +68,8 @@ def index(request: PortalRequest) -> HttpResponseBase:
         state="" if state == "own" else state,
         teams=teams_of(request.user.email) if state == "own" else None,
     )
-    asked = request.GET.get("page", "")
-    number = min(max(1, int(asked)), 10_000) if asked.isascii() and asked.isdecimal() else 1
-    first = (number - 1) * PAGE_SIZE
-    some = list(found[first : first + PAGE_SIZE + 1])
-    rows = locations.rows_of(some[:PAGE_SIZE])
+    part = part_of(request, found, size=PAGE_SIZE)
+    rows = locations.rows_of(part.rows)
     return page(
         request,
         "catalog/locations/index.html",
@@ -80,8 +78,7 @@ def index(request: PortalRequest) -> HttpResponseBase:
             "text": text,
             "state": state,
             "states": STATES,
-            "number": number,
-            "has_more": len(some) > PAGE_SIZE,
+            "part": part,
             "held": [one for one in orphans.origins() if one.is_held] if _deletes() else [],
             "may_register": registering.may_register(request.user),
             "admin_url": _settings_url(request),
