@@ -131,9 +131,11 @@ class Renderer:
         assert child.stdout is not None  # noqa: S101 - it is a pipe
         ends_at = time.monotonic() + self._max_page_s
         place, found, wanted = child.stdout.fileno(), bytearray(), 4
+        poll = select.poll()  # unlike select, it takes descriptors beyond 1,023
+        poll.register(place, select.POLLIN)
         while len(found) < wanted:
             left = ends_at - time.monotonic()
-            if left <= 0 or not select.select([place], [], [], left)[0]:
+            if left <= 0 or not poll.poll(left * 1000):
                 raise TimeoutError
             piece = os.read(place, 1 << 20)
             if not piece:
