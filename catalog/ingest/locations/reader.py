@@ -25,7 +25,8 @@ from catalog.dialects.backstage.reader import (
     is_file,
 )
 from catalog.ingest.connections import FORM_WAIT_S
-from catalog.ingest.locations.scm import Forge, Forges, told
+from catalog.ingest.locations.forges import Forges
+from catalog.ingest.locations.scm import Forge, told
 from catalog.kernel.http import Client, Response, mask_url
 from catalog.kernel.identifiers import is_storable
 from catalog.services import catalog_settings
@@ -135,9 +136,14 @@ class PlaceReader:
         if is_file(base) or is_file(place):
             return
         theirs = self.forges.of(address_in(place))
-        own = self.forges.of(address_in(base))
-        if theirs is None or own is None:
+        if theirs is None:
             return
+        own = self.forges.of(address_in(base))
+        if own is None:
+            raise FileRefused(
+                "it lies in a repository, and the document that names it does not",
+                hint="Keep the document in that repository.",
+            )
         there, here = theirs.parse(address_in(place)), own.parse(address_in(base))
         if (
             there

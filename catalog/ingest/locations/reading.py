@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 
 from catalog.dialects.backstage import wording
+from catalog.dialects.backstage.kinds import BY_LOWER_NAME
 from catalog.dialects.backstage.locations import Target
 from catalog.dialects.backstage.mapping import ref_of
 from catalog.dialects.backstage.problems import Problem
@@ -78,7 +79,8 @@ class ReadFile:
         holder: str = "",
         is_custom_kind: CustomKind = lambda kind: True,
     ) -> None:
-        kept = document if document is not None and _is_small(document) else None
+        is_kept = _is_of_a_kind(document, is_custom_kind) and _is_small(document)
+        kept = document if is_kept else None
         for finding in findings:
             problem: dict[str, Any] = {
                 "line": finding.line,
@@ -232,6 +234,13 @@ def _error(document: Any, finding: Finding, is_custom_kind: CustomKind) -> Mappi
     return wording.told_as(
         document, field=finding.field, message=finding.message, is_custom_kind=is_custom_kind
     )
+
+
+def _is_of_a_kind(document: Any, is_custom_kind: CustomKind) -> bool:
+    """Whether a refused document is meant for the catalogue. Anything else is nobody's to see: our
+    token may read files that who registers a location may not."""
+    kind = document.get("kind") if isinstance(document, Mapping) else None
+    return isinstance(kind, str) and (kind.lower() in BY_LOWER_NAME or is_custom_kind(kind))
 
 
 def _is_small(document: Any) -> bool:

@@ -6,7 +6,7 @@ import base64
 import json
 import os
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from email.utils import formatdate
 from pathlib import Path
 
@@ -24,8 +24,8 @@ from catalog.dialects.backstage.reader import (
 )
 from catalog.dialects.backstage.reading import Reading, key_of, read_file
 from catalog.ingest.integrations import create_source
+from catalog.ingest.locations.forges import Forges, GitHubForge, GitLabForge, web_of_github
 from catalog.ingest.locations.reader import PlaceReader
-from catalog.ingest.locations.scm import GitHubForge, GitLabForge, forge_of, web_of_github
 from catalog.kernel.actors import Actor
 from catalog.models import Entity, Integration
 from catalog.services import catalog_settings
@@ -337,13 +337,13 @@ def test_the_source_that_names_the_project_reads_it(reader, vendor):
     source("github", "c-beta", apiUrl=vendor.url, token="for-beta", organizations=["Beta"])
     reader.read(f"url:{vendor.url}/beta/app/blob/main/x.yaml")
     assert vendor.calls[-1].headers["authorization"] == "Bearer for-beta"
-    forge = forge_of(f"{vendor.url}/gamma/app")
+    forge = Forges().of(f"{vendor.url}/gamma/app")
     assert forge.integration.identifier == "a-all"
     assert forge.clone_url("gamma/app") == f"{vendor.url}/gamma/app.git"
     assert forge.credentials() == ("x-access-token", "for-all")
     assert [one.path for one in forge.list_tree("beta/app", "main")] == ["x.yaml", "services"]
     Integration.objects.update(is_enabled=False)
-    assert forge_of(f"{vendor.url}/gamma/app") is None
+    assert Forges().of(f"{vendor.url}/gamma/app") is None
 
 
 # --- other hosts ------------------------------------------------------------------------------
@@ -900,3 +900,20 @@ def test_strictly_the_recorded_catalogue_of_backstage_comes_out(vendor, db, test
         ("location", "edge-disallowed-kind"),
     }
     assert len(reading.journal.rejected) == 25
+
+
+@pytest.mark.parametrize(
+    ("base", "refused"),
+    [
+        ("url:http://127.0.0.1:1/acme/app/blob/main/x.yaml", False),
+        ("url:http://127.0.0.1:1/acme/other/blob/main/x.yaml", True),
+        ("url:http://127.0.0.1:2/x.yaml", True),
+        ("file:/opened/x.yaml", False),
+    ],
+)
+def test_what_a_token_may_read_is_shown_by_documents_beside_it(db, base, refused):
+    with PlaceReader() as reader:
+        reader.forges._forges = [GitHubForge(None, "http://127.0.0.1:1")]
+        reader._allow = [{"host": "127.0.0.1:*"}]
+        with pytest.raises(FileRefused) if refused else nullcontext():
+            reader.check_content(base, "url:http://127.0.0.1:1/acme/app/blob/main/key.pem")

@@ -373,3 +373,20 @@ def test_rules_that_an_admin_gave_do_not_move_along_with_a_member(site):
     admin = make_api(Role.ADMIN)
     assert admin.put(place, {**body, "target": f"{site.url}/one.yaml"}).status_code == 200
     assert Location.objects.get().rules == rules
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password: hush hush",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\ndata: {password: hush hush}",
+    ],
+)
+def test_a_file_that_is_no_descriptor_is_not_shown_to_who_registers_it(api, site, text):
+    site.text("/values.yaml", text)
+    register(api, f"{site.url}/values.yaml")
+    answer = api.get(f"{URL}/entities/unprocessed/failed")
+    told = answer.json()["entities"]
+    assert told
+    assert {one["unprocessed_entity"] for one in told} == {None}
+    assert b"hush" not in answer.content
