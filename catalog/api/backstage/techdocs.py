@@ -17,6 +17,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
+from catalog import tasks
 from catalog.api.backstage.base import BackstageView, answer, call, empty
 from catalog.api.openapi import OBJECT, Schema
 from catalog.dialects.backstage.projection import ensure_current
@@ -35,6 +36,7 @@ COOKIE_PATH: Final = "/api/techdocs/static"
 COOKIE_LASTS: Final = timedelta(hours=1)
 SYNC_EVERY_S: Final = 20  # sooner than that nobody's wish makes docs be looked at again
 SYNC_LASTS_S: Final = 15 * 60  # longer than a build may take: one at a time
+MAX_SYNCS: Final = 2  # that are waited for at once; a worker does the others
 
 METADATA_FILE: Final = "techdocs_metadata.json"
 INDEX_FILE: Final = "search/search_index.json"
@@ -276,10 +278,19 @@ def _synchronised(site: DocSite) -> Iterator[bytes]:
     if not cache.add(key, 1, SYNC_LASTS_S):
         yield _event("finish", {"updated": False})
         return
+    slots = [f"docs-sync-slot:{number}" for number in range(MAX_SYNCS)]
+    slot = next((one for one in slots if cache.add(one, 1, SYNC_LASTS_S)), None)
+    if slot is None:  # whoever serves requests is not to be kept from it
+        cache.touch(key, SYNC_EVERY_S)
+        tasks.start_docs(site.pk)
+        yield _event("log", f"Others are built just now; the docs of {site.ref} are next")
+        yield _event("finish", {"updated": False})
+        return
     try:
         yield _event("log", f"Looking for changes in the docs of {site.ref}")
         is_new = refresh.check(site.pk)
     finally:
+        cache.delete(slot)
         cache.touch(key, SYNC_EVERY_S)
     now = DocSite.objects.filter(pk=site.pk).first()
     if now is None or now.state == DocSite.State.FAILED:

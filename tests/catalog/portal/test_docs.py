@@ -269,6 +269,13 @@ def test_sync_tells_how_it_goes(cart, tmp_path, settings):
     ]
     assert events() == [("finish", {"updated": False})]  # asked for a moment ago
     cache.clear()
+    for number in range(2):
+        cache.set(f"docs-sync-slot:{number}", 1)
+    assert events() == [
+        ("log", "Others are built just now; the docs of component:shop/cart are next"),
+        ("finish", {"updated": False}),
+    ]
+    cache.clear()
     assert events()[-1] == ("finish", {"updated": False})
     cache.clear()
     (tmp_path / "index.md").unlink()
