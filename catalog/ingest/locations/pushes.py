@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 import orjson
 
 from catalog.ingest.locations import due
+from catalog.ingest.locations.forges import RAW_GITHUB
 from catalog.ingest.sources.github.events import body_of
 from catalog.ingest.techdocs import refresh as techdocs
 from catalog.kernel.errors import InvalidInput
@@ -21,7 +22,6 @@ _FORMS: Final = {
     "github": ("blob", "tree", "raw", "edit"),
     "gitlab": ("-/blob", "-/tree", "-/raw", "-/edit", "blob", "tree", "raw"),
 }
-_RAW_GITHUB: Final = "https://raw.githubusercontent.com"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,4 +95,4 @@ def _starts(kind: str, web: str, name: str) -> Iterator[str]:
         yield f"url:{web}/{form}/{at}/"
     split = urlsplit(web)
     if split.netloc == "github.com":
-        yield f"url:{_RAW_GITHUB}{split.path}/{at}/"
+        yield f"url:{RAW_GITHUB}{split.path}/{at}/"

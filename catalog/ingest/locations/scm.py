@@ -1,8 +1,8 @@
-"""Addresses of files on GitHub and GitLab, and their content through the sources that know them.
+"""Addresses of files on a forge, and their content over its API.
 
 A file's address has many forms (`blob`, `tree`, `raw`, `edit`, `/-/`, raw hosts, none of them);
-here they are taken apart and put together as Backstage does it. Which source reads a host is
-decided by `Forges`: one of the enabled GitHub and GitLab sources, with its token.
+here they are taken apart and put together as Backstage does it. What GitHub and GitLab have of
+their own, and which source reads a host, is in `forges`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ from __future__ import annotations
 import base64
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from hashlib import blake2b
-from itertools import islice
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final
 from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 from django.core.cache import cache
@@ -29,13 +27,7 @@ from catalog.dialects.backstage.reader import (
     Read,
 )
 from catalog.ingest.connections import FORM_WAIT_S, open_source
-from catalog.ingest.sources.github.api import PUBLIC_URL as GITHUB_API
-from catalog.ingest.sources.github.api import GitHubApi, Scope
-from catalog.ingest.sources.github.files import GitHubFiles
-from catalog.ingest.sources.gitlab.api import PUBLIC_URL as GITLAB
-from catalog.ingest.sources.gitlab.api import GitLabApi, segment
-from catalog.ingest.sources.gitlab.files import GitLabFiles
-from catalog.ingest.sources.repository_files import PathRule, glob
+from catalog.ingest.sources.repository_files import glob
 from catalog.kernel.errors import (
     IdpError,
     UpstreamError,
@@ -48,14 +40,10 @@ from catalog.models import Integration
 
 MAX_TREE_ENTRIES: Final = 200_000
 MAX_MATCHES: Final = 10_000
-MAX_REF_PAGES: Final = 10
-GITHUB: Final = "https://github.com"
-RAW_GITHUB: Final = "https://raw.githubusercontent.com"
 _KEPT_S: Final = 24 * 3600  # where a branch with slashes ends
 _KEPT_MISSING_S: Final = 600
 _COMMIT = re.compile(r"[0-9a-f]{40}", re.I)
-_FORMS = ("blob", "tree", "raw", "edit", "blame")
-_FILE_NAME = re.compile(r"[^/]+\.[A-Za-z0-9]{1,10}")
+FORMS = ("blob", "tree", "raw", "edit", "blame")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +91,7 @@ class Forge(ABC):
     kind: ClassVar[str]
     title: ClassVar[str]
     in_tree: ClassVar[str]  # what stands between a project and the form
+    commit_key: ClassVar[str]  # what its API calls the name of a commit
 
     def __init__(self, integration: Integration | None, web: str) -> None:
         self.integration = integration
@@ -126,6 +115,9 @@ class Forge(ABC):
 
     @abstractmethod
     def _entries(self, project: str, ref: str, pattern: str) -> Iterator[Mapping[str, Any]]: ...
+
+    @abstractmethod
+    def _commits(self, at: RepoPath) -> Any: ...
 
     @abstractmethod
     def _refs(self, project: str, start: str) -> Iterator[str]:
@@ -187,7 +179,7 @@ class Forge(ABC):
 
     def _inside(self, scheme: str, netloc: str, path: str) -> str:
         """The path below this server's own; "" when it lies elsewhere."""
-        return _below(self.web, scheme, netloc, path)
+        return below(self.web, scheme, netloc, path)
 
     def covers(self, url: str) -> bool:
         """Whether an address is one of this server."""
@@ -336,6 +328,17 @@ class Forge(ABC):
 
     # --- repositories -------------------------------------------------------------------------
 
+    def last_commit(self, at: RepoPath) -> str:
+        """The last commit that touched a folder: one small request.
+
+        Raises FileMissing, FileUnreachable, FileRefused.
+        """
+        with told(f"{self.title} has no {at.project}", hint="Or the token may not see it."):
+            commits = self._commits(at)
+        if not isinstance(commits, list) or not commits:
+            raise FileMissing(f"{at.project} has no folder {at.path or '/'}")
+        return str(commits[0].get(self.commit_key) or "")
+
     def clone_url(self, project: str) -> str:
         """What Git clones; see `credentials`."""
         return f"{self.web}/{quote(project)}.git"
@@ -359,212 +362,10 @@ class Forge(ABC):
             self._connection.http.close()
 
 
-class GitHubForge(Forge):
-    kind = "github"
-    title = "GitHub"
-    in_tree = ""
-
-    def __init__(self, integration: Integration | None, web: str) -> None:
-        super().__init__(integration, web)
-        host = urlsplit(web).netloc
-        self.raw = RAW_GITHUB if web == GITHUB else urlunsplit(("https", f"raw.{host}", "", "", ""))
-
-    @cached_property
-    def api(self) -> GitHubApi:
-        return GitHubApi(self._open())
-
-    @property
-    def client(self) -> Client:
-        return self.api.client
-
-    def credentials(self) -> tuple[str, str]:
-        token = self.api.token
-        return ("x-access-token", token) if token else ("", "")
-
-    def default_branch(self, project: str) -> str:
-        with told(f"GitHub has no repository {project}"):
-            return str(self.api.get_json(f"repos/{quote(project)}").get("default_branch") or "")
-
-    def fit(self, project: str) -> int:
-        scope = Scope.of(self.integration.settings if self.integration else {})
-        if not (scope.owners or scope.repositories):
-            return 1
-        return 2 if scope.names(project) else 0
-
-    def _inside(self, scheme: str, netloc: str, path: str) -> str:
-        if raw := _below(self.raw, scheme, netloc, path):
-            parts = raw.split("/")
-            return "/".join([*parts[:2], "raw", *parts[2:]])
-        return super()._inside(scheme, netloc, path)
-
-    def _split(self, parts: list[str]) -> tuple[str, str, str] | None:
-        if len(parts) < 2 or not all(parts[:2]):
-            return None
-        project = unquote("/".join(parts[:2])).removesuffix(".git")
-        if len(parts) > 3 and parts[2] in _FORMS:
-            return project, parts[2], "/".join(parts[3:])
-        return project, "", "/".join(parts[2:]).strip("/")
-
-    def _as_shown(self, url: str) -> str:
-        # GitHub leads from a file's tree to its blob, so `tree` is right for files and folders.
-        if at := self.parse(url):
-            blob = f"{self.web}/{at.project}/blob/"
-            if url.startswith(blob):
-                return f"{self.web}/{at.project}/tree/{url.removeprefix(blob)}"
-        return url
-
-    def _fetch(self, project: str, ref: str, path: str, etag: str, max_bytes: int) -> Response:
-        place = f"repos/{quote(project)}/contents/{quote(path)}"
-        return self.api.raw(place, etag=etag, max_bytes=max_bytes, ref=ref or None)
-
-    def _entries(self, project: str, ref: str, pattern: str) -> Iterator[Mapping[str, Any]]:
-        files = GitHubFiles(self.api, {})
-        return files.tree({"full_name": project}, ref or "HEAD", [PathRule(pattern)])
-
-    def _refs(self, project: str, start: str) -> Iterator[str]:
-        for sort in ("heads", "tags"):
-            place = f"repos/{quote(project)}/git/matching-refs/{sort}/{quote(start)}"
-            for page in islice(self.api.pages(place, {}), MAX_REF_PAGES):
-                yield from (str(one["ref"]).removeprefix(f"refs/{sort}/") for one in page.items)
-
-
-class GitLabForge(Forge):
-    kind = "gitlab"
-    title = "GitLab"
-    in_tree = "/-"
-
-    @cached_property
-    def api(self) -> GitLabApi:
-        return GitLabApi(self._open())
-
-    @property
-    def client(self) -> Client:
-        return self.api.client
-
-    def credentials(self) -> tuple[str, str]:
-        token = self.api.token
-        return ("oauth2", token) if token else ("", "")
-
-    def default_branch(self, project: str) -> str:
-        with told(f"GitLab has no project {project}"):
-            return str(self.api.project(project).get("default_branch") or "")
-
-    def fit(self, project: str) -> int:
-        settings = self.integration.settings if self.integration else {}
-        groups, projects = settings.get("groups") or (), settings.get("projects") or ()
-        if not (groups or projects):
-            return 1
-        lower = project.lower()
-        is_named = lower in map(str.lower, projects) or any(
-            lower.startswith(f"{one.lower()}/") for one in groups
-        )
-        return 2 if is_named else 0
-
-    def _split(self, parts: list[str]) -> tuple[str, str, str] | None:
-        """A project may lie in groups within groups, so only `/-/` tells where its name ends."""
-        ends = parts.index("-") if "-" in parts else -1
-        if ends >= 2 and len(parts) > ends + 2 and parts[ends + 1] in _FORMS:
-            return _project(parts[:ends]), parts[ends + 1], "/".join(parts[ends + 2 :])
-        old = next((n for n, part in enumerate(parts) if n >= 2 and part in _FORMS), -1)
-        if ends < 0 and old >= 2 and len(parts) > old + 1:
-            return _project(parts[:old]), parts[old], "/".join(parts[old + 1 :])
-        if ends >= 2:
-            parts = parts[:ends]
-        parts = [one for one in parts if one]
-        if len(parts) < 2:
-            return None
-        is_file = len(parts) > 2 and _FILE_NAME.fullmatch(parts[-1])
-        return (_project(parts[:-1]), "", parts[-1]) if is_file else (_project(parts), "", "")
-
-    def _fetch(self, project: str, ref: str, path: str, etag: str, max_bytes: int) -> Response:
-        place = f"projects/{segment(project)}/repository/files/{segment(path)}/raw"
-        return self.api.raw(place, etag=etag, max_bytes=max_bytes, ref=ref or "HEAD")
-
-    def _entries(self, project: str, ref: str, pattern: str) -> Iterator[Mapping[str, Any]]:
-        files = GitLabFiles(self.api, {})
-        return files.tree({"id": segment(project)}, ref or "HEAD", [PathRule(pattern)])
-
-    def _refs(self, project: str, start: str) -> Iterator[str]:
-        for sort in ("branches", "tags"):
-            place = f"projects/{segment(project)}/repository/{sort}"
-            for page in islice(self.api.pages(place, {"search": f"^{start}"}), MAX_REF_PAGES):
-                yield from (str(one["name"]) for one in page.items)
-
-
-class Forges:
-    """The enabled GitHub and GitLab sources, as readers of addresses: one query, and connections
-    that last as long as this does."""
-
-    def __init__(self) -> None:
-        self._forges: list[Forge] | None = None
-        self._public: tuple[Forge, ...] = (GitHubForge(None, GITHUB), GitLabForge(None, GITLAB))
-
-    def of(self, url: str) -> Forge | None:
-        """The forge that reads an address: of several sources for its host the one whose settings
-        name the project, else the first. None for any other host."""
-        found = [one for one in self.all() if one.covers(url)]
-        if len(found) < 2:
-            return found[0] if found else None
-        at = found[0].parse(url)
-        return max(found, key=lambda one: one.fit(at.project)) if at else found[0]
-
-    def public(self, url: str) -> Forge | None:
-        """github.com or gitlab.com as everybody may read it."""
-        return next((one for one in self._public if one.covers(url)), None)
-
-    def all(self) -> Sequence[Forge]:
-        if self._forges is None:
-            rows = Integration.objects.filter(
-                kind__in=("github", "gitlab"), runs_here=True, is_enabled=True
-            ).order_by("identifier")
-            self._forges = [_forge(row) for row in rows]
-        return self._forges
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        for one in (*(self._forges or ()), *self._public):
-            one.close()
-
-
-def forge_of(url: str) -> Forge | None:
-    """The forge that reads one address; for many use one `Forges`."""
-    return Forges().of(url)
-
-
-def _forge(row: Integration) -> Forge:
-    is_github = row.kind == "github"
-    address = str(row.settings.get("apiUrl" if is_github else "url") or "")
-    if "${" in address:
-        with suppress(IdpError):  # one whose secrets are lost covers nothing
-            opened = open_source(row, log=lambda level, message: None).connection
-            address = str(opened.settings["apiUrl" if is_github else "url"])
-    if is_github:
-        return GitHubForge(row, web_of_github(address or GITHUB_API))
-    return GitLabForge(row, (address or GITLAB).rstrip("/"))
-
-
-def web_of_github(api_url: str) -> str:
-    """Where people see what the API at an address serves."""
-    split = urlsplit(api_url.rstrip("/"))
-    host = split.netloc.lower()
-    if host == "api.github.com" or host.endswith(".ghe.com"):
-        host = host.removeprefix("api.")
-    return urlunsplit((split.scheme, host, split.path.removesuffix("/api/v3"), "", ""))
-
-
 # --- details ----------------------------------------------------------------------------------
 
 
-def _project(parts: Sequence[str]) -> str:
-    return unquote("/".join(parts)).removesuffix(".git")
-
-
-def _below(web: str, scheme: str, netloc: str, path: str) -> str:
+def below(web: str, scheme: str, netloc: str, path: str) -> str:
     """The path below a server's address; "" when it lies elsewhere."""
     own = urlsplit(web)
     if scheme not in ("http", "https") or _host(own.scheme, own.netloc) != _host(scheme, netloc):

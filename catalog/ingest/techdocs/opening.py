@@ -6,23 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from catalog.dialects.backstage.files import Workspace
 from catalog.dialects.backstage.reader import (
     FileMissing,
     FileRefused,
-    FileUnreachable,
     address_in,
     is_file,
     path_in,
 )
 from catalog.ingest.locations.reader import PlaceReader, opened_folders
-from catalog.ingest.locations.scm import Forge, RepoPath
-from catalog.ingest.sources.gitlab.api import segment
+from catalog.ingest.locations.scm import Forge, RepoPath, told
 from catalog.ingest.techdocs.trees import AddressTree, FolderTree, Tree
-from catalog.kernel.errors import IdpError, UpstreamUnavailable
 from catalog.kernel.git import checked_out
 
 MAX_REPOSITORY_BYTES = 500 * 1024 * 1024
@@ -56,14 +52,7 @@ class Place:
             return self._folder().stamp()
         if self._forge is None or self._at is None:
             return ""
-        try:
-            return _last_commit(self._forge, self._at)
-        except UpstreamUnavailable as error:
-            raise FileUnreachable(error.message, hint=error.hint) from error
-        except FileRefused:
-            raise
-        except IdpError as error:
-            raise FileRefused(error.message, hint=error.hint) from error
+        return self._forge.last_commit(self._at)
 
     @contextmanager
     def opened(self) -> Iterator[Tree]:
@@ -110,55 +99,28 @@ class Place:
             )
         user, token = forge.credentials()
         branch = "" if at.ref in ("", "HEAD") else at.ref
-        try:
-            with checked_out(
+        with (
+            told(f"{forge.title} has no {at.project}", hint="Or the token may not see it."),
+            checked_out(
                 forge.clone_url(at.project),
                 branch=branch,
                 username=user,
                 token=token,
                 max_bytes=MAX_REPOSITORY_BYTES,
                 timeout_s=CHECKOUT_S,
-            ) as checkout:
-                folder = Path(checkout.folder, at.path)
-                if not folder.resolve().is_relative_to(checkout.folder.resolve()):
-                    raise FileRefused(f"{at.path} leads out of {at.project}")
-                if not folder.is_dir():
-                    raise FileMissing(f"{at.project} has no folder {at.path or '/'}")
-                shown = replace(at, ref=at.ref or "HEAD", rest=_rest(at, checkout.branch))
-                yield FolderTree(
-                    folder,
-                    limit=folder,
-                    address=forge.address(shown, "tree").rstrip("/") + "/",
-                )
-        except FileRefused:
-            raise
-        except UpstreamUnavailable as error:
-            raise FileUnreachable(error.message, hint=error.hint) from error
-        except IdpError as error:
-            raise FileRefused(error.message, hint=error.hint) from error
+            ) as checkout,
+        ):
+            folder = Path(checkout.folder, at.path)
+            if not folder.resolve().is_relative_to(checkout.folder.resolve()):
+                raise FileRefused(f"{at.path} leads out of {at.project}")
+            if not folder.is_dir():
+                raise FileMissing(f"{at.project} has no folder {at.path or '/'}")
+            shown = replace(at, ref=at.ref or "HEAD", rest=_rest(at, checkout.branch))
+            yield FolderTree(
+                folder, limit=folder, address=forge.address(shown, "tree").rstrip("/") + "/"
+            )
 
 
 def _rest(at: RepoPath, branch: str) -> str:
     ref = at.ref if at.ref not in ("", "HEAD") else branch or "HEAD"
     return "/".join(one for one in (quote(ref), quote(at.path)) if one)
-
-
-def _last_commit(forge: Forge, at: RepoPath) -> str:
-    """The last commit that touched the folder: one small request. Raises IdpError."""
-    wanted: dict[str, Any] = {"per_page": 1}
-    if at.path:
-        wanted["path"] = at.path
-    if forge.kind == "github":
-        if at.ref and at.ref != "HEAD":
-            wanted["sha"] = at.ref
-        commits = forge.client.get_json(f"repos/{quote(at.project)}/commits", params=wanted)
-        key = "sha"
-    else:
-        wanted["ref_name"] = at.ref or "HEAD"
-        commits = forge.client.get_json(
-            f"projects/{segment(at.project)}/repository/commits", params=wanted
-        )
-        key = "id"
-    if not isinstance(commits, list) or not commits:
-        raise FileMissing(f"{at.project} has no folder {at.path or '/'}")
-    return str(commits[0].get(key) or "")
