@@ -26,7 +26,9 @@ from catalog.dialects.backstage.reader import (
 MAX_GLOB_FILES = 10_000
 SUFFIXES = (".yaml", ".yml", ".json")
 
-_SKIPPED_FOLDERS = frozenset([".git", "node_modules", "__pycache__", ".venv"])
+GIT = ".git"
+
+_SKIPPED_FOLDERS = frozenset([GIT, "node_modules", "__pycache__", ".venv"])
 _DESCRIPTOR_NAME = re.compile(r"\.?catalog-info\.(?:ya?ml|json)", re.I)
 _GLOB = re.compile(r"[*?\[{]")
 _BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
@@ -52,7 +54,7 @@ class Workspace:
         for path in paths:
             real = path.resolve()
             folder = real if real.is_dir() else real.parent
-            above = (parent for parent in (folder, *folder.parents) if (parent / ".git").exists())
+            above = (parent for parent in (folder, *folder.parents) if (parent / GIT).exists())
             roots[next(above, folder)] = None
         return cls(tuple(roots))
 
@@ -77,6 +79,8 @@ class Workspace:
         """Raises FileRefused for what lies outside."""
         if not any(real.is_relative_to(root) for root in self.roots):
             raise FileRefused(self.outside, hint=self.hint)
+        if GIT in real.parts:  # its configuration may hold a token
+            raise FileRefused("it is one of Git's own files")
 
     def read(self, path: Path, max_bytes: int) -> bytes:
         """The content of a file. Raises FileRefused; also for more than `max_bytes`."""

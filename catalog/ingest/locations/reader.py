@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from django.conf import settings
 
-from catalog.dialects.backstage.files import FileReader, Workspace
+from catalog.dialects.backstage.files import GIT, FileReader, Workspace
 from catalog.dialects.backstage.reader import (
     FILE,
     MAX_FILE_BYTES,
@@ -23,6 +23,7 @@ from catalog.dialects.backstage.reader import (
     address_in,
     is_address,
     is_file,
+    path_in,
 )
 from catalog.ingest.connections import FORM_WAIT_S
 from catalog.ingest.locations.forges import Forges
@@ -133,7 +134,13 @@ class PlaceReader:
 
     def check_content(self, base: str, place: str) -> None:
         """A document may not show what another repository holds: its author may not see that."""
-        if is_file(base) or is_file(place):
+        if is_file(place):
+            [own_root] = Workspace.around(path_in(base)).roots
+            in_repository = (own_root / GIT).exists()
+            if in_repository and not path_in(place).resolve().is_relative_to(own_root):
+                raise FileRefused("it lies in another repository", hint="Keep a copy beside it.")
+            return
+        if is_file(base):  # an administrator registered it
             return
         theirs = self.forges.of(address_in(place))
         if theirs is None:

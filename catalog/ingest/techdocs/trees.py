@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import quote, urljoin
 
+from catalog.dialects.backstage.files import GIT
 from catalog.dialects.backstage.reader import (
     URL,
     FileMissing,
@@ -135,6 +136,8 @@ class FolderTree:
             return None
         if not real.is_relative_to(self.limit):
             raise FileRefused(f"{path} leads out of the repository")
+        if GIT in real.relative_to(self.limit).parts:
+            raise FileRefused(f"{path} is one of Git's own files")
         return real if real.is_file() else None
 
     def _is_inside(self, path: Path) -> bool:

@@ -917,3 +917,28 @@ def test_what_a_token_may_read_is_shown_by_documents_beside_it(db, base, refused
         reader._allow = [{"host": "127.0.0.1:*"}]
         with pytest.raises(FileRefused) if refused else nullcontext():
             reader.check_content(base, "url:http://127.0.0.1:1/acme/app/blob/main/key.pem")
+
+
+def test_a_file_takes_in_files_of_its_own_repository_and_none_of_gits(db, tmp_path, settings):
+    settings.IDP_FILES = [str(tmp_path)]
+    for name in ("a/.git/config", "a/docs/api.yaml", "b/.git/config", "b/key.pem", "c/x.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x: 1")
+    (tmp_path / "a/link.yaml").symlink_to("../b/key.pem")
+    (tmp_path / "a/catalog-info.yaml").write_text("x: 1")
+
+    def refusal(base, place):
+        with PlaceReader() as reader:
+            try:
+                place = reader.resolve(f"file:{tmp_path}/{base}", place)
+                reader.check_content(f"file:{tmp_path}/{base}", place)
+                reader.read(place)
+            except FileRefused as error:
+                return error.message
+        return ""
+
+    assert refusal("a/catalog-info.yaml", "./docs/api.yaml") == ""
+    assert refusal("c/x.yaml", "../b/key.pem") == ""  # one folder of descriptors, no repositories
+    for place in ("../b/key.pem", "./link.yaml", f"{tmp_path}/b/key.pem"):
+        assert refusal("a/catalog-info.yaml", place) == "it lies in another repository"
+    assert refusal("a/catalog-info.yaml", ".git/config") == "it is one of Git's own files"

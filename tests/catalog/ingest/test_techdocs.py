@@ -759,3 +759,13 @@ def test_docs_of_a_forge_are_cloned_once_for_each_commit(vendor, git_server, set
     assert refresh.hurry([f"{tree}/svc/docs/index.md"]) == 1
     assert refresh.hurry([], below=[f"{tree}/"]) == 1
     assert refresh.due() == [entity.pk]
+
+
+def test_nobody_reads_gits_own_files(tmp_path):
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git/config").write_text("token")
+    (tmp_path / "index.md").write_text("# Hi")
+    tree = FolderTree(tmp_path)
+    assert tree.read("index.md", 10) == b"# Hi"
+    with pytest.raises(FileRefused, match="one of Git's own files"):
+        tree.read(".git/config", 10)
