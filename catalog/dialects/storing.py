@@ -10,7 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from catalog.dialects.backstage.blueprints import default_blueprints, system_properties
+from catalog.dialects.backstage.blueprints import (
+    default_blueprints,
+    relation_shapes,
+    system_properties,
+)
 from catalog.dialects.backstage.mapping import (
     RelationShape,
     blueprint_of,
@@ -28,7 +32,6 @@ from catalog.services.blueprints import (
     patch_blueprint,
 )
 from catalog.services.entities import EntityDraft, ItemResult, MissingTargets, Mode, Status, apply
-from catalog.services.shapes import load_shapes
 
 
 class Storable(Protocol):
@@ -80,13 +83,7 @@ def store(
     location: what `Entity.location` says of where a candidate comes from. The blueprints must be
     there (`ensure_blueprints_of`). Raises LimitExceeded for more than `MAX_BATCH`.
     """
-    relations = {
-        identifier: {
-            name: RelationShape(definition.target, definition.many)
-            for name, definition in shape.definitions.items()
-        }
-        for identifier, shape in load_shapes().items()
-    }
+    relations = relation_shapes()
     results: dict[int, Stored] = {}
     for mode in (Mode.REPLACE, Mode.MERGE):
         part = [number for number, one in enumerate(candidates) if _mode(one) is mode]

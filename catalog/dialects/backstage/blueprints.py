@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from catalog.dialects.backstage.kinds import KINDS
-from catalog.dialects.backstage.mapping import blueprint_of
+from catalog.dialects.backstage.mapping import RelationShape, blueprint_of
 from catalog.kernel.yaml_reader import load_document
 from catalog.models import TEAM, USER
+from catalog.services.shapes import load_shapes
 
 Document = dict[str, Any]
 
@@ -74,3 +75,14 @@ def _defaults() -> dict[str, Document]:
         if "owner" in document["relations"]:
             document["ownership"] = _OWNED
     return documents
+
+
+def relation_shapes() -> dict[str, dict[str, RelationShape]]:
+    """The relations of all blueprints, by blueprint and name, as the dialect looks at them."""
+    return {
+        identifier: {
+            name: RelationShape(definition.target, definition.many)
+            for name, definition in shape.definitions.items()
+        }
+        for identifier, shape in load_shapes().items()
+    }

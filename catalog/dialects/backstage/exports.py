@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 
+from catalog.dialects.backstage.blueprints import relation_shapes
 from catalog.dialects.backstage.documents import Document, Facts, document_of, kind_of
-from catalog.dialects.backstage.mapping import RelationShape, ref_of
+from catalog.dialects.backstage.mapping import ref_of
 from catalog.dialects.backstage.refs import DEFAULT_NAMESPACE, RefError, parse_ref
 from catalog.kernel.yaml_writer import write_yaml, write_yaml_documents
 from catalog.models import TEAM, USER, Entity, EntityQuerySet
-from catalog.services.shapes import load_shapes
 
 ROOT = "catalog-info.yaml"
 BATCH = 500
@@ -91,17 +91,6 @@ def export(
     paths |= dict.fromkeys(batch)
     if layout is not Layout.SINGLE:
         yield Part(ROOT, write_yaml(_root(sorted(paths))))
-
-
-def relation_shapes() -> dict[str, dict[str, RelationShape]]:
-    """The relations of all blueprints, by blueprint and name, as the dialect looks at them."""
-    return {
-        identifier: {
-            name: RelationShape(definition.target, definition.many)
-            for name, definition in shape.definitions.items()
-        }
-        for identifier, shape in load_shapes().items()
-    }
 
 
 def _parts(batch: Mapping[str, list[Document]]) -> Iterator[Part]:

@@ -1,4 +1,5 @@
-"""`kind: Location`: the further files that a catalogue file names."""
+"""`kind: Location`: the further files that a catalogue file names, and the entity that stands for
+a location of ours."""
 
 from __future__ import annotations
 
@@ -16,6 +17,8 @@ from catalog.dialects.backstage.reader import (
     ReadingNotAllowed,
     is_file,
 )
+from catalog.dialects.backstage.refs import DEFAULT_NAMESPACE
+from catalog.models import Location
 
 MAX_TARGETS = 10_000
 
@@ -91,3 +94,19 @@ def _written(spec: Mapping[str, Any]) -> Iterator[tuple[Steps, str]]:
         yield ("spec", "target"), spec["target"]
     for index, target in enumerate(spec.get("targets", ())):
         yield ("spec", "targets", index), target
+
+
+def location_entity(location: Location) -> dict[str, Any]:
+    """The document of the Location entity made for a location, without annotations."""
+    spec = {"type": location.type, "target": location.target}
+    if location.presence != Location.Presence.REQUIRED:
+        spec["presence"] = location.presence
+    return {
+        "apiVersion": "backstage.io/v1alpha1",
+        "kind": "Location",
+        "metadata": {
+            "name": location.entity_ref.rpartition("/")[2],
+            "namespace": DEFAULT_NAMESPACE,
+        },
+        "spec": spec,
+    }

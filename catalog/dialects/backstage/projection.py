@@ -17,6 +17,8 @@ import orjson
 from django.db import connection, transaction
 from structlog import get_logger
 
+from catalog.dialects.backstage.annotations import EDIT_URL, LOCATION, ORIGIN, ORPHAN, VIEW_URL
+from catalog.dialects.backstage.blueprints import relation_shapes
 from catalog.dialects.backstage.documents import (
     Document,
     Facts,
@@ -25,7 +27,6 @@ from catalog.dialects.backstage.documents import (
     sort_references,
     statements_of,
 )
-from catalog.dialects.backstage.exports import relation_shapes
 from catalog.dialects.backstage.mapping import RelationShape, ref_of
 from catalog.dialects.backstage.queries.pairs import pairs_and_terms
 from catalog.dialects.backstage.refs import DEFAULT_NAMESPACE
@@ -40,11 +41,8 @@ _READ_AT_ONCE = 200  # entities in memory
 _WRITE_BYTES = 8_000_000  # of documents in one statement
 _STATEMENT_BYTES = 2500  # an index holds no longer one; what it names can be no entity
 
-LOCATION = "backstage.io/managed-by-location"
-ORIGIN = "backstage.io/managed-by-origin-location"
-ORPHAN = "backstage.io/orphan"
 _OWN_WORD = (LOCATION, ORIGIN)  # of the catalogue, whatever the file says
-_URLS = ("backstage.io/view-url", "backstage.io/edit-url")
+_URLS = (VIEW_URL, EDIT_URL)
 _REJECTED = "https://backstage.io/annotation-rejected-for-security-reasons"
 # Browsers ignore controls and blanks in front of a scheme, and line ends and tabs within it.
 _SCRIPT = re.compile(r"[\x00-\x20]*" + r"[\r\n\t]*".join("javascript") + r"[\r\n\t]*:", re.I)
@@ -101,19 +99,22 @@ SELECT r.e, r.s, r.y, r.t FROM json_to_recordset(%s::json) AS r(e bigint, s text
 
 def ensure_current() -> None:
     """Work off all marks of what was committed before; one statement when there are none."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT max(id) FROM catalog_pendingdocument")
-        [last] = cursor.fetchone()
+    last = _last_mark()
     while last is not None and _work_off(last):
         pass
 
 
 def refresh_documents(*, batches: int) -> bool:
     """Work off some of the marks; returns whether there may be more."""
+    last = _last_mark()
+    return last is not None and all(_work_off(last) for _ in range(batches))
+
+
+def _last_mark() -> int | None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT max(id) FROM catalog_pendingdocument")
-        [last] = cursor.fetchone()
-    return last is not None and all(_work_off(last) for _ in range(batches))
+        last: int | None = cursor.fetchone()[0]
+    return last
 
 
 def uid_of(pk: int) -> uuid.UUID:

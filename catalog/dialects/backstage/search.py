@@ -1,4 +1,4 @@
-"""Search as Backstage's clients ask for it: documents of three indexes, filtered by their fields.
+"""Search as Backstage's clients ask for it: documents of four indexes, filtered by their fields.
 
 The indexes are `software-catalog` (entities), `techdocs` (pages of docs), `adr` (those of them that
 record a decision) and `api` (what definitions of APIs declare). Each document belongs to an entity,

@@ -16,7 +16,9 @@ from django.db.models import TextField
 from django.db.models.functions import Cast
 
 from catalog.dialects.backstage import wording
+from catalog.dialects.backstage.annotations import LOCATION, ORIGIN
 from catalog.dialects.backstage.documents import ref_of_entity
+from catalog.dialects.backstage.locations import location_entity
 from catalog.dialects.backstage.mapping import ref_of
 from catalog.dialects.backstage.validate import check_envelope
 from catalog.kernel.errors import NotFound, shorten
@@ -157,19 +159,9 @@ def _stored(refs: set[str]) -> dict[str, Any]:
 
 
 def _location_entity(location: Location) -> dict[str, Any]:
-    return {
-        "apiVersion": "backstage.io/v1alpha1",
-        "kind": "Location",
-        "metadata": {
-            "name": location.entity_ref.rpartition("/")[2],
-            "namespace": "default",
-            "annotations": {
-                "backstage.io/managed-by-location": location.place,
-                "backstage.io/managed-by-origin-location": location.place,
-            },
-        },
-        "spec": {"type": location.type, "target": location.target},
-    }
+    entity = location_entity(location)
+    annotations = {LOCATION: location.place, ORIGIN: location.place}
+    return {**entity, "metadata": {**entity["metadata"], "annotations": annotations}}
 
 
 def _ref(problem: _Problem, document: Any) -> str:

@@ -14,8 +14,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from catalog.dialects.backstage.blueprints import default_blueprints
+from catalog.dialects.backstage.locations import location_entity
 from catalog.dialects.backstage.mapping import map_entity
-from catalog.ingest.locations import holding, registering
+from catalog.ingest.locations import registering
 from catalog.kernel import feed
 from catalog.kernel.actors import Actor
 from catalog.kernel.source import Seen
@@ -217,7 +218,7 @@ def _identifier(ref: str) -> str:
 
 def _draft(row: Location) -> EntityDraft:
     """The Location entity of a location, as reading it makes it."""
-    document = holding.root_entity(row)
+    document = location_entity(row)
     mapped = map_entity(document, {})
     return EntityDraft(
         mapped.blueprint,

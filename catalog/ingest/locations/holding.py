@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import orjson
 
+from catalog.dialects.backstage.annotations import ORIGIN
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import HasDependents
 from catalog.models import TEAM, USER, Location
@@ -19,7 +20,6 @@ from catalog.services.entities.marking import mark_changed
 BLUEPRINT: Final = "location"  # of the entities made for locations
 WRITER: Final = "locations"  # who writes entities of files, as history names it
 ACTOR: Final = Actor("system", WRITER)
-ORIGIN: Final = "backstage.io/managed-by-origin-location"
 
 Key = tuple[str, str]  # blueprint, identifier
 
@@ -282,19 +282,6 @@ def delete_sparing(keys: Sequence[Key], *, actor: Actor, run: str = "") -> set[K
 def identifier_of(location: Location) -> str:
     """Of the Location entity made for it."""
     return location.entity_ref.rpartition("/")[2]
-
-
-def root_entity(location: Location) -> dict[str, Any]:
-    """The document of the Location entity made for a location, without annotations."""
-    spec = {"type": location.type, "target": location.target}
-    if location.presence != Location.Presence.REQUIRED:
-        spec["presence"] = location.presence
-    return {
-        "apiVersion": "backstage.io/v1alpha1",
-        "kind": "Location",
-        "metadata": {"name": identifier_of(location), "namespace": "default"},
-        "spec": spec,
-    }
 
 
 def _keys(keys: Iterable[Key]) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 
 from catalog.dialects.backstage import wording
+from catalog.dialects.backstage.annotations import LOCATION, ORIGIN
 from catalog.dialects.backstage.kinds import BY_LOWER_NAME
 from catalog.dialects.backstage.locations import Target
 from catalog.dialects.backstage.mapping import ref_of
@@ -22,7 +23,7 @@ from catalog.dialects.backstage.reading import (
     read_file,
 )
 from catalog.dialects.backstage.validate import check_envelope
-from catalog.ingest.locations.holding import ORIGIN, Key
+from catalog.ingest.locations.holding import Key
 from catalog.ingest.locations.rules import Rules
 from catalog.ingest.locations.walking import Lead, Node
 from catalog.kernel.errors import shorten
@@ -157,7 +158,7 @@ def parse(
 def annotations_of(place: str, origin: str, reader: Reader) -> dict[str, str]:
     """What the catalogue says of an entity from a place."""
     return {
-        "backstage.io/managed-by-location": place,
+        LOCATION: place,
         ORIGIN: origin,
         **reader.annotations(place),
     }

@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 from django.core.cache import cache
 
+from catalog.dialects.backstage.annotations import EDIT_URL, SOURCE
 from catalog.dialects.backstage.reader import (
     MAX_FILE_BYTES,
     FileMissing,
@@ -195,9 +196,9 @@ class Forge(ABC):
             return {}
         folder = at.rest.rpartition("/")[0]
         source = self.address(replace(at, rest=folder), "tree").rstrip("/") + "/"
-        found = {"backstage.io/source-location": f"url:{source}"}
+        found = {SOURCE: f"url:{source}"}
         if at.ref and not at.is_commit:
-            found["backstage.io/edit-url"] = self.address(at, "edit")
+            found[EDIT_URL] = self.address(at, "edit")
         return found
 
     # --- content ------------------------------------------------------------------------------

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from catalog.dialects.backstage.locations import location_entity
 from catalog.dialects.backstage.mapping import blueprint_of
 from catalog.dialects.backstage.reader import Reader
 from catalog.ingest.locations import walking
-from catalog.ingest.locations.holding import root_entity
 from catalog.ingest.locations.reading import (
     ReadFile,
     annotations_of,
@@ -35,7 +35,7 @@ def documents_of(location: Location, reader: Reader) -> list[dict[str, Any]]:
     rules = Rules.of(location, settings)
     kinds = custom_kinds()
     root = Lead(location.entity_ref, origin, location.target)
-    documents = [_annotated(root_entity(location), annotations_of(origin, origin, reader))]
+    documents = [_annotated(location_entity(location), annotations_of(origin, origin, reader))]
     problems: list[dict[str, Any]] = []
     seen: dict[Any, str] = {}
     files = 0

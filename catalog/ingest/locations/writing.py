@@ -12,13 +12,15 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from catalog.dialects.backstage import wording
+from catalog.dialects.backstage.annotations import ORIGIN
+from catalog.dialects.backstage.locations import location_entity
 from catalog.dialects.backstage.mapping import blueprint_of, ref_of
 from catalog.dialects.backstage.problems import Problem
 from catalog.dialects.backstage.reader import Reader
 from catalog.dialects.backstage.reading import Candidate, key_of
 from catalog.dialects.storing import ensure_blueprints_of, store
 from catalog.ingest.locations import due, holding, orphans, rules, walking
-from catalog.ingest.locations.holding import ACTOR, Holder, Key, root_entity
+from catalog.ingest.locations.holding import ACTOR, Holder, Key
 from catalog.ingest.locations.known import differs, file_row, known_row, row_without_file, trees_of
 from catalog.ingest.locations.reading import (
     ReadFile,
@@ -204,7 +206,7 @@ class _Refresh:
         kinds = {one.entity["kind"] for one in candidates}
         self._ensure_blueprints(kinds | {"Location"})
         now = timezone.now()
-        root = _RootEntity(root_entity(self.location))
+        root = _RootEntity(location_entity(self.location))
         keys = {one.key for one in candidates} | {root.key}
         with transaction.atomic(), connection.cursor() as cursor:
             holding.lock({blueprint for blueprint, _ in keys})
@@ -454,7 +456,7 @@ class _Refresh:
                 "origin": place,
                 "annotations": {
                     **annotations,
-                    holding.ORIGIN: place,
+                    ORIGIN: place,
                 },
                 "status": status,
             }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
+from catalog.dialects.backstage.annotations import LOCATION, SOURCE
 from catalog.dialects.backstage.reader import (
     FILE,
     URL,
@@ -28,8 +29,6 @@ TECHDOCS_PATH: Final = "backstage.io/techdocs-entity-path"
 ADR: Final = "backstage.io/adr-location"
 README: Final = "readme"  # the property that holds the text of one
 
-_SOURCE: Final = "backstage.io/source-location"
-_MANAGED: Final = "backstage.io/managed-by-location"
 _GITHUB_SLUG: Final = "github.com/project-slug"
 _GITLAB_SLUG: Final = "gitlab.com/project-slug"
 
@@ -86,10 +85,10 @@ def sources_of(facts: Facts) -> tuple[dict[str, str], dict[str, FileRefused]]:
 def base_of(facts: Facts) -> str:
     """The place of the folder that `dir:` starts from; "" where nothing tells."""
     for said in (facts.annotations, facts.catalogue):
-        source = said.get(_SOURCE)
+        source = said.get(SOURCE)
         if isinstance(source, str) and source.startswith((f"{FILE}:", f"{URL}:")):
             return source
-    managed = facts.location or facts.catalogue.get(_MANAGED) or ""
+    managed = facts.location or facts.catalogue.get(LOCATION) or ""
     if isinstance(managed, str) and managed.startswith((f"{FILE}:", f"{URL}:")):
         if is_file(managed):
             return place_of(path_in(managed).parent)
@@ -134,7 +133,7 @@ def _place(facts: Facts, key: str, said: str) -> str:
     if not base:
         raise FileRefused(
             f"{key}: {shorten(said)} is a folder beside the entity's file, and it has none",
-            hint=f"Say {_SOURCE}, or write url:https://….",
+            hint=f"Say {SOURCE}, or write url:https://….",
         )
     if is_file(base):
         # what may be read is decided where it is read

@@ -1,0 +1,13 @@
+"""Annotations that the catalogue itself gives to entities: where they come from, where to see
+and edit that."""
+
+from __future__ import annotations
+
+from typing import Final
+
+LOCATION: Final = "backstage.io/managed-by-location"  # the place of its file
+ORIGIN: Final = "backstage.io/managed-by-origin-location"  # of the location that led there
+SOURCE: Final = "backstage.io/source-location"
+VIEW_URL: Final = "backstage.io/view-url"
+EDIT_URL: Final = "backstage.io/edit-url"
+ORPHAN: Final = "backstage.io/orphan"
