@@ -40,7 +40,7 @@ def test_who_deletes_is_not_waited_for_and_an_undone_deletion_is_noticed() -> No
 def write_and_read(number: int) -> None:
     """Each process sees what it has written, whoever works it out."""
     processes.wait_for_start()
-    for index in range(12):
+    for index in range(10):
         entity = make_entity("service", f"s{number}-{index}")
         ensure_current()
         assert EntityDocument.objects.filter(pk=entity.pk).exists()
@@ -48,5 +48,5 @@ def write_and_read(number: int) -> None:
 
 def test_everybody_sees_what_they_wrote() -> None:
     make_blueprint("service")
-    processes.finish(*processes.race(write_and_read, 3))
-    assert EntityDocument.objects.count() == 36
+    processes.finish(*processes.race(write_and_read, 2))
+    assert EntityDocument.objects.count() == 20

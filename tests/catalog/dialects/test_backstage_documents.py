@@ -163,23 +163,23 @@ def test_a_change_made_here_is_written_into_the_descriptor(tmp_path):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("layout", ["entity", "system", "single"])
-def test_import_export_import_is_identical(test_data, tmp_path, layout):
+def test_import_export_import_is_identical(test_data, tmp_path):
     """All real descriptors: what was stored from the files is stored again from the export."""
     options = ImportOptions(create_kinds=True)
     sources = [str(test_data / "catalog-info"), str(test_data / "backstage")]
     import_files(sources, actor=ACTOR, options=options)
     before = _stored()
     assert len(before) > 900
-    folder = tmp_path / "export"
-    call_command("export_catalog", str(folder), layout=layout, stdout=io.StringIO())
-    for model in (Relation, Entity):  # as on another, empty server
-        model.objects.all()._raw_delete("default")
-    result = import_files([str(folder)], actor=ACTOR, options=options)
-    assert result.journal.rejected == []
-    after = _stored()
-    assert after.keys() == before.keys()
-    assert [key for key in before if before[key] != after[key]] == []
+    for layout in ("entity", "system", "single"):
+        folder = tmp_path / layout
+        call_command("export_catalog", str(folder), layout=layout, stdout=io.StringIO())
+        for model in (Relation, Entity):  # as on another, empty server
+            model.objects.all()._raw_delete("default")
+        result = import_files([str(folder)], actor=ACTOR, options=options)
+        assert result.journal.rejected == []
+        after = _stored()
+        assert after.keys() == before.keys()
+        assert [key for key in before if before[key] != after[key]] == []
 
 
 def _stored():
