@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
@@ -18,14 +18,13 @@ import regex
 from catalog.ingest.connections import Source, open_source
 from catalog.ingest.locations import discovered
 from catalog.ingest.ownership import forget_locations
-from catalog.ingest.sources.forges import concerns_all
+from catalog.ingest.sources.defaults import BundledKind
+from catalog.ingest.sources.forges import Refusals, concerns_all
 from catalog.ingest.sources.repository_files import Item, PathRule, glob, is_pattern
 from catalog.kernel.errors import InvalidInput, UpstreamError, shorten
 from catalog.kernel.source import Connection, ImportContext, ResourceKind, Seen
 from catalog.models import Integration
 
-_NAMED: Final = 3  # repositories that could not be looked into, by name
-_HOPELESS_FROM: Final = 10
 _ASKED_FOR_NAME: Final = 200  # that are no longer listed, whether they only have another name
 _MATCH_S: Final = 1.0  # for a person's regular expression on one name
 
@@ -60,6 +59,16 @@ RESOURCES: Final = (
         description="With `members` and `parent` as the catalogue calls them.",
     ),
 )
+
+
+class DiscoveryKind(BundledKind):
+    """Looks with the address and credentials of another source, and hears its live events."""
+
+    resources = RESOURCES
+    imports = True
+
+    def leader(self, settings: Mapping[str, Any]) -> str:
+        return str(settings.get("source") or "")
 
 
 # --- the source it looks with -----------------------------------------------------------------
@@ -203,17 +212,14 @@ class Forge(ABC):
         return target.partition(self.between)[0]
 
 
-@dataclass(slots=True)
-class Refusals:
-    """Repositories that could not be looked into: told one by one, and as an error at the end,
-    so that nothing is taken for gone."""
+class Looking:
+    """Looks into repositories one by one; those that refuse are left out and told of at the end."""
 
-    log: Callable[[str, str], None]
-    count: int = 0
-    passed: int = 0
-    said: list[str] = field(default_factory=list)
+    def __init__(self, log: Callable[[str, str], None]) -> None:
+        self._log = log
+        self._refused = Refusals()
 
-    def watch(self, name: str, look: Callable[[], tuple[str, ...]]) -> tuple[str, ...] | None:
+    def into(self, name: str, look: Callable[[], tuple[str, ...]]) -> tuple[str, ...] | None:
         """What is found in a repository; None when it could not be looked into. Raises what would
         go wrong with all others, too."""
         try:
@@ -221,25 +227,18 @@ class Refusals:
         except UpstreamError as error:
             if concerns_all(error):
                 raise
-            self.count += 1
-            self.log("warning", f"{name} is left out: {error.message}")
-            if len(self.said) < _NAMED:
-                self.said.append(f"{name}: {shorten(error.message, 300)}")
-            if self.count >= _HOPELESS_FROM and not self.passed:
+            self._log("warning", f"{name} is left out: {error.message}")
+            self._refused.add(name, error)
+            if self._refused.is_hopeless:
                 self.conclude()
             return None
-        self.passed += 1
+        self._refused.read += 1
         return found
 
     def conclude(self) -> None:
-        """Raises UpstreamError if there was any."""
-        if self.count:
-            more = self.count - len(self.said)
-            raise UpstreamError(
-                f"{self.count} of the repositories could not be looked into: {'; '.join(self.said)}"
-                + (f"; and {more} more" if more else ""),
-                hint="The rest was read. Nothing is taken as deleted after such a pass.",
-            )
+        """Raises UpstreamError if any has refused, so that nothing is taken for gone."""
+        if self._refused.count:
+            raise self._refused.error("repositories")
 
 
 # --- from repositories to locations -----------------------------------------------------------
@@ -306,11 +305,11 @@ class Discovery:
             targets = [self.forge.target(one, path) for path in one.paths]
             wanted += targets
             left += self._moved(one, targets)
-        found: list[Seen] = []
         for start in range(0, len(wanted), discovered.BATCH):
+            batch = wanted[start : start + discovered.BATCH]
             found = discovered.add(
                 self.integration,
-                wanted[start : start + discovered.BATCH],
+                batch,
                 is_required=self.forge.is_checked,
                 allow=self.forge.allow,
                 actor=self.context.actor,
@@ -319,7 +318,7 @@ class Discovery:
             )
             self.context.saw(found)
             if self.context.is_dry_run:
-                self._foretell(wanted[start : start + discovered.BATCH], found)
+                self._foretell(batch, found)
         if not wanted:
             self.context.saw([])  # so that a run can be cancelled here
         return left

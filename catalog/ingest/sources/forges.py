@@ -1,13 +1,14 @@
-"""What forges (GitHub, GitLab) share: how their lists are walked."""
+"""What forges (GitHub, GitLab) share: how their lists are walked, their answers and events read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from catalog.kernel.errors import UpstreamError, UpstreamUnavailable, shorten
+from catalog.kernel.errors import InvalidInput, UpstreamError, UpstreamUnavailable, shorten
 from catalog.kernel.source import Page
 
 Item = dict[str, Any]
@@ -35,6 +36,35 @@ def origin_of(address: str) -> str:
     """`https://host[:port]` of an address."""
     parts = urlsplit(address)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+# --- answers and events -----------------------------------------------------------------------
+
+
+def graphql_data(answer: Any, url: str) -> Item:
+    """The `data` of an answer. Raises UpstreamError with what the forge says is wrong."""
+    data = answer.get("data") if isinstance(answer, dict) else None
+    errors = answer.get("errors") if isinstance(answer, dict) else None
+    if errors or not isinstance(data, dict):
+        said = "; ".join(str(one.get("message")) for one in (errors or [])[:3])
+        raise UpstreamError(
+            f"POST {url} answered: {shorten(said or 'nothing', 300)}",
+            details={"status": 200, "url": url},
+        )
+    return data
+
+
+@contextmanager
+def understood(event: str, vendor: str) -> Iterator[None]:
+    """Raises InvalidInput where a live event lacks what is read from it inside."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InvalidInput(
+            f"The event {event} lacks what such an event says: {error}",
+            hint=f"Was it sent by {vendor} itself?",
+            details={"event": event},
+        ) from error
 
 
 # --- what can be read -------------------------------------------------------------------------
@@ -77,22 +107,31 @@ def chained(lists: Sequence[Pages], cursor: Any, takes: Callable[[Item], bool]) 
 
 
 @dataclass(slots=True)
-class _Refusals:
-    """The parents whose list could not be read. Kept in cursors, so bounded."""
+class Refusals:
+    """The objects that could not be looked into. Kept in cursors, so bounded.
+
+    read: how many could be. said: the first of those that could not, with the reason.
+    """
 
     count: int = 0
     read: int = 0
     said: list[str] = field(default_factory=list)
 
-    def add(self, parent: str, error: UpstreamError) -> None:
+    @property
+    def is_hopeless(self) -> bool:
+        """Nothing but refusals, and enough of them."""
+        return self.count >= _HOPELESS_FROM and not self.read
+
+    def add(self, name: str, error: UpstreamError) -> None:
         self.count += 1
         if len(self.said) < _NAMED_LIMIT:
-            self.said.append(f"{parent}: {shorten(error.message, 300)}")
+            self.said.append(f"{name}: {shorten(error.message, 300)}")
 
     def error(self, what: str) -> UpstreamError:
+        """what: the objects in words. Told at the end, so that nothing is taken for gone."""
         more = self.count - len(self.said)
         return UpstreamError(
-            f"{self.count} {what} could not be read: {'; '.join(self.said)}"
+            f"{self.count} of the {what} could not be read: {'; '.join(self.said)}"
             + (f"; and {more} more" if more else ""),
             hint="The rest was read. Nothing is taken as deleted after such a pass.",
         )
@@ -115,7 +154,7 @@ def nested(
     what: the parents in words, for that error. Errors that concern everyone are raised at once.
     """
     state: Mapping[str, Any] = cursor or {}
-    refused = _Refusals(*(state.get("refused") or (0, 0, [])))
+    refused = Refusals(*(state.get("refused") or (0, 0, [])))
     here, start, inner = state.get("parents"), state.get("parent"), state.get("children")
     for page in parents(here):
         items = _from(page.items, key, start)
@@ -145,7 +184,7 @@ def nested(
                 else:
                     log("warning", f"{name} is left out: {error.message}")
                     refused.add(name, error)
-                    if refused.count >= _HOPELESS_FROM and not refused.read:
+                    if refused.is_hopeless:
                         raise refused.error(what) from error
             inner = None
         here, start = page.next, None
@@ -160,7 +199,7 @@ def _from(items: Sequence[Item], key: Callable[[Item], str], start: str | None) 
     return items
 
 
-def _place(parents: Any, parent: str | None, children: Any, refused: _Refusals) -> Item:
+def _place(parents: Any, parent: str | None, children: Any, refused: Refusals) -> Item:
     return {
         "parents": parents,
         "parent": parent,

@@ -12,14 +12,20 @@ from urllib.parse import quote
 import regex
 
 from catalog.ingest.sources import discovery, people
-from catalog.ingest.sources.defaults import BundledKind
-from catalog.ingest.sources.discovery import Descriptors, Discovery, Forge, Refusals, Repository
-from catalog.ingest.sources.forges import Item, Pages, chained
+from catalog.ingest.sources.discovery import (
+    Descriptors,
+    Discovery,
+    DiscoveryKind,
+    Forge,
+    Looking,
+    Repository,
+)
+from catalog.ingest.sources.forges import Item, Pages, chained, understood
 from catalog.ingest.sources.github.api import GitHubApi
 from catalog.ingest.sources.github.events import body_of
 from catalog.ingest.sources.github.files import GitHubFiles
 from catalog.ingest.sources.memory import Memory
-from catalog.kernel.errors import InvalidInput, UpstreamError, UpstreamNotFound
+from catalog.kernel.errors import UpstreamError, UpstreamNotFound
 from catalog.kernel.source import (
     Connection,
     Event,
@@ -79,7 +85,7 @@ _MEMBERS = (
 )
 
 
-class GitHubDiscovery(BundledKind):
+class GitHubDiscovery(DiscoveryKind):
     name = "github-discovery"
     title = "GitHub discovery"
     icon = "Github"
@@ -151,12 +157,7 @@ class GitHubDiscovery(BundledKind):
         },
         "additionalProperties": False,
     }
-    resources = discovery.RESOURCES
-    imports = True
     follows = "github"
-
-    def leader(self, settings: Mapping[str, Any]) -> str:
-        return str(settings.get("source") or "")
 
     def check(self, connection: Connection) -> Sequence[str]:
         with _opened(connection) as look:
@@ -178,7 +179,7 @@ class GitHubDiscovery(BundledKind):
         name, body = event.headers.get("x-github-event", ""), body_of(event)
         if name not in ("push", "create", "repository", "public", "installation_repositories"):
             return
-        with _opened(connection) as look, _understood(name):
+        with _opened(connection) as look, understood(name, "GitHub"):
             for told in look.told(name, body):
                 Discovery(look, context).one(told.page, look.one(told.full_name), told.former_page)
 
@@ -203,7 +204,7 @@ class GitHubDiscovery(BundledKind):
         name, body = event.headers.get("x-github-event", ""), body_of(event)
         if name not in ("team", "membership", "organization"):
             return
-        with _opened(connection) as look, _understood(name):
+        with _opened(connection) as look, understood(name, "GitHub"):
             owner = str(body["organization"]["login"])
             if not look.api.scope.names_owner(owner):
                 return
@@ -225,18 +226,6 @@ def _opened(connection: Connection) -> Iterator[_GitHub]:
         settings |= {"visibility": "all", "skipArchived": False, "skipForks": False}
         leader = Connection(settings, source.connection.http, connection.log)
         yield _GitHub(GitHubApi(leader), own)
-
-
-@contextmanager
-def _understood(name: str) -> Iterator[None]:
-    try:
-        yield
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InvalidInput(
-            f"The event {name} lacks what such an event says: {error}",
-            hint="Was it sent by GitHub itself?",
-            details={"event": name},
-        ) from error
 
 
 # --- repositories -----------------------------------------------------------------------------
@@ -314,11 +303,11 @@ class _GitHub(Forge):
         self.memory = Memory("github", api.base_url, self.descriptors.path)
 
     def pages(self) -> Iterator[Sequence[Repository]]:
-        refusals = Refusals(self.api.log)
+        looking = Looking(self.api.log)
         for page in self._facts():
             meant = [one for one in page if one.branch and self.rules.take(one)]
-            yield self._looked_into(meant, refusals)
-        refusals.conclude()
+            yield self._looked_into(meant, looking)
+        looking.conclude()
 
     def page(self, full_name: str) -> str:
         """The page of a repository; an Enterprise server has the API on its own host."""
@@ -340,9 +329,9 @@ class _GitHub(Forge):
         found = self._facts_of(full_name)
         if found is None or not found.branch or not self.rules.take(found):
             return None
-        refusals = Refusals(self.api.log)
-        looked = self._looked_into([found], refusals)
-        refusals.conclude()
+        looking = Looking(self.api.log)
+        looked = self._looked_into([found], looking)
+        looking.conclude()
         return looked[0]
 
     # Who is meant by an event
@@ -465,7 +454,7 @@ class _GitHub(Forge):
             is_fork=bool(one.get("fork")),
         )
 
-    def _looked_into(self, some: Sequence[_Facts], refusals: Refusals) -> list[Repository]:
+    def _looked_into(self, some: Sequence[_Facts], looking: Looking) -> list[Repository]:
         """The descriptors of each; only branches that have moved since are read."""
         named = (self.descriptors.path,)
         known = self.memory.get([f"{one.full_name}@{one.commit}" for one in some if one.commit])
@@ -480,7 +469,7 @@ class _GitHub(Forge):
                 if key in known:
                     paths = tuple(known[key])
                 else:
-                    looked = refusals.watch(one.full_name, partial(self._paths, one))
+                    looked = looking.into(one.full_name, partial(self._paths, one))
                     if looked is None:
                         continue
                     paths = looked

@@ -9,14 +9,20 @@ from functools import partial
 from typing import Any, Final
 
 from catalog.ingest.sources import discovery, people
-from catalog.ingest.sources.defaults import BundledKind
-from catalog.ingest.sources.discovery import Descriptors, Discovery, Forge, Refusals, Repository
-from catalog.ingest.sources.forges import Item
+from catalog.ingest.sources.discovery import (
+    Descriptors,
+    Discovery,
+    DiscoveryKind,
+    Forge,
+    Looking,
+    Repository,
+)
+from catalog.ingest.sources.forges import Item, understood
 from catalog.ingest.sources.gitlab.api import GitLabApi, root, segment
 from catalog.ingest.sources.gitlab.events import body_of
 from catalog.ingest.sources.gitlab.files import GitLabFiles
 from catalog.ingest.sources.memory import Memory
-from catalog.kernel.errors import InvalidInput, UpstreamError, UpstreamNotFound
+from catalog.kernel.errors import UpstreamError, UpstreamNotFound
 from catalog.kernel.source import (
     Connection,
     Event,
@@ -60,7 +66,7 @@ _MEMBER_EVENTS: Final = (
 )
 
 
-class GitLabDiscovery(BundledKind):
+class GitLabDiscovery(DiscoveryKind):
     name = "gitlab-discovery"
     title = "GitLab discovery"
     icon = "GitLab"
@@ -126,12 +132,7 @@ class GitLabDiscovery(BundledKind):
         },
         "additionalProperties": False,
     }
-    resources = discovery.RESOURCES
-    imports = True
     follows = "gitlab"
-
-    def leader(self, settings: Mapping[str, Any]) -> str:
-        return str(settings.get("source") or "")
 
     def check(self, connection: Connection) -> Sequence[str]:
         with _opened(connection) as (api, settings):
@@ -153,7 +154,7 @@ class GitLabDiscovery(BundledKind):
         name = str(body.get("object_kind") or body.get("event_name") or "")
         if name != "push" and name not in _PROJECT_EVENTS:
             return
-        with _opened(connection) as (api, settings), _understood(name):
+        with _opened(connection) as (api, settings), understood(name, "GitLab"):
             look = _GitLab(api, settings)
             if (told := look.told(name, body)) is None:
                 return
@@ -184,7 +185,7 @@ class GitLabDiscovery(BundledKind):
         name = str(body.get("event_name") or "")
         if name not in _GROUP_EVENTS and name not in _MEMBER_EVENTS:
             return
-        with _opened(connection) as (api, settings), _understood(name):
+        with _opened(connection) as (api, settings), understood(name, "GitLab"):
             groups = _Groups(api, settings, connection.integration)
             groups.expects_people = bool(settings.get("users"))
             for change in groups.told(name, body):
@@ -200,18 +201,6 @@ def _opened(connection: Connection) -> Iterator[tuple[GitLabApi, Mapping[str, An
         if own.get("groups"):
             settings |= {"groups": own["groups"], "projects": []}
         yield GitLabApi(Connection(settings, source.connection.http, connection.log)), own
-
-
-@contextmanager
-def _understood(name: str) -> Iterator[None]:
-    try:
-        yield
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InvalidInput(
-            f"The event {name} lacks what such an event says: {error}",
-            hint="Was it sent by GitLab itself?",
-            details={"event": name},
-        ) from error
 
 
 # --- projects ---------------------------------------------------------------------------------
@@ -233,10 +222,10 @@ class _GitLab(Forge):
         self.memory = Memory("gitlab", api.base_url, self.descriptors.path, self.branch)
 
     def pages(self) -> Iterator[Sequence[Repository]]:
-        refusals = Refusals(self.api.log)
+        looking = Looking(self.api.log)
         for page in self.api.project_pages():
-            yield self._looked_into([one for one in page.items if self.takes(one)], refusals)
-        refusals.conclude()
+            yield self._looked_into([one for one in page.items if self.takes(one)], looking)
+        looking.conclude()
 
     def takes(self, project: Item) -> bool:
         return not (
@@ -261,10 +250,10 @@ class _GitLab(Forge):
             return None
         if not self.api.takes(found) or not self.takes(found):
             return None
-        refusals = Refusals(self.api.log)
+        looking = Looking(self.api.log)
         found = {**found, "last_activity_at": None}  # an event is newer than what is remembered
-        looked = self._looked_into([found], refusals)
-        refusals.conclude()
+        looked = self._looked_into([found], looking)
+        looking.conclude()
         return looked[0]
 
     def told(self, name: str, body: Item) -> tuple[int, str, str] | None:
@@ -297,7 +286,7 @@ class _GitLab(Forge):
             for path in commit.get(key) or ()
         )
 
-    def _looked_into(self, some: Sequence[Item], refusals: Refusals) -> list[Repository]:
+    def _looked_into(self, some: Sequence[Item], looking: Looking) -> list[Repository]:
         """The descriptors of each; one in which nothing happened since is not asked again."""
         known = self.memory.get([str(one["id"]) for one in some])
         learned: dict[str, Any] = {}
@@ -309,7 +298,7 @@ class _GitLab(Forge):
             if held and active and held[:2] == (active, branch):
                 paths = tuple(held[2])
             else:
-                looked = refusals.watch(
+                looked = looking.into(
                     str(one["path_with_namespace"]), partial(self._paths, one, branch)
                 )
                 if looked is None:

@@ -332,7 +332,7 @@ def test_a_tree_that_cannot_be_read_leaves_its_repository_alone(vendor):
     vendor.trouble("/repos/acme/a/git/trees/*", Answer(403, {"message": "Resource protected"}))
     run = sync(finder)
     assert run.kinds[0]["state"] == "failed"
-    assert "1 of the repositories could not be looked into: acme/a" in run.kinds[0]["message"]
+    assert "1 of the repositories could not be read: acme/a" in run.kinds[0]["message"]
     assert targets() == [file("a"), file("b")]
 
 

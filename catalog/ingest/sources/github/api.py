@@ -13,14 +13,13 @@ from urllib.parse import quote
 
 import jwt
 
-from catalog.ingest.sources.forges import Item, Pages, chained, origin_of, path_of
+from catalog.ingest.sources.forges import Item, Pages, chained, graphql_data, origin_of, path_of
 from catalog.kernel.errors import (
     InvalidInput,
     UpstreamError,
     UpstreamNotFound,
     UpstreamRefused,
     UpstreamUnavailable,
-    shorten,
 )
 from catalog.kernel.http import CacheEtags, Client, Response
 from catalog.kernel.http.waiting import limit_wait_s, sleep
@@ -186,15 +185,7 @@ class GitHubApi:
                 )
             sleep(wait_s, "rate limit of GitHub's GraphQL", self._http.on_wait)
             answer = self._authorised("POST", url, json=said, retry=True).json()
-        data = answer.get("data") if isinstance(answer, dict) else None
-        errors = answer.get("errors") if isinstance(answer, dict) else None
-        if errors or not isinstance(data, dict):
-            words = "; ".join(str(one.get("message")) for one in (errors or [])[:3])
-            raise UpstreamError(
-                f"POST {url} answered: {shorten(words or 'nothing', 300)}",
-                details={"status": 200, "url": url},
-            )
-        return data
+        return graphql_data(answer, url)
 
     def pages(
         self, path: str, params: Mapping[str, Any], *, key: str = "", cursor: Any = None

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, quote
 
 import orjson
 
-from catalog.ingest.sources.forges import Item, concerns_all
+from catalog.ingest.sources.forges import Item, concerns_all, understood
 from catalog.ingest.sources.github.api import GitHubApi, root
 from catalog.ingest.sources.github.files import GitHubFiles
 from catalog.ingest.sources.github.listing import (
@@ -75,17 +75,11 @@ class Reader:
         read = _READERS.get(name)
         if read is None:
             return
-        try:
+        with understood(name, "GitHub"):
             if self._is_meant(body):
                 for change in read(self, body):
                     if change.kind in self.wanted:
                         yield change
-        except (KeyError, TypeError, AttributeError) as error:
-            raise InvalidInput(
-                f"The event {name} lacks what such an event says: {error}",
-                hint="Was it sent by GitHub itself?",
-                details={"event": name},
-            ) from error
 
     def _is_meant(self, body: Item) -> bool:
         """Whether the settings mean the repository, or else the organisation, of an event."""

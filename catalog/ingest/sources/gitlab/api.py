@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from catalog.ingest.sources.forges import Item, Pages, chained, origin_of, path_of
-from catalog.kernel.errors import UpstreamError, UpstreamNotFound, shorten
+from catalog.ingest.sources.forges import Item, Pages, chained, graphql_data, origin_of, path_of
+from catalog.kernel.errors import UpstreamError, UpstreamNotFound
 from catalog.kernel.http import Client, Response
 from catalog.kernel.source import Connection, Page
 
@@ -70,15 +70,7 @@ class GitLabApi:
         url = f"{self.url}/api/graphql"
         said = {"query": query, "variables": variables}
         answer = self._http.request("POST", url, json=said, retry=True).json()
-        data = answer.get("data") if isinstance(answer, dict) else None
-        errors = answer.get("errors") if isinstance(answer, dict) else None
-        if errors or not isinstance(data, dict):
-            words = "; ".join(str(one.get("message")) for one in (errors or [])[:3])
-            raise UpstreamError(
-                f"POST {url} answered: {shorten(words or 'nothing', 300)}",
-                details={"status": 200, "url": url},
-            )
-        return data
+        return graphql_data(answer, url)
 
     def pages(
         self, path: str, params: Mapping[str, Any] | None = None, *, cursor: Any = None

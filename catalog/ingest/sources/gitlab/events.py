@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from catalog.ingest.sources.forges import Item
+from catalog.ingest.sources.forges import Item, understood
 from catalog.ingest.sources.gitlab.api import GitLabApi, segment
 from catalog.ingest.sources.gitlab.files import GitLabFiles
 from catalog.ingest.sources.gitlab.listing import Listing, of_project
@@ -48,16 +48,10 @@ class Reader:
         read = _READERS.get(name)
         if read is None:
             return
-        try:
+        with understood(name, "GitLab"):
             for change in read(self, body):
                 if change.kind in self.wanted:
                     yield change
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise InvalidInput(
-                f"The event {name} lacks what such an event says: {error}",
-                hint="Was it sent by GitLab itself?",
-                details={"event": name},
-            ) from error
 
     # --- asking -------------------------------------------------------------------------------
 
