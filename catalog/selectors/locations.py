@@ -17,7 +17,7 @@ MAX_FILES: Final = 500
 
 _COUNTS = """
 SELECT f.location_id, count(*) FILTER (WHERE f.content_hash IS NOT NULL),
-       sum(json_array_length(f.problems)) + count(*) FILTER (WHERE f.message <> ''),
+       greatest(sum(json_array_length(f.problems)), count(*) FILTER (WHERE f.message <> '')),
        (SELECT count(*) FROM catalog_locatedentity l JOIN catalog_locationfile o ON o.id = l.file_id
         WHERE o.location_id = f.location_id)
 FROM catalog_locationfile f WHERE f.location_id = ANY(%s) GROUP BY f.location_id

@@ -117,6 +117,7 @@ class Docs(SpectacularSwaggerView):
     """For people: those who are not logged in are sent to the log-in page."""
 
     url_name = "schema"
+    template_name = "portal/api.html"
     renderer_classes = [TemplateHTMLRenderer]
     permission_classes = [AllowAny]
 
