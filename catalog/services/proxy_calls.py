@@ -1,7 +1,7 @@
 """Calls of other systems through us: `/api/proxy/<path>/…` (Backstage's proxy).
 
-What a caller may send on, what we add, and what of the answer comes back. Whoever calls an answer
-from our origin our own should not have to: no cookies, no pages that act as ours.
+What a caller may send on, what we add, and what of the answer comes back. To a browser the answer
+comes from our origin, so nothing in it may act as ours: no cookies, no scripts.
 """
 
 from __future__ import annotations

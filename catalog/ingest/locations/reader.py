@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from django.conf import settings
 
+from catalog.dialects.backstage.annotations import VIEW_URL
 from catalog.dialects.backstage.files import GIT, FileReader, Workspace
 from catalog.dialects.backstage.reader import (
     FILE,
@@ -130,7 +131,7 @@ class PlaceReader:
         except FileRefused:
             forge = None
         found = forge.annotations(url) if forge else {}
-        return {"backstage.io/view-url": url, **found}
+        return {VIEW_URL: url, **found}
 
     def check_content(self, base: str, place: str) -> None:
         """A document may not show what another repository holds: its author may not see that."""

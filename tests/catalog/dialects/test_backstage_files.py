@@ -11,7 +11,6 @@ from catalog.dialects.backstage.files import FileReader, Workspace, expand, walk
 from catalog.dialects.backstage.locations import find_targets
 from catalog.dialects.backstage.placeholders import Intake, resolve
 from catalog.dialects.backstage.reader import FileMissing, FileRefused, path_in
-from catalog.dialects.backstage.reading import read_file
 
 
 @pytest.fixture

@@ -715,7 +715,7 @@ def test_a_push_makes_those_due_that_it_concerns(files):
     register(files.write("other.yaml", document()))
 
     def made_due(*names):
-        assert due.refresh_places([files.place(name) for name in names]) >= 0
+        due.refresh_places([files.place(name) for name in names])
         rows = Location.objects.filter(next_refresh_at__lte=timezone.now())
         found = sorted(Path(one.target).name for one in rows)
         Location.objects.update(next_refresh_at=None)
