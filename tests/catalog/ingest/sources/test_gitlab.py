@@ -249,7 +249,7 @@ def test_a_refused_list_is_no_empty_one(vendor):
     vendor.json(f"{API}/projects/1/pipelines", {"message": "403 Forbidden"}, status=403)
     vendor.json(f"{API}/projects/2/pipelines", [{"id": 1}])
     read = []
-    with pytest.raises(UpstreamError, match=r"1 projects .* shop/p1: .* 403 Forbidden"):  # noqa: PT012
+    with pytest.raises(UpstreamError, match=r"1 of the projects .* shop/p1: .* 403 Forbidden"):  # noqa: PT012
         for page in kind.fetch(connect(vendor.url), kind.resource("pipeline"), {}):
             read += page.items
     assert len(read) == 1
