@@ -30,6 +30,7 @@ from catalog.dialects.backstage.queries.selection import (
     pks_by_ref,
     query_entities,
 )
+from catalog.dialects.backstage.refs import EntityRef
 from catalog.kernel.errors import InvalidRequest, NotFound, shorten
 from catalog.models import Entity
 from catalog.services.intake import delete_entities
@@ -262,7 +263,7 @@ class EntityByName(BackstageView):
     )
     def get(self, request: Request, kind: str, namespace: str, name: str) -> HttpResponseBase:
         ensure_current()
-        ref = f"{kind}:{namespace}/{name}".lower()
+        ref = str(EntityRef(kind, namespace, name))
         found = entity_json(pks_by_ref(self.principal, [ref]).get(ref, 0))
         if found is None:
             raise NotFound(
@@ -339,7 +340,7 @@ class EntityAncestry(BackstageView):
     )
     def get(self, request: Request, kind: str, namespace: str, name: str) -> HttpResponseBase:
         ensure_current()
-        ref = f"{kind}:{namespace}/{name}".lower()
+        ref = str(EntityRef(kind, namespace, name))
         found = ancestry(self.principal, ref)
         if not found:
             raise NotFound(f"No such entity {shorten(ref, 300)}")

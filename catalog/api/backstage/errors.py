@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 from django.http import HttpRequest, HttpResponse
@@ -58,9 +57,8 @@ def url_below(request: HttpRequest) -> str:
     """Path and query as they were sent, without the `/api/<plugin>` in front."""
     meta: Mapping[str, Any] = request.META
     target: str = meta.get("RAW_URI") or meta.get("REQUEST_URI") or ""
-    if "://" in target:
-        parts = urlsplit(target)
-        target = parts.path + (f"?{parts.query}" if parts.query else "")
+    if target.startswith(("http://", "https://")):
+        target = "/" + target.partition("://")[2].partition("/")[2]
     if not target:
         query = meta.get("QUERY_STRING", "")
         target = request.path_info + (f"?{query}" if query else "")

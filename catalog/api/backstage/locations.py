@@ -14,7 +14,7 @@ from catalog.api.backstage.checks import Parameter
 from catalog.api.openapi import OBJECT, Schema, list_of
 from catalog.dialects.backstage.projection import ensure_current
 from catalog.dialects.backstage.queries import locations as queries
-from catalog.dialects.backstage.refs import RefError, parse_ref
+from catalog.dialects.backstage.refs import EntityRef, RefError, parse_ref
 from catalog.ingest.locations import analyzing, due, refresh, registering
 from catalog.kernel.errors import InvalidRequest, NotFound, PermissionDenied, shorten
 from catalog.models import Entity, Location
@@ -186,7 +186,7 @@ class EntityLocation(BackstageView):
     )
     def get(self, request: Request, kind: str, namespace: str, name: str) -> HttpResponseBase:
         ensure_current()
-        ref = f"{kind}:{namespace}/{name}".lower()
+        ref = str(EntityRef(kind, namespace, name))
         origin = queries.origin_of(ref)
         if origin is None:
             raise NotFound(f"Found no entity {shorten(ref, 300)} that comes from a location")

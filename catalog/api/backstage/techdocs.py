@@ -23,6 +23,7 @@ from catalog.api.openapi import OBJECT, Schema
 from catalog.dialects.backstage.projection import ensure_current
 from catalog.dialects.backstage.queries.answers import entity_json
 from catalog.dialects.backstage.queries.selection import pks_by_ref
+from catalog.dialects.backstage.refs import EntityRef
 from catalog.ingest.techdocs import refresh
 from catalog.kernel import crypto
 from catalog.kernel.errors import IdpError, NotFound, shorten
@@ -84,7 +85,7 @@ class EntityMetadata(BackstageView):
     )
     def get(self, request: Request, namespace: str, kind: str, name: str) -> HttpResponse:
         ensure_current()
-        ref = f"{kind}:{namespace}/{name}".lower()
+        ref = str(EntityRef(kind, namespace, name))
         found = entity_json(pks_by_ref(self.principal, [ref]).get(ref, 0))
         if found is None:
             raise _no_metadata(ref)
@@ -107,7 +108,7 @@ class Sync(BackstageView):
         "somebody asked for a moment ago are not looked at again.",
     )
     def get(self, request: Request, namespace: str, kind: str, name: str) -> HttpResponseBase:
-        ref = f"{kind}:{namespace}/{name}".lower()
+        ref = str(EntityRef(kind, namespace, name))
         site = docs.find_site(self.principal, ref)
         if site is None:
             raise NotFound(f"{shorten(ref)} is not in the catalogue, or has no docs")
@@ -149,7 +150,7 @@ class Static(BackstageView):
                 return answer(_metadata(site))
             if path == INDEX_FILE:
                 return answer(_index(site))
-            if (found := _page(site, path)) is not None:
+            if (found := docs.find_page(site, _url_of(path))) is not None:
                 return _file(_document(site, found).encode(), "text/html")
             if (asset := docs.find_asset(site, path)) is not None:
                 return _file(bytes(asset.content), asset.content_type)
@@ -207,7 +208,7 @@ def _opened(sealed: str) -> str:
 
 def _site(principal: Any, namespace: str, kind: str, name: str) -> DocSite:
     """The built docs of an entity, perhaps those of another one. Raises NotFound."""
-    ref = f"{kind}:{namespace}/{name}".lower()
+    ref = str(EntityRef(kind, namespace, name))
     own = docs.find_site(principal, ref)
     site = docs.find_shown(principal, own) if own else None
     if site is None or not site.built_at:
@@ -248,10 +249,9 @@ def _file_of(url: str) -> str:
     return f"{url}index.html" if not url or url.endswith("/") else url
 
 
-def _page(site: DocSite, path: str) -> DocPage | None:
-    url = path.removesuffix("index.html") if f"/{path}".endswith("/index.html") else path
-    pages = site.pages.defer("text", "search")
-    return pages.filter(url__in={url, path, f"{url}/" if url else url}).first()
+def _url_of(file: str) -> str:
+    """The address of the page that a file shows, see `_file_of`."""
+    return file.removesuffix("index.html") if f"/{file}".endswith("/index.html") else file
 
 
 def _document(site: DocSite, page: DocPage) -> str:
