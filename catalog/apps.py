@@ -38,11 +38,10 @@ class CatalogConfig(AppConfig):
         register_feed_consumer(api_index.CONSUMER, api_index.follow)
         register_feed_consumer(locations.CONSUMER, locations.follow)
         register_feed_consumer(techdocs.CONSUMER, tasks.follow_docs)
-        register_tab(api_definitions.tab())
-        docs.register()
-        portal_locations.register()
-        register_tab(kubernetes.TAB)
-        register_card(annotation_cards.CARD)
+        for tab in (api_definitions.TAB, docs.TAB, kubernetes.TAB):
+            register_tab(tab)
+        for card in (docs.CARD, portal_locations.CARD, annotation_cards.CARD):
+            register_card(card)
 
         post_migrate.connect(
             create_system_blueprints, sender=self, dispatch_uid="catalog.system_blueprints"

@@ -17,6 +17,7 @@ from catalog.models import Entity
 from catalog.portal.code import code_lines
 from catalog.portal.entity_tabs import Tab
 from catalog.portal.shell import PortalRequest
+from catalog.portal.values import read_number
 from catalog.selectors.api_definitions import (
     MAX_VERSIONS,
     Definition,
@@ -100,16 +101,6 @@ class DiffLine:
     html: SafeString | str
 
 
-def tab() -> Tab:
-    return Tab(
-        name="definition",
-        title="Definition",
-        template="catalog/entity/definition.html",
-        is_shown=lambda entity, kind: definition_of(kind, entity.properties) is not None,
-        context=_context,
-    )
-
-
 def file_name(entity: Entity, text: str, fmt: Format) -> str:
     """What a downloaded definition is called."""
     extension = _EXTENSIONS.get(fmt)
@@ -182,6 +173,15 @@ def _context(request: PortalRequest, entity: Entity, kind: Kind) -> dict[str, An
     }
 
 
+TAB: Final = Tab(
+    name="definition",
+    title="Definition",
+    template="catalog/entity/definition.html",
+    is_shown=lambda entity, kind: definition_of(kind, entity.properties) is not None,
+    context=_context,
+)
+
+
 def _outline(
     request: PortalRequest, entity: Entity, definition: Definition, outline: Outline
 ) -> dict[str, Any]:
@@ -191,7 +191,7 @@ def _outline(
 def _reference(
     request: PortalRequest, entity: Entity, definition: Definition, outline: Outline
 ) -> dict[str, Any]:
-    position = _number(request.GET.get("item", ""))
+    position = read_number(request.GET.get("item", ""))
     chosen = (
         outline.items[position] if position is not None and position < len(outline.items) else None
     )
@@ -217,9 +217,9 @@ def _versions(
     versions = versions_of(entity, definition.name)
     known = {version.number: version for version in versions}
     newest = versions[0].number if versions else 0
-    wanted = _number(request.GET.get("to", ""))
+    wanted = read_number(request.GET.get("to", ""))
     to = known.get(newest if wanted is None else wanted) or known.get(newest)
-    wanted = _number(request.GET.get("from", ""))
+    wanted = read_number(request.GET.get("from", ""))
     earlier = to.number - 1 if to else 0
     since = known.get(earlier if wanted is None else wanted) or known.get(earlier)
     context: dict[str, Any] = {
@@ -357,7 +357,3 @@ def _context_lines(
         yield DiffLine("", 0, 0, f"{len(shown) - before - after} lines are the same")
         for j in shown[len(shown) - after :] if after else ():
             yield DiffLine(" ", old + j - begin + 1, j + 1, html[j])
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None

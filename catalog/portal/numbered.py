@@ -9,6 +9,7 @@ from typing import Any, Final, Generic, TypeVar
 from django.db.models import QuerySet
 
 from catalog.portal.shell import PortalRequest
+from catalog.portal.values import read_number
 
 MAX_NUMBER: Final = 10_000  # a person who looks further narrows the list
 
@@ -27,9 +28,7 @@ class Part(Generic[T]):
 
 def page_number(request: PortalRequest, *, most: int = MAX_NUMBER) -> int:
     """The page that `page` of an address asks for, counted from 1; anything else is the first."""
-    asked = request.GET.get("page", "")
-    is_number = asked.isascii() and asked.isdigit() and len(asked) < 10
-    return min(max(int(asked), 1), most) if is_number else 1
+    return min(max(read_number(request.GET.get("page", "")) or 1, 1), most)
 
 
 def part_of(request: PortalRequest, found: QuerySet[Any, T], *, size: int) -> Part[T]:

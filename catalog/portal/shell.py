@@ -82,6 +82,12 @@ def fragment(request: HttpRequest, template: str, context: Mapping[str, Any]) ->
     return render(request, template, dict(context))
 
 
+def wants_fragment(request: HttpRequest) -> bool:
+    """Whether a script asks for a part of the page; when it goes back in history, it needs all."""
+    headers = request.headers
+    return bool(headers.get("HX-Request")) and not headers.get("HX-History-Restore-Request")
+
+
 def shell_context(request: HttpRequest) -> dict[str, Any]:
     """What the shell draws itself from. It opens for staff alone unless told otherwise."""
     site = cast(UnfoldAdminSite, admin.site)

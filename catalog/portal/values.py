@@ -153,6 +153,11 @@ def moment(at: datetime) -> SafeString:
     )
 
 
+def read_number(text: str) -> int | None:
+    """A whole number from 0, as the database can hold it; None for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
 def read_moment(text: str) -> datetime | None:
     """An ISO 8601 moment in UTC, which is also taken for what names no zone; None for others."""
     try:

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from catalog.portal.numbered import page_number
-from catalog.portal.shell import Crumb, PortalRequest, fragment, page, portal_view
+from catalog.portal.shell import Crumb, PortalRequest, fragment, page, portal_view, wants_fragment
 from catalog.selectors.find import MAX_OFFSET, Found, Source, find, find_grouped
 from catalog.selectors.kinds import load_kinds
 from idp.portal.navigation import sidebar
@@ -123,7 +123,7 @@ def search(request: PortalRequest) -> HttpResponseBase:
         "without_filters": _Asked(asked.text, None, (), (), 1).url(),
         "is_filtered": bool(asked.source or asked.kinds or asked.lifecycles),
     }
-    if request.headers.get("HX-Request") and not request.headers.get("HX-History-Restore-Request"):
+    if wants_fragment(request):
         return fragment(request, "portal/search_results.html", context)
     return page(
         request,

@@ -11,7 +11,7 @@ from django.views.decorators.vary import vary_on_headers
 from catalog.kernel.keyset import Keyset
 from catalog.models import USER, Entity
 from catalog.portal import saved, teamwork
-from catalog.portal.shell import PortalRequest, fragment, page, portal_view
+from catalog.portal.shell import PortalRequest, fragment, page, portal_view, wants_fragment
 from catalog.portal.sources import troubled
 from catalog.selectors import catalogue, team_lists
 from catalog.selectors.pick import matching
@@ -88,7 +88,7 @@ def people(request: PortalRequest) -> HttpResponseBase:
         "after": found.after,
         "before": found.before,
     }
-    if request.headers.get("HX-Request") and not request.headers.get("HX-History-Restore-Request"):
+    if wants_fragment(request):
         return fragment(request, "portal/people_grid.html", context)
     return page(request, "portal/people.html", context, title="People")
 

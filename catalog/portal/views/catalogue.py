@@ -19,7 +19,7 @@ from catalog.kernel.errors import NotFound
 from catalog.models import Blueprint, Entity, EntityQuerySet, Integration
 from catalog.portal import export, saved
 from catalog.portal.links import table_url
-from catalog.portal.shell import Crumb, PortalRequest, fragment, page, portal_view
+from catalog.portal.shell import Crumb, PortalRequest, fragment, page, portal_view, wants_fragment
 from catalog.portal.sources import admin_url
 from catalog.portal.tables import SIZES, TableState, all_operators, operators_of
 from catalog.portal.values import column_cell, is_empty
@@ -89,7 +89,7 @@ def table(request: PortalRequest, blueprint: str) -> HttpResponseBase:
         "can_write": can_write_entities(request.user, described),
         "sources_url": admin_url(Integration) if can_administer(request.user) else "",
     }
-    if request.headers.get("HX-Request") and not request.headers.get("HX-History-Restore-Request"):
+    if wants_fragment(request):
         return fragment(request, "catalog/table_region.html", context)
     return page(
         request,

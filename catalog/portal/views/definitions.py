@@ -13,6 +13,7 @@ from catalog.kernel.api_outline import format_of, read_outline
 from catalog.models import Entity
 from catalog.portal.api_definitions import MAX_REFERENCE_BYTES, file_name, reference_document
 from catalog.portal.shell import PortalRequest, portal_view
+from catalog.portal.values import read_number
 from catalog.selectors import entity_page
 from catalog.selectors.api_definitions import Definition, definition_of, version_texts, versions_of
 from catalog.selectors.kinds import load_kinds
@@ -42,7 +43,7 @@ def raw(request: PortalRequest, blueprint: str, identifier: str) -> HttpResponse
     asked = request.GET.get("version", "")
     if asked:
         versions = versions_of(entity, definition.name)
-        number = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 10 else 0
+        number = read_number(asked) or 0
         text = version_texts(entity, definition.name, versions, [number]).get(number, "")
         if not text:
             raise Http404(f"There is no version {asked[:20]} of this definition.")
@@ -61,8 +62,7 @@ def raw(request: PortalRequest, blueprint: str, identifier: str) -> HttpResponse
 def reference(request: PortalRequest, blueprint: str, identifier: str) -> HttpResponse:
     """The page of the frame that Swagger UI draws into; `item`: of one operation alone."""
     _, definition = _definition(request, blueprint, identifier)
-    asked = request.GET.get("item", "")
-    item = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 10 else None
+    item = read_number(request.GET.get("item", ""))
     document = reference_document(read_outline(definition.text, definition.declared), item)
     if document is None:
         raise Http404("This definition cannot be drawn.")

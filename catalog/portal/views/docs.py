@@ -17,12 +17,13 @@ from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from catalog import tasks
+from catalog.dialects.backstage.refs import EntityRef
 from catalog.ingest.techdocs.sources import DOCS_KEYS, README
 from catalog.models import DocAsset, DocPage, DocSite, Entity
-from catalog.portal.entity_tabs import Card, Context, Tab, register_card, register_tab
+from catalog.portal.entity_tabs import Card, Context, Tab
 from catalog.portal.links import docs_url, entity_url
 from catalog.portal.numbered import part_of
-from catalog.portal.shell import Crumb, PortalRequest, fragment, page, portal_view
+from catalog.portal.shell import Crumb, PortalRequest, fragment, page, portal_view, wants_fragment
 from catalog.selectors import docs
 from catalog.selectors.kinds import Kind
 from catalog.selectors.tables import owner_titles
@@ -80,7 +81,7 @@ def index(request: PortalRequest) -> HttpResponseBase:
         "q": text,
         "part": part,
     }
-    if request.headers.get("HX-Request") and not request.headers.get("HX-History-Restore-Request"):
+    if wants_fragment(request):
         return fragment(request, "catalog/docs/list.html", context)
     return page(request, "catalog/docs/index.html", context, title="Docs")
 
@@ -92,9 +93,10 @@ def read(
     request: PortalRequest, namespace: str, kind: str, name: str, path: str = ""
 ) -> HttpResponseBase:
     """A page of an entity's docs, or a file that one shows. `q` searches the site."""
-    own = docs.find_site(request.user, f"{kind}:{namespace}/{name}".lower())
+    ref = str(EntityRef(kind, namespace, name))
+    own = docs.find_site(request.user, ref)
     if own is None:
-        raise Http404(f"{kind}:{namespace}/{name} has no docs, or is not in the catalogue")
+        raise Http404(f"{ref} has no docs, or is not in the catalogue")
     site = docs.find_shown(request.user, own)
     if site is None:
         return _page(request, own, None, status=404)
@@ -125,12 +127,6 @@ def refresh(request: PortalRequest, pk: int) -> HttpResponseBase:
     tasks.start_docs(site.pk)
     messages.info(request, "The docs are being read again. Look at the page in a moment.")
     return redirect(docs_url(site.ref))
-
-
-def register() -> None:
-    """The tab and the card of an entity's page."""
-    register_tab(Tab("docs", "Docs", "catalog/docs/tab.html", _has_docs, _tab))
-    register_card(Card("docs", "catalog/docs/card.html", _card))
 
 
 # --- the reader -------------------------------------------------------------------------------
@@ -271,6 +267,10 @@ def _card(request: PortalRequest, entity: Entity, kind: Kind) -> Context | None:
     url = docs_url(shown.ref)
     listed = _leaves(nav_lines(shown.nav, url, None))[:CARD_PAGES]
     return {"site": shown, "url": url, "pages": listed}
+
+
+TAB: Final = Tab("docs", "Docs", "catalog/docs/tab.html", _has_docs, _tab)
+CARD: Final = Card("docs", "catalog/docs/card.html", _card)
 
 
 def _leaves(nav: Sequence[NavLine]) -> list[NavLine]:

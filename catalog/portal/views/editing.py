@@ -19,6 +19,7 @@ from catalog.models import Blueprint, Change, Entity
 from catalog.portal.acting import actor_for
 from catalog.portal.links import entity_url, table_url
 from catalog.portal.shell import Crumb, PortalRequest, page, portal_view
+from catalog.portal.values import read_number
 from catalog.selectors import entity_page
 from catalog.selectors.kinds import load_kinds
 from catalog.services import entities
@@ -116,7 +117,7 @@ def restore(request: PortalRequest, blueprint: str, identifier: str) -> HttpResp
     _writable(request, blueprint)
     pk = request.POST.get("change", "")
     change = Change.objects.filter(
-        pk=int(pk) if pk.isdigit() and len(pk) < 19 else 0,
+        pk=read_number(pk) or 0,
         model=Change.ENTITY,
         action=feed.DELETE,
         blueprint=blueprint,

@@ -19,10 +19,11 @@ from catalog.ingest.locations.writing import Refreshed
 from catalog.kernel.errors import IdpError, PermissionDenied
 from catalog.models import Entity, LocatedEntity, Location
 from catalog.portal.acting import actor_for
-from catalog.portal.entity_tabs import Card, Context, register_card
+from catalog.portal.entity_tabs import Card, Context
 from catalog.portal.numbered import part_of
 from catalog.portal.shell import Crumb, PortalRequest, page, portal_view
 from catalog.portal.sources import Badge
+from catalog.portal.values import read_number
 from catalog.selectors import locations
 from catalog.selectors.kinds import Kind
 from catalog.selectors.teams import teams_of
@@ -48,11 +49,6 @@ STATES: Final = (
     ("ready", "Good"),
     ("pending", "Not read yet"),
 )
-
-
-def register() -> None:
-    """Put the card of locations on the pages of entities."""
-    register_card(Card("location", "catalog/locations/card.html", _card))
 
 
 @portal_view
@@ -191,13 +187,8 @@ def remove_orphans(request: PortalRequest, pk: UUID) -> HttpResponseBase:
     """Delete one orphan of a location (`entity`), or all of them."""
     found = _found(pk)
     if one := request.POST.get("entity", ""):
-        row = (
-            LocatedEntity.objects.filter(entity_id=int(one), origin=found.place)
-            .select_related("entity__blueprint")
-            .first()
-            if one.isascii() and one.isdecimal() and len(one) < 19
-            else None
-        )
+        held = LocatedEntity.objects.filter(entity_id=read_number(one) or 0, origin=found.place)
+        row = held.select_related("entity__blueprint").first()
         if row is None:
             raise Http404("There is no such orphan any more.")
         orphans.remove_orphan(row.entity, actor_for(request))
@@ -215,6 +206,9 @@ def remove_orphans(request: PortalRequest, pk: UUID) -> HttpResponseBase:
 def _card(request: PortalRequest, entity: Entity, kind: Kind) -> Context | None:
     trouble = locations.trouble_of(entity)
     return {"trouble": trouble} if trouble else None
+
+
+CARD: Final = Card("location", "catalog/locations/card.html", _card)
 
 
 def _registered(request: PortalRequest, made: Location) -> HttpResponse:

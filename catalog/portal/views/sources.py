@@ -14,6 +14,7 @@ from catalog.kernel.identifiers import is_storable
 from catalog.models import InboundEvent, Integration, SyncRun
 from catalog.portal import sources
 from catalog.portal.shell import Crumb, PortalRequest, fragment, page, portal_view
+from catalog.portal.values import read_number
 from catalog.selectors.kinds import load_kinds
 from catalog.selectors.missing import findings
 from catalog.selectors.sources import owned_by_kind, stale_of, states_of
@@ -91,15 +92,12 @@ def run(request: PortalRequest, identifier: str, pk: int) -> HttpResponseBase:
     context["can_read_log"] = can_read_sources(request.user)
     context["admin_url"] = sources.admin_url(SyncRun, one.pk) if is_admin else ""
     if context["can_read_log"]:
-        before = request.GET.get("before", "")
         level, text = request.GET.get("level", ""), _text(request, "q")
         lines, more = sources.log_of(
             one,
             level=level,
             text=text,
-            before=int(before)
-            if before.isascii() and before.isdigit() and len(before) < 19
-            else None,
+            before=read_number(request.GET.get("before", "")),
         )
         context |= {"lines": lines, "more": more, "level": level, "text": text}
         context["levels"] = sources.LEVELS

@@ -231,7 +231,8 @@ def test_what_was_deleted_is_told_and_can_be_brought_back(pay: Entity, member: C
         make_browser(role=Role.VIEWER).post(f"{URL}/restore", {"change": change}).status_code == 403
     )
     assert not Entity.objects.filter(identifier="pay").exists()
-    assert member.post(f"{URL}/restore", {"change": "1"}).status_code == 404
+    for other in ("1", "²", "9" * 30):
+        assert member.post(f"{URL}/restore", {"change": other}).status_code == 404
     assert member.post(f"{URL}/restore", {"change": change})["Location"] == URL
     assert Entity.objects.get(identifier="pay").properties["legacy"] == 7
 
