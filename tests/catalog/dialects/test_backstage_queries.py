@@ -338,6 +338,11 @@ def test_filters_are_predicates(filters: list[str], predicate: Any) -> None:
             'Invalid at "relations.$contains.more"',
         ),
         ({"$all": [{"a": "1"}] * 2000}, "more than 2000 parts"),
+        ({"a": {"$in": ["1"] * 2001}}, "more than 2000 parts"),
+        (
+            {"relations": {"$contains": {"type": "x", "targetRef": {"$in": ["1"] * 2001}}}},
+            "more than 2000 parts",
+        ),
         ({"$any": [{"a": {"$hasPrefix": "1"}}] * 51}, "more than 50 conditions on prefixes"),
         ({"$any": [{"relations.a": {"$exists": True}}] * 51}, "more than 50 conditions"),
     ],

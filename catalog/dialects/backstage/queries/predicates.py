@@ -17,7 +17,7 @@ from catalog.kernel.errors import InvalidRequest, shorten
 Predicate = dict[str, Any]
 
 MAX_DEPTH: Final = 40
-MAX_PARTS: Final = 2000  # of a predicate, all together
+MAX_PARTS: Final = 2000  # of a predicate, all together; each value of a list is one
 MAX_SCANS: Final = 50  # conditions that no index answers: each looks at the values of every entity
 
 _OPERATORS = ("$exists", "$in", "$contains", "$hasPrefix")  # the first of them counts
@@ -120,7 +120,9 @@ class _Compiler:
                 found = conditions.has_key(key)
                 return found if operand else conditions.negated(found)
             case "$in":
-                return conditions.has_value(key, _scalars(operand, where))
+                values = _scalars(operand, where)
+                self._count(depth, max(len(values) - 1, 0))
+                return conditions.has_value(key, values)
             case "$hasPrefix":
                 if not isinstance(operand, str):
                     raise _wrong_at(where)
@@ -129,11 +131,14 @@ class _Compiler:
         if isinstance(operand, Mapping):
             if "targetRef" not in operand:
                 self._count_scan()
+            elif isinstance(target := operand["targetRef"], Mapping):
+                wanted = target.get("$in")
+                self._count(depth, len(wanted) if isinstance(wanted, list) else 0)
             return _contained(key, operand)
         return conditions.has_value(key, [_scalar(operand, where)])
 
-    def _count(self, depth: int) -> None:
-        self.parts += 1
+    def _count(self, depth: int, parts: int = 1) -> None:
+        self.parts += parts
         if depth > MAX_DEPTH:
             raise _invalid(f"it is nested more than {MAX_DEPTH} levels deep")
         if self.parts > MAX_PARTS:
