@@ -4,6 +4,7 @@ the portal."""
 from __future__ import annotations
 
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -98,10 +99,8 @@ class LocationAdmin(IdpModelAdmin):
         location = self.load(request, object_id)
         form = LocationForm(request.POST if request.method == "POST" else None, location=location)
         if request.method == "POST" and form.is_valid():
-            said, actor = form.cleaned_data, actor_for(request)
             try:
-                registering.set_rules(location, said["rules"], actor=actor)
-                registering.update(location, type=said["type"], target=said["target"], actor=actor)
+                registering.update(location, actor=actor_for(request), **form.cleaned_data)
             except IdpError as error:
                 form.refuse(error)
             else:
@@ -127,4 +126,5 @@ class LocationAdmin(IdpModelAdmin):
         """The change feed knows a location by its place: its key is no number."""
         location = self.load(request, object_id)
         url = reverse("admin:catalog_change_changelist")
-        return HttpResponseRedirect(f"{url}?model={Change.LOCATION}&q={location.target}")
+        query = urlencode({"model": Change.LOCATION, "q": location.target})
+        return HttpResponseRedirect(f"{url}?{query}")

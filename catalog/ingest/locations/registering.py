@@ -95,27 +95,40 @@ def dry_run(type: str, target: str, *, actor: Actor, presence: str = "required")
     return DryRun(exists, location, entities)
 
 
-def update(location: Location, *, type: str, target: str, actor: Actor) -> Location:
-    """Watch another place under the same id and reference; what only the old one held goes. Rules
-    of its own stay if an admin does it.
+def update(
+    location: Location,
+    *,
+    type: str,
+    target: str,
+    actor: Actor,
+    rules: Sequence[Mapping[str, Any]] | None = None,
+) -> Location:
+    """Watch another place under the same id and reference; what only the old one held goes.
 
-    Raises InvalidInput, AlreadyExists, NotFound.
+    rules: other rules of its own; without them those it has stay if an admin does it. It is read
+    before this returns. Raises InvalidInput, AlreadyExists, NotFound.
     """
-    checked = _new(type, target, presence=location.presence, rules=(), actor=actor)
+    checked = _new(type, target, presence=location.presence, rules=rules or (), actor=actor)
     try:
         with transaction.atomic():
             row = _locked(location)
             before = audit_document(row)
             row.type, row.target = checked.type, checked.target
+            is_moved = (row.type, row.target) != (before["type"], before["target"])
+            if is_moved:
+                row.is_trusted = checked.is_trusted
+            if rules is not None:
+                row.rules = checked.rules
+            elif is_moved and not row.is_trusted:
+                row.rules = []  # an admin gave them to what stood at the old place
             after = audit_document(row)
             if after != before:
                 row.updated_at, row.updated_by = checked.updated_at, actor.name
-                row.is_trusted = checked.is_trusted
-                if not checked.is_trusted:
-                    row.rules = []  # an admin gave them to what stood at the old place
                 row.state, row.problem = Location.State.PENDING, ""
                 row.next_refresh_at = row.updated_at
                 row.save()
+                if before["rules"] != after["rules"]:
+                    row.files.update(content_hash=None, etag="")
                 changed = [key for key in after if before[key] != after[key]]
                 _record(
                     feed.UPDATE,
@@ -131,7 +144,8 @@ def update(location: Location, *, type: str, target: str, actor: Actor) -> Locat
         ) from None
     if after != before:
         refresh.refresh(row, actor)
-        if catalog_settings.current().orphan_strategy == CatalogSettings.OrphanStrategy.DELETE:
+        strategy = catalog_settings.current().orphan_strategy
+        if is_moved and strategy == CatalogSettings.OrphanStrategy.DELETE:
             orphans.confirm(location.place, holding.ACTOR)  # however many: that was asked for
         row.refresh_from_db()
     return row

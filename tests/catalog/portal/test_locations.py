@@ -170,8 +170,14 @@ def test_pages_of_the_admin(files):
     change = f"/admin/catalog/location/{location.pk}/change/"
     assert "not allowed" in text_of(browser.get(url("location", location)))
     said = {"type": "file", "target": location.target, "rules": "- allow: [Component]"}
-    assert browser.post(change, said).status_code == 302
-    refresh.refresh(location)
+    refused = browser.post(change, {**said, "target": "not absolute"})
+    assert "absolute" in refused.content.decode()
     location.refresh_from_db()
-    assert location.state == Location.State.READY
+    assert location.rules == []  # all of it or nothing
+    Location.objects.update(is_trusted=False)
+    assert browser.post(change, said).status_code == 302
+    location.refresh_from_db()
+    assert (location.state, location.rules, location.is_trusted) == (
+        *(Location.State.READY, [{"allow": ["Component"]}], False),
+    )
     assert make_browser().get(settings).status_code in (302, 403)
