@@ -12,6 +12,7 @@ from django.db import migrations, models
 
 import catalog.models.entities
 import catalog.models.fields
+import catalog.models.search_vectors
 
 
 class Migration(migrations.Migration):
@@ -185,8 +186,8 @@ class Migration(migrations.Migration):
                     "search",
                     models.GeneratedField(
                         db_persist=True,
-                        expression=catalog.models.entities._Joined(
-                            catalog.models.entities._Vector(
+                        expression=catalog.models.search_vectors.Joined(
+                            catalog.models.search_vectors.Vector(
                                 catalog.models.entities._Words(
                                     django.db.models.functions.text.Concat(
                                         models.F("identifier"),
@@ -202,7 +203,7 @@ class Migration(migrations.Migration):
                                 config="simple",
                                 weight="A",
                             ),
-                            catalog.models.entities._Vector(
+                            catalog.models.search_vectors.Vector(
                                 django.db.models.functions.text.Left(
                                     django.db.models.functions.comparison.Coalesce(
                                         django.db.models.fields.json.KeyTextTransform(

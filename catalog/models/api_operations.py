@@ -7,6 +7,7 @@ from django.db.models import F, Func, Value
 from django.db.models.functions import Left, Lower
 
 from catalog.models.entities import Entity
+from catalog.models.search_vectors import Joined, Vector
 
 
 class _Words(Func):
@@ -15,20 +16,6 @@ class _Words(Func):
     function = "translate"
     template = "%(function)s(%(expressions)s, '-_./:@{}$#', '          ')"
     output_field = models.TextField()
-
-
-class _Vector(Func):
-    template = "setweight(to_tsvector('%(config)s'::regconfig, %(expressions)s), '%(weight)s')"
-    output_field = SearchVectorField()
-
-    def __init__(self, expression: models.Expression, *, config: str, weight: str) -> None:
-        super().__init__(expression, config=config, weight=weight)
-
-
-class _Joined(Func):
-    template = "(%(expressions)s)"
-    arg_joiner = " || "
-    output_field = SearchVectorField()
 
 
 class ApiOperation(models.Model):
@@ -53,9 +40,9 @@ class ApiOperation(models.Model):
         expression=Lower(F("name")), output_field=models.TextField(), db_persist=True
     )
     search = models.GeneratedField(
-        expression=_Joined(
-            _Vector(_Words(F("name")), config="simple", weight="A"),
-            _Vector(Left(F("text"), Value(10_000)), config="english", weight="B"),
+        expression=Joined(
+            Vector(_Words(F("name")), config="simple", weight="A"),
+            Vector(Left(F("text"), Value(10_000)), config="english", weight="B"),
         ),
         output_field=SearchVectorField(),
         db_persist=True,

@@ -5,11 +5,12 @@ from typing import Any
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
-from django.db.models import F, Func, Q, Value
+from django.db.models import F, Q, Value
 from django.db.models.functions import Left, Lower
 
 from catalog.models.entities import Entity
 from catalog.models.fields import OrderedJSONField
+from catalog.models.search_vectors import Joined, Vector
 
 
 class DocSite(models.Model):
@@ -64,22 +65,6 @@ class DocSite(models.Model):
         return self.ref
 
 
-class _Vector(Func):
-    """`to_tsvector` with a weight: both are immutable when the configuration is a constant."""
-
-    template = "setweight(to_tsvector('%(config)s'::regconfig, %(expressions)s), '%(weight)s')"
-    output_field = SearchVectorField()
-
-    def __init__(self, expression: Any, *, config: str, weight: str) -> None:
-        super().__init__(expression, config=config, weight=weight)
-
-
-class _Joined(Func):
-    template = "(%(expressions)s)"
-    arg_joiner = " || "
-    output_field = SearchVectorField()
-
-
 class DocPage(models.Model):
     """A page of a site. Only one whose content changed is written again.
 
@@ -104,11 +89,11 @@ class DocPage(models.Model):
     edit_url = models.TextField(blank=True)
     content_hash = models.BinaryField(max_length=16)
     search = models.GeneratedField(
-        expression=_Joined(
-            _Vector(Left(F("title"), 1000), config="simple", weight="A"),
-            _Vector(Left(F("title"), 1000), config="english", weight="A"),
+        expression=Joined(
+            Vector(Left(F("title"), 1000), config="simple", weight="A"),
+            Vector(Left(F("title"), 1000), config="english", weight="A"),
             # a tsvector may hold 1 MB at most; a longer one would refuse the row
-            _Vector(Left(F("text"), Value(100_000)), config="english", weight="C"),
+            Vector(Left(F("text"), Value(100_000)), config="english", weight="C"),
         ),
         output_field=SearchVectorField(),
         db_persist=True,

@@ -11,6 +11,7 @@ from django.db.models.functions import Coalesce, Concat, Left, Lower
 from catalog.kernel.actors import Principal
 from catalog.models.blueprints import Blueprint, RelationDefinition
 from catalog.models.fields import OrderedJSONField
+from catalog.models.search_vectors import Joined, Vector
 
 # What an entity says, as hashed, compared, kept in the history and restored from there.
 CONTENT_COLUMNS = [
@@ -42,22 +43,6 @@ class _Words(Func):
     function = "translate"
     template = "%(function)s(%(expressions)s, '-_./:@', '      ')"
     output_field = models.TextField()
-
-
-class _Vector(Func):
-    """`to_tsvector` with a weight: both are immutable when the configuration is a constant."""
-
-    template = "setweight(to_tsvector('%(config)s'::regconfig, %(expressions)s), '%(weight)s')"
-    output_field = SearchVectorField()
-
-    def __init__(self, expression: models.Expression, *, config: str, weight: str) -> None:
-        super().__init__(expression, config=config, weight=weight)
-
-
-class _Joined(Func):
-    template = "(%(expressions)s)"
-    arg_joiner = " || "
-    output_field = SearchVectorField()
 
 
 def _names() -> Concat:
@@ -108,13 +93,13 @@ class Entity(models.Model):
         db_persist=True,
     )
     search = models.GeneratedField(
-        expression=_Joined(
-            _Vector(
+        expression=Joined(
+            Vector(
                 _Words(_names()),
                 config="simple",
                 weight="A",
             ),
-            _Vector(
+            Vector(
                 # a tsvector may hold 1 MB at most; a longer one would refuse the row
                 Left(
                     Coalesce(KeyTextTransform("description", "properties"), Value("")),
