@@ -8,9 +8,16 @@ from typing import Final
 
 from catalog.kernel.errors import shorten
 from catalog.models import Entity
-from catalog.portal.annotation_links import TOOLS, Annotations, Bases, Link, Tool, links_of
+from catalog.portal.annotation_links import (
+    TOOLS,
+    Annotations,
+    Bases,
+    Link,
+    Tool,
+    annotations_of,
+    links_of,
+)
 from catalog.portal.entity_tabs import Card, Context
-from catalog.portal.kubernetes import annotations_of
 from catalog.portal.shell import PortalRequest
 from catalog.selectors.annotation_facts import (
     Known,

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
+from catalog.models import Entity
+
 Annotations = Mapping[str, str]
 
 MAX_VALUE: Final = 500  # characters
@@ -51,6 +53,14 @@ class Tool:
         """What the annotations say, to be shown."""
         found = (annotations.get(key) for key in (self.key, *self.keys))
         return next((one for one in found if one), "")
+
+
+def annotations_of(entity: Entity) -> dict[str, str]:
+    """The annotations of an entity that are text."""
+    told = entity.properties.get("annotations")
+    if not isinstance(told, dict):
+        return {}
+    return {name: value.strip() for name, value in told.items() if isinstance(value, str)}
 
 
 def links_of(tool: Tool, annotations: Annotations, bases: Bases) -> list[Link]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from catalog.kernel.errors import InvalidInput
 from catalog.models import Entity
+from catalog.portal.annotation_links import annotations_of
 from catalog.portal.entity_tabs import Context, Tab
 from catalog.portal.shell import PortalRequest
 from catalog.selectors.kinds import Kind
@@ -163,14 +164,6 @@ TAB: Final = Tab(
     is_shown=is_shown,
     context=context,
 )
-
-
-def annotations_of(entity: Entity) -> dict[str, str]:
-    """The annotations of an entity that are text."""
-    told = entity.properties.get("annotations")
-    if not isinstance(told, dict):
-        return {}
-    return {name: value.strip() for name, value in told.items() if isinstance(value, str)}
 
 
 def asked_of(entity: Entity) -> Asked:

@@ -20,6 +20,7 @@ from catalog import tasks
 from catalog.dialects.backstage.refs import EntityRef
 from catalog.ingest.techdocs.sources import DOCS_KEYS, README
 from catalog.models import DocAsset, DocPage, DocSite, Entity
+from catalog.portal.annotation_links import annotations_of
 from catalog.portal.entity_tabs import Card, Context, Tab
 from catalog.portal.links import docs_url, entity_url
 from catalog.portal.numbered import part_of
@@ -236,8 +237,8 @@ def _file(request: PortalRequest, asset: DocAsset) -> HttpResponse:
 
 
 def _has_docs(entity: Entity, kind: Kind) -> bool:
-    said = entity.properties.get("annotations")
-    if isinstance(said, dict) and any(said.get(key) for key in DOCS_KEYS):
+    annotations = annotations_of(entity)
+    if any(annotations.get(key) for key in DOCS_KEYS):
         return True
     readme = entity.properties.get(README)
     return isinstance(readme, str) and bool(readme.strip())
