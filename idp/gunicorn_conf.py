@@ -27,6 +27,11 @@ control_socket_disable = True  # it would live outside the home
 forwarded_allow_ips = ""
 
 
+# Of the database: whoever asked for something that takes longer has gone by then. Background
+# processes have no such limit.
+STATEMENT_TIMEOUT_MS = 60_000
+
+
 def on_starting(_server: Any) -> None:
     # Its lines go where Django's settings send all others.
     logger = logging.getLogger("gunicorn.error")
@@ -37,6 +42,17 @@ def on_starting(_server: Any) -> None:
 def post_fork(_server: Any, _worker: Any) -> None:
     # A killed master leaves no process that holds the port.
     launch.die_with_parent(signal.SIGKILL)
+    limit_statements()
+
+
+def limit_statements() -> None:
+    """For connections made from now on. PgBouncer, in front of which there is no pool, takes no
+    such option: there the database's own setting counts."""
+    from django.db import connections
+
+    if env.whole("IDP_DB_POOL", 8, high=100):
+        options = connections.databases["default"].setdefault("OPTIONS", {})
+        options["options"] = f"-c statement_timeout={STATEMENT_TIMEOUT_MS}"
 
 
 def child_exit(_server: Any, worker: Any) -> None:

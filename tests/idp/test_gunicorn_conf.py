@@ -1,4 +1,5 @@
 import pytest
+from django.db import connections
 from gunicorn.config import Config
 from gunicorn.http.parser import RequestParser
 from gunicorn.http.wsgi import create
@@ -28,3 +29,16 @@ def test_a_client_on_this_machine_is_a_client_like_others(header: str, key: str,
     request = next(RequestParser(config, iter([head]), here))
     _, environ = create(request, _Socket(), here, ("127.0.0.1", 80), config)
     assert environ[key] == value
+
+
+def test_no_statement_of_the_web_runs_for_ever(db, monkeypatch: pytest.MonkeyPatch):
+    options = {**connections.databases["default"].get("OPTIONS", {})}
+    monkeypatch.setitem(connections.databases["default"], "OPTIONS", options)
+    gunicorn_conf.limit_statements()
+    fresh = connections.create_connection("default")
+    try:
+        with fresh.cursor() as cursor:
+            cursor.execute("SHOW statement_timeout")
+            assert cursor.fetchone() == ("1min",)
+    finally:
+        fresh.close()
