@@ -27,7 +27,7 @@ def _take(taking: Taking, entry: Entry) -> None:
         )
         return
     if token.missing:
-        taking.unsupported(entry, f"left out: {', '.join(token.missing)} is not set")
+        taking.left_out(entry, token)
         return
     subject = entry.get("options", "subject")
     name = subject.text() if subject and not subject.missing else "Backstage"

@@ -138,7 +138,7 @@ def take_names(taking: Taking, root: Entry) -> None:
             if entry is None:
                 continue
             if entry.missing:
-                taking.unsupported(entry, f"left out: {', '.join(entry.missing)} is not set")
+                taking.left_out(entry)
                 continue
             try:
                 with taking.tried():
