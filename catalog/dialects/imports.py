@@ -17,7 +17,7 @@ from typing import Any
 from django.db import transaction
 
 from catalog.dialects.backstage.files import FileReader, Workspace
-from catalog.dialects.backstage.mapping import blueprint_of
+from catalog.dialects.backstage.mapping import Key, blueprint_of
 from catalog.dialects.backstage.problems import Problem
 from catalog.dialects.backstage.reader import (
     MAX_FILE_BYTES,
@@ -30,7 +30,6 @@ from catalog.dialects.backstage.reader import (
 from catalog.dialects.backstage.reading import (
     Candidate,
     Journal,
-    Key,
     Reading,
     keys_in,
     location_of,

@@ -19,6 +19,7 @@ from catalog.dialects.backstage.mapping import (
     RelationShape,
     blueprint_of,
     identifier_of,
+    key_of_ref,
     map_entity,
     ref_fields,
     ref_of,
@@ -178,7 +179,7 @@ def _described(
 ) -> Document:
     document: Document = deepcopy(dict(descriptor))
     ref = ref_of(document)
-    if (blueprint_of(ref.kind), identifier_of(ref)) != (facts.blueprint, facts.identifier):
+    if key_of_ref(ref) != (facts.blueprint, facts.identifier):
         _rename(document, facts)
         ref = ref_of(document)
     mapped = map_entity(document, relations)

@@ -18,6 +18,8 @@ from catalog.dialects.backstage.validate import ref_values
 from catalog.kernel.schema import compile_schema
 from catalog.models import TEAM, USER
 
+Key = tuple[str, str]  # blueprint, identifier
+
 _BLUEPRINTS = {"group": TEAM, "user": USER}
 _TITLE_MAX = 500  # characters; the descriptor has all of it
 _PROPERTY = re.compile(r"[A-Za-z0-9@_=\-]{1,100}")
@@ -90,6 +92,11 @@ def identifier_of(ref: EntityRef) -> str:
     """The name, in front of it the namespace where that is not `default`."""
     namespace, name = ref.namespace.lower(), ref.name.lower()
     return name if namespace == DEFAULT_NAMESPACE else f"{namespace}/{name}"
+
+
+def key_of_ref(ref: EntityRef) -> Key:
+    """What the catalogue calls the entity of a reference."""
+    return blueprint_of(ref.kind), identifier_of(ref)
 
 
 def map_entity(entity: Mapping[str, Any], relations: Mapping[str, RelationShape]) -> Mapped:

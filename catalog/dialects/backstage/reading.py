@@ -28,7 +28,7 @@ from catalog.dialects.backstage.files import (
     walk,
 )
 from catalog.dialects.backstage.locations import Target, find_targets
-from catalog.dialects.backstage.mapping import blueprint_of, identifier_of, ref_of
+from catalog.dialects.backstage.mapping import Key, blueprint_of, key_of_ref, ref_of
 from catalog.dialects.backstage.placeholders import (
     TOKENS,
     Intake,
@@ -61,8 +61,6 @@ from catalog.kernel.yaml_reader import (
 MAX_ADDRESSES = 10_000  # of one reading
 MAX_FINDINGS = 20  # of one document: for each, its text is read again to find the line
 NO_ENTITY = "no entity in it"
-
-Key = tuple[str, str]  # blueprint, identifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -484,8 +482,7 @@ def keys_in(file: Path, *, max_file_bytes: int = MAX_FILE_BYTES) -> set[Key]:
 
 def key_of(entity: Mapping[str, Any]) -> Key:
     """Blueprint and identifier of a document with a sound envelope."""
-    ref = ref_of(entity)
-    return blueprint_of(ref.kind), identifier_of(ref)
+    return key_of_ref(ref_of(entity))
 
 
 def shown(file: Path | str) -> str:

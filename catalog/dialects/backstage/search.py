@@ -18,7 +18,7 @@ from django.db.models import F, JSONField, Q, TextField, Value
 
 from catalog.dialects.backstage.documents import entity_ref, kind_of, ref_of_entity
 from catalog.dialects.backstage.kinds import BY_LOWER_NAME
-from catalog.dialects.backstage.mapping import blueprint_of, identifier_of
+from catalog.dialects.backstage.mapping import key_of_ref
 from catalog.dialects.backstage.refs import DEFAULT_NAMESPACE, EntityRef, RefError, parse_ref
 from catalog.kernel.actors import Principal
 from catalog.models import TEAM, USER, Entity
@@ -284,7 +284,7 @@ def _owned_by(value: str) -> Q:
         return _NONE
     if str(ref) != value:
         return _NONE  # documents have the whole reference, in lower case
-    blueprint, identifier = blueprint_of(ref.kind), identifier_of(ref)
+    blueprint, identifier = key_of_ref(ref)
     stated = Q(relations__contains={"owner": f"{blueprint}:{identifier}"})
     if blueprint == TEAM:
         return stated | Q(team__contains=[identifier])

@@ -10,8 +10,9 @@ import orjson
 from django.db import connection
 from django.utils import timezone
 
+from catalog.dialects.backstage.mapping import Key
 from catalog.ingest.locations import rules
-from catalog.ingest.locations.holding import ACTOR, Key
+from catalog.ingest.locations.holding import ACTOR
 from catalog.kernel import feed
 from catalog.kernel.feed import FeedRow
 from catalog.models import Change, Entity, Location, LocationFile

@@ -10,6 +10,7 @@ from typing import Any, Final
 import orjson
 
 from catalog.dialects.backstage.annotations import ORIGIN
+from catalog.dialects.backstage.mapping import Key
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import HasDependents
 from catalog.models import TEAM, USER, Location
@@ -20,8 +21,6 @@ from catalog.services.entities.marking import mark_changed
 BLUEPRINT: Final = "location"  # of the entities made for locations
 WRITER: Final = "locations"  # who writes entities of files, as history names it
 ACTOR: Final = Actor("system", WRITER)
-
-Key = tuple[str, str]  # blueprint, identifier
 
 _HOLDERS = """
 SELECT k.blueprint, k.identifier, e.id, e.location, l.entity_id IS NOT NULL,

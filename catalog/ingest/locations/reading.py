@@ -12,7 +12,7 @@ from catalog.dialects.backstage import wording
 from catalog.dialects.backstage.annotations import LOCATION, ORIGIN
 from catalog.dialects.backstage.kinds import BY_LOWER_NAME
 from catalog.dialects.backstage.locations import Target
-from catalog.dialects.backstage.mapping import ref_of
+from catalog.dialects.backstage.mapping import Key, ref_of
 from catalog.dialects.backstage.problems import Problem
 from catalog.dialects.backstage.reader import Reader, content_hash
 from catalog.dialects.backstage.reading import (
@@ -23,7 +23,6 @@ from catalog.dialects.backstage.reading import (
     read_file,
 )
 from catalog.dialects.backstage.validate import check_envelope
-from catalog.ingest.locations.holding import Key
 from catalog.ingest.locations.rules import Rules
 from catalog.ingest.locations.walking import Lead, Node
 from catalog.kernel.errors import shorten

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from catalog.dialects.backstage.locations import location_entity
-from catalog.dialects.backstage.mapping import blueprint_of
+from catalog.dialects.backstage.mapping import blueprint_of, key_of_ref
 from catalog.dialects.backstage.reader import Reader
+from catalog.dialects.backstage.refs import parse_ref
 from catalog.ingest.locations import walking
 from catalog.ingest.locations.reading import (
     ReadFile,
@@ -66,8 +67,7 @@ def documents_of(location: Location, reader: Reader) -> list[dict[str, Any]]:
             problems += _placed(file)
         for lead in step.after:
             if lead.problem:
-                key = ("location", lead.ref.partition("/")[2])
-                found = problem_of_lead(lead, key)
+                found = problem_of_lead(lead, key_of_ref(parse_ref(lead.ref)))
                 if step.parent is None:  # the location itself, of which there is no document
                     found |= {"line": 0, "entity": "", "field": ""}
                 problems.append({**found, "place": step.parent or origin})

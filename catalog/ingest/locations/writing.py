@@ -14,13 +14,14 @@ from django.utils import timezone
 from catalog.dialects.backstage import wording
 from catalog.dialects.backstage.annotations import ORIGIN
 from catalog.dialects.backstage.locations import location_entity
-from catalog.dialects.backstage.mapping import blueprint_of, ref_of
+from catalog.dialects.backstage.mapping import Key, blueprint_of, key_of_ref, ref_of
 from catalog.dialects.backstage.problems import Problem
 from catalog.dialects.backstage.reader import Reader
 from catalog.dialects.backstage.reading import Candidate, key_of
+from catalog.dialects.backstage.refs import parse_ref
 from catalog.dialects.storing import ensure_blueprints_of, store
 from catalog.ingest.locations import due, holding, orphans, rules, walking
-from catalog.ingest.locations.holding import ACTOR, Holder, Key
+from catalog.ingest.locations.holding import ACTOR, Holder
 from catalog.ingest.locations.known import differs, file_row, known_row, row_without_file, trees_of
 from catalog.ingest.locations.reading import (
     ReadFile,
@@ -386,7 +387,7 @@ class _Refresh:
             known, file = node.known, self.read.get(place)
             row = file_row(file, leads) if file else known_row(node, leads)
             row["problems"] = [one for one in row["problems"] if "target" not in one] + [
-                problem_of_lead(one, _key_of_ref(one.ref)) for one in leads if one.problem
+                problem_of_lead(one, key_of_ref(parse_ref(one.ref))) for one in leads if one.problem
             ]
             self.is_faulty |= bool(row["problems"] or row["message"])
             if place == self.root.place:
@@ -412,7 +413,7 @@ class _Refresh:
         if len(self.leads) == 1 and not any(one.leads for one in self.tree.files.values()):
             return  # there are none but that of the location itself
         errors = {
-            _key_of_ref(one.ref): one
+            key_of_ref(parse_ref(one.ref)): one
             for parent, leads in self.leads.items()
             if parent is not None
             for one in leads
@@ -512,9 +513,3 @@ def _refuse(file: ReadFile, cause: str) -> None:
                 "error": wording.error(wording.INPUT_ERROR, cause),
             }
         )
-
-
-def _key_of_ref(ref: str) -> Key:
-    kind, _, rest = ref.partition(":")
-    namespace, _, name = rest.partition("/")
-    return blueprint_of(kind), name if namespace == "default" else f"{namespace}/{name}"

@@ -9,7 +9,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from catalog.dialects.backstage.mapping import blueprint_of, identifier_of
+from catalog.dialects.backstage.mapping import key_of_ref
 from catalog.dialects.backstage.refs import EntityRef, RefError, parse_ref
 from catalog.models import Blueprint, Entity
 from catalog.portal.links import entity_url, table_url
@@ -69,7 +69,7 @@ def apis(request: PortalRequest) -> HttpResponseRedirect:
 @require_GET
 def settings(request: PortalRequest) -> HttpResponseRedirect:
     """`/settings`."""
-    return redirect("/me")
+    return redirect(reverse("portal:me"))
 
 
 @portal_view
@@ -86,7 +86,7 @@ def _table(blueprint: str) -> str:
 
 def _url(request: PortalRequest, ref: EntityRef, tab: str) -> str:
     entities = Entity.objects.visible_to(request.user)
-    key = (blueprint_of(ref.kind), identifier_of(ref))
+    key = key_of_ref(ref)
     if not entities.filter(blueprint__identifier=key[0], identifier=key[1]).exists():
         # one whose identifier is no name of Backstage is known there by another
         rows = entities.filter(document__ref=str(ref))
