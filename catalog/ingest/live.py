@@ -16,8 +16,7 @@ from __future__ import annotations
 import re
 import secrets as random
 import time
-from collections.abc import Collection, Sequence
-from collections.abc import Mapping as AnyMapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -30,11 +29,11 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Min, QuerySet
 from django.utils import timezone
 
-from catalog.ingest import live_changes, webhooks
+from catalog.ingest import live_changes, pushes, webhooks
 from catalog.ingest.connections import open_source
 from catalog.ingest.live_writing import Outcome, Writer
-from catalog.ingest.locations import pushes
-from catalog.ingest.mapping import Mapping, parse_mapping
+from catalog.ingest.mapping import Mapping as SourceMapping
+from catalog.ingest.mapping import parse_mapping
 from catalog.ingest.messages import Log, masked_text
 from catalog.kernel.errors import (
     Conflict,
@@ -97,8 +96,8 @@ def takes_events(kind: str) -> bool:
 
 def receive(
     integration: Integration,
-    headers: AnyMapping[str, str],
-    query: AnyMapping[str, str],
+    headers: Mapping[str, str],
+    query: Mapping[str, str],
     body: bytes,
 ) -> InboundEvent:
     """Check an event and keep it, for `process_waiting`.
@@ -205,7 +204,7 @@ def _proof_headers(integration: Integration) -> set[str]:
     return {name.lower()} if isinstance(name, str) else set()
 
 
-def _storable(values: AnyMapping[str, str], hidden: Collection[str]) -> dict[str, str]:
+def _storable(values: Mapping[str, str], hidden: Collection[str]) -> dict[str, str]:
     return {
         masked_text(name): masked_text(shorten(value, _MAX_HEADER))
         for name, value in values.items()
@@ -319,7 +318,7 @@ def _process_change(event: InboundEvent, raw: Event, log: Log) -> Outcome:
     mapping = (
         parse_mapping(document, kind=source.kind, compile_all=False)
         if document
-        else Mapping(resources=())
+        else SourceMapping(resources=())
     )
     writer = Writer(
         event.integration,

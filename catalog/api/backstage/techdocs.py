@@ -20,6 +20,7 @@ from rest_framework.request import Request
 from catalog import tasks
 from catalog.api.backstage.base import BackstageView, answer, call, empty
 from catalog.api.openapi import OBJECT, Schema
+from catalog.dialects.backstage.annotations import LOCATION
 from catalog.dialects.backstage.projection import ensure_current
 from catalog.dialects.backstage.queries.answers import entity_json
 from catalog.dialects.backstage.queries.selection import pks_by_ref
@@ -42,7 +43,6 @@ MAX_SYNCS: Final = 2  # that are waited for at once; a worker does the others
 METADATA_FILE: Final = "techdocs_metadata.json"
 INDEX_FILE: Final = "search/search_index.json"
 
-_MANAGED: Final = "backstage.io/managed-by-location"
 _STRING: Schema = {"type": "string"}
 _METADATA: Schema = {
     "type": "object",
@@ -90,7 +90,7 @@ class EntityMetadata(BackstageView):
         if found is None:
             raise _no_metadata(ref)
         entity = orjson.loads(found)
-        managed = entity["metadata"].get("annotations", {}).get(_MANAGED, "")
+        managed = entity["metadata"].get("annotations", {}).get(LOCATION, "")
         place, colon, target = managed.partition(":")
         located = {"locationMetadata": {"type": place, "target": target}} if colon else {}
         return answer({**entity, **located})

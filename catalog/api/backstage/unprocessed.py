@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from catalog.api.backstage.base import BackstageView, call, empty, streamed
 from catalog.api.backstage.checks import Parameter
 from catalog.api.openapi import OBJECT, Schema, list_of
-from catalog.dialects.backstage import unprocessed
+from catalog.ingest.locations import unprocessed
 from catalog.services import permissions
 
 _LIST: dict[int, Schema] = {

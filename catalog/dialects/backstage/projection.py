@@ -17,7 +17,14 @@ import orjson
 from django.db import connection, transaction
 from structlog import get_logger
 
-from catalog.dialects.backstage.annotations import EDIT_URL, LOCATION, ORIGIN, ORPHAN, VIEW_URL
+from catalog.dialects.backstage.annotations import (
+    EDIT_URL,
+    LOCATION,
+    ORIGIN,
+    ORPHAN,
+    VIEW_URL,
+    with_added,
+)
 from catalog.dialects.backstage.blueprints import relation_shapes
 from catalog.dialects.backstage.documents import (
     Document,
@@ -41,7 +48,6 @@ _READ_AT_ONCE = 200  # entities in memory
 _WRITE_BYTES = 8_000_000  # of documents in one statement
 _STATEMENT_BYTES = 2500  # an index holds no longer one; what it names can be no entity
 
-_OWN_WORD = (LOCATION, ORIGIN)  # of the catalogue, whatever the file says
 _URLS = (VIEW_URL, EDIT_URL)
 _REJECTED = "https://backstage.io/annotation-rejected-for-security-reasons"
 # Browsers ignore controls and blanks in front of a scheme, and line ends and tabs within it.
@@ -246,8 +252,7 @@ def _finished(row: _Row, statements: Sequence[Statement]) -> dict[str, Any]:
     document = row.document
     metadata = document["metadata"]
     own = metadata.get("annotations")
-    annotations = {**row.annotations, **(own or {})}
-    annotations |= {key: row.annotations[key] for key in _OWN_WORD if key in row.annotations}
+    annotations = with_added(own, row.annotations)
     for key in _URLS:
         if _SCRIPT.match(annotations.get(key, "")):
             annotations[key] = _REJECTED

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from catalog.dialects.backstage.annotations import with_added
 from catalog.dialects.backstage.locations import location_entity
 from catalog.dialects.backstage.mapping import blueprint_of, key_of_ref
 from catalog.dialects.backstage.reader import Reader
-from catalog.dialects.backstage.refs import parse_ref
+from catalog.dialects.backstage.refs import DEFAULT_NAMESPACE, parse_ref
 from catalog.ingest.locations import walking
 from catalog.ingest.locations.reading import (
     ReadFile,
@@ -105,15 +106,13 @@ def _twice(key: tuple[str, str], place: str, first: str) -> dict[str, Any]:
 
 
 def _annotated(document: dict[str, Any], annotations: dict[str, str]) -> dict[str, Any]:
-    """A document with the catalogue's annotations; but for who holds it, the author's own win."""
+    """A document with the catalogue's annotations."""
     metadata = document["metadata"]
-    own = metadata.get("annotations") or {}
-    fixed = {key: annotations[key] for key in annotations if "/managed-by-" in key}
     return {
         **document,
         "metadata": {
-            "namespace": "default",
+            "namespace": DEFAULT_NAMESPACE,
             **metadata,
-            "annotations": {**annotations, **own, **fixed},
+            "annotations": with_added(metadata.get("annotations"), annotations),
         },
     }

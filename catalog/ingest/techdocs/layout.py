@@ -265,7 +265,7 @@ class Layout:
             added = [path for path in self.files if path not in before]
             children = self._generated(added, prefix)
         else:
-            children = list(self._nav(sub.nav, prefix, tree, replace(sub), depth + 1))
+            children = list(self._nav(sub.nav, prefix, tree, sub, depth + 1))
         if children:
             yield NavItem(title or sub.name or alias, children=children)
 

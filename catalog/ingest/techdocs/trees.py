@@ -15,7 +15,6 @@ from catalog.dialects.backstage.reader import (
     URL,
     FileMissing,
     FileRefused,
-    ReadingNotAllowed,
 )
 from catalog.dialects.backstage.reader import Reader as PlaceReader
 from catalog.kernel.identifiers import is_storable
@@ -166,8 +165,6 @@ class AddressTree:
             place = f"{URL}:{urljoin(self.address, quote(path))}"
             try:
                 found = self._reader.read(place, max_bytes=max_bytes)
-            except ReadingNotAllowed:
-                raise
             except FileMissing:
                 found = None
             self._read[path] = found.content if found else None

@@ -9,7 +9,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from catalog.ingest.locations import due, orphans, pushes, refresh, registering, writing
+from catalog.ingest import pushes
+from catalog.ingest.locations import due, orphans, refresh, registering, writing
 from catalog.kernel import feed
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import AlreadyExists, Conflict, InvalidInput, NotFound
