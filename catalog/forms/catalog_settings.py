@@ -80,9 +80,9 @@ class CatalogSettingsForm(forms.Form):
     )
     is_readonly = forms.BooleanField(
         required=False,
-        label="No registration over the API",
+        label="Only administrators register locations",
         widget=UnfoldBooleanSwitchWidget,
-        help_text="Backstage's <code>catalog.readonly</code>.",
+        help_text="Backstage's <code>catalog.readonly</code>. Over the API nobody does, then.",
     )
     service_locator = forms.ChoiceField(
         required=False,

@@ -191,11 +191,12 @@ def remove(location: Location, actor: Actor, *, run: str = "") -> int:
 
 
 def may_register(principal: Principal, type: str = Location.Type.URL) -> bool:
-    """Admins; others only addresses, if they may register entities of the blueprint `location`,
-    or are members while it has no permissions of its own or is not there yet."""
+    """Admins; others only addresses, unless the settings say that nobody does, if they may
+    register entities of the blueprint `location`, or are members while it has no permissions of
+    its own or is not there yet."""
     if can_administer(principal):
         return True
-    if type != Location.Type.URL:
+    if type != Location.Type.URL or catalog_settings.current().is_readonly:
         return False
     blueprint = Blueprint.objects.filter(identifier=holding.BLUEPRINT).first()
     standing = Standing(principal)

@@ -181,3 +181,12 @@ def test_pages_of_the_admin(files):
         *(Location.State.READY, [{"allow": ["Component"]}], False),
     )
     assert make_browser().get(settings).status_code in (302, 403)
+
+
+def test_settings_close_registration_to_all_but_administrators():
+    member, admin = make_browser(role=Role.MEMBER), make_browser(role=Role.ADMIN)
+    assert member.get("/locations/-/new").status_code == 200
+    catalog_settings.update(actor=ACTOR, is_readonly=True)
+    assert member.get("/locations/-/new").status_code == 403
+    assert "Register a location" not in text_of(member.get("/locations"))
+    assert admin.get("/locations/-/new").status_code == 200
