@@ -253,6 +253,7 @@ catalog:
     }
     people = source("github-org-people")[1]
     assert (people["organizations"], people["users"], people["teams"]) == (["acme"], True, True)
+    assert people["descriptors"] is False
     assert source("gitlab-discovery-ours")[1] == {
         "source": "gitlab-git.example.com",
         "groups": ["platform"],

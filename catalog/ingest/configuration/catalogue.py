@@ -84,7 +84,9 @@ def _take_rules(taking: Taking, entry: Entry) -> None:
 def _take_readonly(taking: Taking, entry: Entry) -> None:
     is_readonly = entry.flag()
     catalog_settings.update(actor=taking.actor, is_readonly=is_readonly)
-    said = "only administrators register locations" if is_readonly else "locations may be registered"
+    said = (
+        "only administrators register locations" if is_readonly else "locations may be registered"
+    )
     taking.taken(entry, said)
 
 

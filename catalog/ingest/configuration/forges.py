@@ -15,7 +15,6 @@ GITHUB: Final = "github.com"
 GITLAB: Final = "gitlab.com"
 
 _DEFAULT_FREQUENCY: Final = "every 30m"
-_NO_REPOSITORY: Final = "(?!)"  # a name that none has
 _OUR_OWN: Final = "our own client retries and waits for limits by itself"
 
 
@@ -204,7 +203,7 @@ def _github_org(taking: Taking, entry: Entry) -> None:
         "organizations": names,
         "users": True,
         "teams": True,
-        "repository": _NO_REPOSITORY,
+        "descriptors": False,
     }
     for name in ("id", "githubUrl", "orgUrl", "orgs", "org"):
         if one := entry.get(name):

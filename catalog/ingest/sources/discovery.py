@@ -44,6 +44,13 @@ ALLOW: Final[Mapping[str, Any]] = {
     "they stand here.",
 }
 
+DESCRIPTORS: Final[Mapping[str, Any]] = {
+    "type": "boolean",
+    "title": "Descriptors",
+    "description": "Off: only people and teams are read; locations found before go.",
+    "default": True,
+}
+
 RESOURCES: Final = (
     ResourceKind(
         "user",
@@ -66,6 +73,10 @@ class DiscoveryKind(BundledKind):
 
     resources = RESOURCES
     imports = True
+
+    @staticmethod
+    def looks_for_descriptors(settings: Mapping[str, Any]) -> bool:
+        return settings.get("descriptors") is not False
 
     def leader(self, settings: Mapping[str, Any]) -> str:
         return str(settings.get("source") or "")

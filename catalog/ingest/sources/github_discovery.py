@@ -100,6 +100,7 @@ class GitHubDiscovery(DiscoveryKind):
                 "title": "Organisations and users",
                 "description": "Empty: those of the source.",
             },
+            "descriptors": discovery.DESCRIPTORS,
             "catalogPath": {
                 "type": "string",
                 "title": "Descriptor",
@@ -161,9 +162,11 @@ class GitHubDiscovery(DiscoveryKind):
 
     def check(self, connection: Connection) -> Sequence[str]:
         with _opened(connection) as look:
-            owners = look.api.owners()
+            owners = ", ".join(look.api.owners()) or "nobody"
+            if not self.looks_for_descriptors(connection.settings):
+                return [f"Reads people and teams of {owners} alone."]
             page = next(look.pages(), ())
-            said = [f"Looks into the repositories of {', '.join(owners) or 'nobody'}."]
+            said = [f"Looks into the repositories of {owners}."]
             with_one = sum(bool(one.paths) for one in page)
             said.append(
                 f"Of the first {len(page)} repositories that are meant, {with_one} "
@@ -172,11 +175,15 @@ class GitHubDiscovery(DiscoveryKind):
             return said
 
     def import_entities(self, connection: Connection, context: ImportContext) -> None:
+        if not self.looks_for_descriptors(connection.settings):
+            return
         with _opened(connection) as look:
             Discovery(look, context).whole()
 
     def import_event(self, connection: Connection, event: Event, context: ImportContext) -> None:
         name, body = event.headers.get("x-github-event", ""), body_of(event)
+        if not self.looks_for_descriptors(connection.settings):
+            return
         if name not in ("push", "create", "repository", "public", "installation_repositories"):
             return
         with _opened(connection) as look, understood(name, "GitHub"):

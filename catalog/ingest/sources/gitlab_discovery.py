@@ -82,6 +82,7 @@ class GitLabDiscovery(DiscoveryKind):
                 "description": "Full paths; groups below them are read too. Empty: those of the "
                 "source.",
             },
+            "descriptors": discovery.DESCRIPTORS,
             "entityFilename": {
                 "type": "string",
                 "title": "Descriptor",
@@ -136,22 +137,29 @@ class GitLabDiscovery(DiscoveryKind):
 
     def check(self, connection: Connection) -> Sequence[str]:
         with _opened(connection) as (api, settings):
+            groups = ", ".join(api.groups) or "all that is visible"
+            if not self.looks_for_descriptors(settings):
+                return [f"Reads people and groups of {groups} alone."]
             look = _GitLab(api, settings)
             page = next(look.pages(), ())
             with_one = sum(bool(one.paths) for one in page)
             return [
-                f"Looks into the projects of {', '.join(api.groups) or 'all that is visible'}.",
+                f"Looks into the projects of {groups}.",
                 f"Of the first {len(page)} projects that are meant, {with_one} "
                 f"{'has' if with_one == 1 else 'have'} a descriptor.",
             ]
 
     def import_entities(self, connection: Connection, context: ImportContext) -> None:
+        if not self.looks_for_descriptors(connection.settings):
+            return
         with _opened(connection) as (api, settings):
             Discovery(_GitLab(api, settings), context).whole()
 
     def import_event(self, connection: Connection, event: Event, context: ImportContext) -> None:
         body = body_of(event)
         name = str(body.get("object_kind") or body.get("event_name") or "")
+        if not self.looks_for_descriptors(connection.settings):
+            return
         if name != "push" and name not in _PROJECT_EVENTS:
             return
         with _opened(connection) as (api, settings), understood(name, "GitLab"):

@@ -567,6 +567,26 @@ def test_people_and_teams_are_brought_in_and_known_people_are_linked(vendor):
     assert (run.stale["deleted"], run.stale["released"]) == (2, 1)
 
 
+def test_people_and_teams_alone(vendor):
+    hub = Hub(vendor, acme={"shop": repository()})
+    hub.people = [person("ada")]
+    make_hub_source(vendor)
+    finder = make_discovery(users=True)
+    sync(finder)
+    assert Location.objects.count() == 1
+    update_source(
+        finder,
+        actor=ACTOR,
+        settings={**finder.settings, "descriptors": False},
+        mapping={**finder.mapping, "entityDeletionThreshold": 1},
+    )
+    vendor.calls.clear()
+    run = sync(finder)
+    assert (run.state, run.totals["unchanged"]) == (State.SUCCEEDED, 1)
+    assert not [call for call in vendor.calls if "repositories(" in str(call.body)]
+    assert not Location.objects.exists()
+
+
 def test_of_several_organisations_each_is_a_namespace(vendor):
     hub = Hub(vendor, acme={}, other={})
     hub.teams = [{"slug": "core", "members": []}]
