@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from catalog.ingest.provenance import source_url
+from catalog.kernel.html import markdown
 from catalog.models import Entity
 from catalog.portal import code, icons, links, values
 from catalog.selectors.entity_page import RelatedGroup
@@ -24,6 +25,7 @@ MAX_DIFF_CHARS: Final = 20_000
 
 register.filter("cell", values.cell)
 register.filter("full", values.full)
+register.filter("markdown", markdown)
 
 
 @register.simple_tag

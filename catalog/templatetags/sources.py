@@ -12,7 +12,6 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from catalog.kernel.html import markdown as as_html
 from catalog.models import SyncRun
 from catalog.portal import code
 
@@ -20,7 +19,6 @@ register = template.Library()
 
 register.filter("json_block", code.json_block)
 register.filter("as_json", code.as_json)
-register.filter("markdown", as_html)
 
 _RUN_TONES: Final = {
     "queued": "lightGray",

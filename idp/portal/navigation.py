@@ -24,7 +24,7 @@ _ADMIN_MODELS = [
     ("Relations", "account_tree", "catalog.Relation"),
     ("Set up sources", "sync", "catalog.Integration"),
     ("Sync runs", "history_toggle_off", "catalog.SyncRun"),
-    ("Descriptors", "find_in_page", "catalog.CatalogSettings"),
+    ("Descriptors", "rule", "catalog.CatalogSettings"),
     ("Pages", "dashboard", "catalog.Page"),
     ("Actions", "bolt", "actions.Action"),
     ("Runs", "play_circle", "actions.Run"),

@@ -121,10 +121,9 @@ def add(request: PortalRequest) -> HttpResponseBase:
     """A new location: looked at first, then registered."""
     registering.require_register(request.user)
     target = request.POST.get("target", request.GET.get("target", "")).strip()
-    type_ = request.POST.get("type", "url")
+    type_ = Location.Type.FILE if target.startswith("/") else Location.Type.URL
     context: dict[str, Any] = {
         "target": target,
-        "type": type_,
         "may_read_files": can_administer(request.user),
     }
     status = 200

@@ -148,7 +148,7 @@ def test_a_location_is_looked_at_before_it_is_registered(vendor):
 def test_who_may_register():
     viewer, member = make_browser(role=Role.VIEWER), make_browser()
     assert viewer.get("/locations/-/new").status_code == 403
-    file = {"type": "file", "target": "/etc/passwd", "act": "register"}
+    file = {"target": "/etc/passwd", "act": "register"}
     assert member.post("/locations/-/new", file).status_code == 403
     assert not Location.objects.exists()
 
