@@ -478,7 +478,8 @@ def _page_rows(pks: Sequence[int]) -> Iterable[dict[str, Any]]:
     rows: Any = DocPage.objects.filter(pk__in=pks)
     names = {"name": F("title"), "words": Left("text", _PAGE), "ref": F("site__ref")}
     for row in rows.values("pk", "url", "facts", **names, **_owner("site__")):
-        row["text"] = row.pop("words")
+        # a page begins with its title, which is shown anyway
+        row["text"] = row.pop("words").removeprefix(row["name"]).lstrip()
         yield row
 
 
