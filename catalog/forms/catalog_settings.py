@@ -13,7 +13,7 @@ from catalog.kernel.errors import IdpError
 from catalog.kernel.yaml_reader import load_document
 from catalog.kernel.yaml_writer import write_yaml
 from catalog.models import CatalogSettings, Location
-from catalog.services.catalog_settings import INTERVAL_S, SERVICE_LOCATORS, Stated
+from catalog.services.catalog_settings import INTERVAL_S, Stated, service_locator
 
 _RULES: Final = (
     "- allow: [Component, API, System]\n"
@@ -21,7 +21,6 @@ _RULES: Final = (
     "  locations: [{type: url, pattern: https://github.com/acme/**}]"
 )
 _LOCATORS: Final = {
-    "": "As its annotations say",
     "multiTenant": "On all clusters",
     "singleTenant": "On one cluster",
     "catalogRelation": "On the clusters it depends on",
@@ -85,7 +84,6 @@ class CatalogSettingsForm(forms.Form):
         help_text="Backstage's <code>catalog.readonly</code>. Over the API nobody does, then.",
     )
     service_locator = forms.ChoiceField(
-        required=False,
         choices=list(_LOCATORS.items()),
         widget=Select(),
         label="Where the workloads of an entity run",
@@ -93,7 +91,6 @@ class CatalogSettingsForm(forms.Form):
     )
 
     def __init__(self, data: QueryDict | None = None, *, settings: CatalogSettings) -> None:
-        method = settings.kubernetes.get("serviceLocatorMethod", "")
         super().__init__(
             data,
             initial={
@@ -103,7 +100,7 @@ class CatalogSettingsForm(forms.Form):
                 "refresh_interval_s": settings.refresh_interval_s,
                 "is_strict": settings.is_strict,
                 "is_readonly": settings.is_readonly,
-                "service_locator": method if method in SERVICE_LOCATORS else "",
+                "service_locator": service_locator(settings),
             },
         )
         self.settings = settings
@@ -113,9 +110,8 @@ class CatalogSettingsForm(forms.Form):
         """What the service takes, of a form that is valid."""
         clean = dict(self.cleaned_data)
         kubernetes = {**self.settings.kubernetes}
-        kubernetes.pop("serviceLocatorMethod", None)
-        if method := clean.pop("service_locator"):
-            kubernetes["serviceLocatorMethod"] = method
+        if clean["service_locator"] != service_locator(self.settings):
+            kubernetes["serviceLocatorMethod"] = clean["service_locator"]
         stated: Stated = {
             "rules": clean["rules"],
             "reading_allow": clean["reading_allow"],

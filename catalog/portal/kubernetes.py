@@ -174,8 +174,7 @@ def asked_of(entity: Entity) -> Asked:
     else:
         name = annotations.get(ID) or entity.identifier.rpartition("/")[2]
         requirements = [Requirement(ID, "in", (name,))]
-    settings = catalog_settings.current().kubernetes
-    locator = str(settings.get("serviceLocatorMethod") or "multiTenant")
+    locator = catalog_settings.service_locator(catalog_settings.current())
     clusters: list[str] | None = None
     missing = ""
     if locator == "singleTenant":

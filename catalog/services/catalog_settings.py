@@ -52,6 +52,12 @@ def current() -> CatalogSettings:
     return CatalogSettings.objects.filter(pk=_PK).first() or CatalogSettings(pk=_PK)
 
 
+def service_locator(settings: CatalogSettings) -> str:
+    """Which clusters an entity's workloads are looked for in: one of `SERVICE_LOCATORS`, by the
+    first of which nobody needs to say anything."""
+    return str(settings.kubernetes.get("serviceLocatorMethod") or SERVICE_LOCATORS[0])
+
+
 def update(*, actor: Actor, **stated: Unpack[Stated]) -> CatalogSettings:
     """Change what is said; a change of nothing writes nothing. Raises InvalidInput."""
     check(stated)

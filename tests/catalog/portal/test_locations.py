@@ -160,12 +160,14 @@ def test_pages_of_the_admin(files):
     settings = "/admin/catalog/catalogsettings/"
     assert "Further hosts" in text_of(browser.get(settings))
     said = {"rules": "- allow: [", "orphan_strategy": "keep", "refresh_interval_s": 60}
+    said["service_locator"] = "multiTenant"
     assert browser.post(settings, said).status_code == 200
     assert catalog_settings.current().rules == []
     wrong = browser.post(settings, {**said, "rules": "- deny: [A]"})
     assert "no keys but allow" in wrong.content.decode()
     assert browser.post(settings, {**said, "rules": "- allow: [System]"}).status_code == 302
-    assert catalog_settings.current().orphan_strategy == "keep"
+    current = catalog_settings.current()
+    assert (current.orphan_strategy, current.kubernetes) == ("keep", {})
     refresh.refresh(location)
     change = f"/admin/catalog/location/{location.pk}/change/"
     assert "not allowed" in text_of(browser.get(url("location", location)))
