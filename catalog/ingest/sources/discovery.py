@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, unquote
@@ -73,6 +73,15 @@ class DiscoveryKind(BundledKind):
 
     resources = RESOURCES
     imports = True
+
+    @abstractmethod
+    def forge(self, connection: Connection) -> AbstractContextManager[Forge]:
+        """The forge as the settings say to look into it."""
+
+    def import_entities(self, connection: Connection, context: ImportContext) -> None:
+        if self.looks_for_descriptors(connection.settings):
+            with self.forge(connection) as forge:
+                Discovery(forge, context).whole()
 
     @staticmethod
     def looks_for_descriptors(settings: Mapping[str, Any]) -> bool:

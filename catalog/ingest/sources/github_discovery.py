@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -174,11 +174,8 @@ class GitHubDiscovery(DiscoveryKind):
             )
             return said
 
-    def import_entities(self, connection: Connection, context: ImportContext) -> None:
-        if not self.looks_for_descriptors(connection.settings):
-            return
-        with _opened(connection) as look:
-            Discovery(look, context).whole()
+    def forge(self, connection: Connection) -> AbstractContextManager[_GitHub]:
+        return _opened(connection)
 
     def import_event(self, connection: Connection, event: Event, context: ImportContext) -> None:
         name, body = event.headers.get("x-github-event", ""), body_of(event)

@@ -149,11 +149,10 @@ class GitLabDiscovery(DiscoveryKind):
                 f"{'has' if with_one == 1 else 'have'} a descriptor.",
             ]
 
-    def import_entities(self, connection: Connection, context: ImportContext) -> None:
-        if not self.looks_for_descriptors(connection.settings):
-            return
+    @contextmanager
+    def forge(self, connection: Connection) -> Iterator[_GitLab]:
         with _opened(connection) as (api, settings):
-            Discovery(_GitLab(api, settings), context).whole()
+            yield _GitLab(api, settings)
 
     def import_event(self, connection: Connection, event: Event, context: ImportContext) -> None:
         body = body_of(event)
@@ -162,8 +161,7 @@ class GitLabDiscovery(DiscoveryKind):
             return
         if name != "push" and name not in _PROJECT_EVENTS:
             return
-        with _opened(connection) as (api, settings), understood(name, "GitLab"):
-            look = _GitLab(api, settings)
+        with self.forge(connection) as look, understood(name, "GitLab"):
             if (told := look.told(name, body)) is None:
                 return
             number, path, former = told
