@@ -5,7 +5,8 @@ import string
 from typing import Any, ClassVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.fields.json import KT
 
 from actions.models.actions import Action
 from catalog.models.fields import OrderedJSONField
@@ -126,6 +127,12 @@ class Run(models.Model):
                 condition=Q(status="WAITING_FOR_APPROVAL"),
             ),
             models.Index(fields=["created_by", "id"], name="run_starter"),
+            models.Index(
+                KT("entity__identifier"),
+                F("id"),
+                name="run_entity",
+                condition=Q(entity__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

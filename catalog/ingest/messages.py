@@ -12,6 +12,7 @@ from django.db import transaction
 
 from catalog.kernel.errors import shorten
 from catalog.kernel.http.masking import HIDDEN, mask
+from catalog.kernel.identifiers import storable_text
 from catalog.models import InboundEvent, Integration, SyncMessage, SyncRun
 
 MAX_MESSAGES: Final = 1000  # about items, for each run; remarks on kinds come on top
@@ -23,7 +24,6 @@ _SECRET_KEY: Final = re.compile(
     r"authorization|cookie|webhook[-_]?url|last-applied-configuration",
     re.IGNORECASE,
 )
-_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 # (characters of a text, entries of a list, keys of an object): the first that fits is taken
 _CUTS: Final = ((4000, 200, 500), (500, 20, 100), (100, 5, 30))
@@ -47,7 +47,7 @@ def masked(item: Any, secrets: Collection[str] = ()) -> Any:
 
 def masked_text(text: str, secrets: Collection[str] = ()) -> str:
     """`text` without the secrets, and storable."""
-    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", mask(text, secrets))
+    return storable_text(mask(text, secrets))
 
 
 def _shown(value: Any, secrets: Collection[str], cut: tuple[int, int, int], *, depth: int) -> Any:

@@ -65,6 +65,11 @@ def is_storable(value: str) -> bool:
     return _UNSTORABLE.search(value) is None
 
 
+def storable_text(value: str) -> str:
+    """`value` with a replacement character for each one that the database has no place for."""
+    return str(_UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value))
+
+
 def check_length(value: str, field: str, limit: int = ENTITY_MAX) -> str:
     """Refuse text of more than `limit` characters, or too large for a page of an index."""
     if len(value) > limit:

@@ -95,6 +95,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 10,
         "options": {"expires": 10},
     },
+    "runs": {"task": "actions.tasks.tick_runs", "schedule": 10, "options": {"expires": 10}},
+    "run-secrets": {"task": "actions.tasks.forget_secrets", "schedule": crontab("20", "3")},
     "partitions": {"task": "catalog.tasks.keep_partitions", "schedule": crontab("10", "3")},
     "sessions": {"task": "idp.tasks.clear_sessions", "schedule": crontab("40", "3")},
 }
@@ -104,6 +106,9 @@ IDP_HEARTBEAT_S = env.whole("IDP_HEARTBEAT_S", 5, low=1, high=300)
 
 # How many days runs of sources, their log and their events stay; 0 keeps all.
 IDP_SYNC_HISTORY_DAYS = env.whole("IDP_SYNC_HISTORY_DAYS", 30, high=3650)
+
+# How many hours a run of an action may take, where the action does not say so itself.
+IDP_RUN_TIMEOUT_HOURS = env.whole("IDP_RUN_TIMEOUT_HOURS", 24, low=1, high=24 * 365)
 
 # How large a live event of a source may be (GitHub's limit; generic webhooks have Port's, 512 KiB),
 # and how many a source takes in a minute.

@@ -1,0 +1,1 @@
+"""Views of `/self-service`, `/runs`, `/approvals`: they ask and answer, the services do."""

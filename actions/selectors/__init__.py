@@ -1,0 +1,1 @@
+"""Questions about actions and runs."""

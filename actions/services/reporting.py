@@ -1,0 +1,228 @@
+"""What those who do the work say of a run, and what people do to one: log, status, end, cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from actions.models import Run, RunLog
+from actions.services.access import Access
+from actions.services.states import MAX_TEXT, can_move, changing, move, write_line
+from catalog.kernel.actors import Actor, Principal
+from catalog.kernel.errors import Conflict, InvalidInput, NotFound, PermissionDenied, shorten
+from catalog.kernel.identifiers import is_storable
+from catalog.kernel.schema import check_json
+from catalog.services.permissions import WRITERS, Standing
+
+ENDS = ("SUCCESS", "FAILURE", "CANCELLED")  # as reports name them
+SYSTEM = Actor.system("runs")
+_EXPIRING = 500  # runs of one round
+_TEXTS = (("statusLabel", "status_label"), ("summary", "summary"))
+
+
+def get_run(identifier: str, *, principal: Principal) -> Run:
+    """Raises NotFound, also for a run that `principal` may not see."""
+    found = (
+        Access(principal).visible_runs().filter(identifier=identifier).first()
+        if is_storable(identifier)
+        else None
+    )
+    if found is None:
+        raise NotFound.of("Run", identifier, field="id")
+    return found
+
+
+def change_run(
+    identifier: str, body: Mapping[str, Any], *, principal: Principal, actor: Actor
+) -> Run:
+    """Report on a run: any of status, statusLabel, link, summary, externalRunId, message. A status
+    that ends it ends it; reporting on one that has ended is allowed.
+
+    Raises NotFound, InvalidInput, PermissionDenied.
+    """
+    with _reported(identifier, principal, actor) as run:
+        if body.get("status") is not None:
+            _set_status(run, body["status"], field="status", actor=actor)
+        for key, name in _TEXTS:
+            if key in body:
+                setattr(run, name, _text(body[key], key))
+        if "externalRunId" in body:
+            run.external_run_id = _text(body["externalRunId"], "externalRunId", 1000)
+        if "link" in body:
+            run.link = _links(body["link"])
+        if body.get("message"):
+            write_line(run, _as_text(body["message"]), by=actor.name)
+    return run
+
+
+def add_log(
+    identifier: str, body: Mapping[str, Any], *, principal: Principal, actor: Actor
+) -> RunLog:
+    """A line for the log; `terminationStatus` in the body ends the run with it.
+
+    Raises NotFound, InvalidInput, PermissionDenied.
+    """
+    message = _text(body.get("message"), "message")
+    if not message:
+        raise InvalidInput.of("message", message, "text")
+    with _reported(identifier, principal, actor) as run:
+        line = write_line(run, message, by=actor.name)
+        if body.get("terminationStatus") is not None:
+            _set_status(run, body["terminationStatus"], field="terminationStatus", actor=actor)
+        if "statusLabel" in body:
+            run.status_label = _text(body["statusLabel"], "statusLabel")
+    return line
+
+
+def set_response(identifier: str, response: Any, *, principal: Principal, actor: Actor) -> Run:
+    """What the backend of a run answered. Raises NotFound, InvalidInput, PermissionDenied."""
+    check_json({"response": response})
+    with _reported(identifier, principal, actor) as run:
+        run.response = response
+        run.updated_at, run.updated_by = timezone.now(), actor.name
+    return run
+
+
+def cancel_run(identifier: str, reason: str, *, principal: Principal, actor: Actor) -> Run:
+    """Give a run up. What has been set going elsewhere goes on there; nobody waits for it.
+
+    Raises NotFound, PermissionDenied, Conflict when it has ended, InvalidInput.
+    """
+    text = _text(reason, "reason") or ""
+    with _reported(identifier, principal, actor) as run:
+        if not run.is_open:
+            raise _has_ended(run)
+        move(run, Run.Status.CANCELLED)
+        run.summary = text or run.summary
+        write_line(run, f"Cancelled by {actor.name}. {text}".strip(), by=actor.name)
+    return run
+
+
+def log(
+    run: Run,
+    message: str,
+    *,
+    level: str = RunLog.Level.INFO,
+    step: str = "",
+    step_status: str = "",
+    by: str = SYSTEM.name,
+) -> None:
+    """A line of whoever does the work here."""
+    with transaction.atomic():
+        Run.objects.select_for_update().filter(pk=run.pk).values_list("pk", flat=True).get()
+        write_line(run, message, by=by, level=level, step=step, step_status=step_status)
+
+
+def end(
+    run: Run, status: str, *, summary: str | None = None, label: str | None = None, by: Actor
+) -> bool:
+    """End a run, unless somebody else has; returns whether it was ended now."""
+    with changing(run.pk, by) as held:
+        if not held.is_open or not can_move(held, status):
+            return False
+        move(held, status, summary=summary)
+        if label is not None:
+            held.status_label = label
+        if summary:
+            level = RunLog.Level.INFO if status == Run.Status.SUCCESS else RunLog.Level.ERROR
+            write_line(held, summary, by=by.name, level=level)
+    return True
+
+
+def expire_overdue(now: datetime) -> int:
+    """End what nobody reported on, or approved, in time; returns how many there were."""
+    overdue = Run.objects.filter(status__in=Run.OPEN, expires_at__lte=now).order_by("expires_at")
+    ended = 0
+    for run in overdue[:_EXPIRING]:
+        if run.status == Run.Status.WAITING_FOR_APPROVAL:
+            why, label = "Nobody approved it in time.", "Approval expired"
+        else:
+            why, label = "Nobody reported its end in time.", "Timed out"
+        with changing(run.pk, SYSTEM) as held:
+            if not held.is_open or held.expires_at is None or held.expires_at > now:
+                continue
+            move(held, Run.Status.TIMED_OUT, summary=why)
+            held.status_label = label
+            write_line(held, why, by=SYSTEM.name, level=RunLog.Level.ERROR)
+            ended += 1
+    return ended
+
+
+def wipe_sealed(before: datetime) -> int:
+    """Forget the secrets of runs that ended before this moment; returns how many there were."""
+    return Run.objects.filter(ended_at__lt=before, sealed__isnull=False).update(sealed=None)
+
+
+def _reported(identifier: str, principal: Principal, actor: Actor) -> Any:
+    """The run, locked, if the principal may report on it."""
+    found = get_run(identifier, principal=principal)
+    if not may_report(found, principal):
+        raise PermissionDenied(
+            "You may not change this run",
+            hint="Ask an admin for the role Member.",
+            details={"resource": "Run", "value": identifier},
+        )
+    return changing(found.pk, actor)
+
+
+def may_cancel(run: Run, principal: Principal) -> bool:
+    return run.is_open and may_report(run, principal)
+
+
+def may_report(run: Run, principal: Principal) -> bool:
+    """Those who may write, and whoever started it."""
+    standing = Standing(principal)
+    is_own = run.created_by.lower() in standing.names or run.created_by == getattr(
+        principal, "username", None
+    )
+    return standing.role in WRITERS or is_own
+
+
+def _set_status(run: Run, value: Any, *, field: str, actor: Actor) -> None:
+    status = str(value).upper()
+    if status == run.status:
+        return
+    if status not in ENDS:
+        raise InvalidInput.of(field, value, f"one of {', '.join(ENDS)}")
+    if run.status == Run.Status.WAITING_FOR_APPROVAL and status != Run.Status.CANCELLED:
+        raise Conflict(
+            "The run waits for approval: nobody can have done its work",
+            details={"resource": "Run", "value": run.identifier, "status": run.status},
+        )
+    if can_move(run, status):
+        move(run, status)
+    else:  # an agent that has not heard of it; what it says is kept all the same
+        write_line(run, f"Reported as {status}, after it was {run.status}.", by=actor.name)
+
+
+def _has_ended(run: Run) -> Conflict:
+    return Conflict(
+        f"The run has ended: it is {run.status}",
+        details={"resource": "Run", "value": run.identifier, "status": run.status},
+    )
+
+
+def _links(value: Any) -> list[str]:
+    links = [value] if isinstance(value, str) else value
+    if links is None:
+        return []
+    if not isinstance(links, list) or not all(isinstance(one, str) for one in links):
+        raise InvalidInput.of("link", value, "an address, or a list of addresses")
+    return [str(_text(one, "link")) for one in links]
+
+
+def _text(value: Any, field: str, limit: int = MAX_TEXT) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not is_storable(value) or len(value) > limit:
+        raise InvalidInput.of(field, value, f"text of at most {limit} characters")
+    return value
+
+
+def _as_text(value: Any) -> str:
+    """A message, which may be an object, as a line of the log."""
+    return str(_text(value, "message")) if isinstance(value, str) else shorten(value, MAX_TEXT)

@@ -1,0 +1,308 @@
+"""Starting runs: by people and programs, in somebody's name, again, and by automations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from actions.inputs import Checked, check, definition_of, form_context
+from actions.models import Action, Run
+from actions.services import handing_over
+from actions.services.access import Access
+from actions.services.definitions import get_action
+from actions.services.reporting import get_run
+from actions.services.states import approval_limit, note, write_line
+from actions.services.telling import tell_worker
+from catalog.kernel import feed
+from catalog.kernel.actors import Actor, Principal
+from catalog.kernel.errors import (
+    Conflict,
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+    shorten,
+)
+from catalog.kernel.identifiers import is_storable
+from catalog.models import Entity
+from catalog.selectors.documents import timestamp
+from catalog.services import documents
+
+MAX_KEY = 255  # characters of an idempotency key
+
+
+@dataclass(frozen=True, slots=True)
+class OnBehalf:
+    """Somebody in whose name an admin starts a run; what they may do is not asked."""
+
+    email: str
+    role: str
+    is_authenticated: bool = True
+    is_active: bool = True
+
+
+def start_run(
+    action: Action | str,
+    body: Mapping[str, Any],
+    *,
+    principal: Principal,
+    actor: Actor,
+    run_as: str = "",
+    entity: str | None = None,
+    idempotency_key: str = "",
+    secrets: Mapping[str, Any] | None = None,
+    is_test: bool = False,
+    origin: Run | None = None,
+) -> Run:
+    """Start a run with inputs `body["properties"]`, on the entity `body["entity"]`.
+
+    run_as: an admin may start it in the name of somebody else (an e-mail address).
+    idempotency_key: the same key of the same caller gives the run that it started before.
+    secrets: further inputs that nobody may see. is_test: nothing is called, it is only shown what
+    would be. origin: the run that this repeats.
+    Raises NotFound, InvalidInput naming the inputs, PermissionDenied, Conflict for a key that was
+    used for something else.
+    """
+    found = get_action(action) if isinstance(action, str) else action
+    access = Access(principal)
+    _require_startable(found, access, is_test=is_test)
+    person: Any = principal
+    if run_as:
+        if not access.standing.is_admin:
+            raise PermissionDenied("Only admins may run an action in the name of somebody else")
+        person = OnBehalf(run_as, access.standing.role)
+    target = _target(found, body.get("entity") if entity is None else entity, principal)
+    access.require_execute(found, entity=target)
+    context = form_context(person, target)
+    given = body.get("properties")
+    checked = check(
+        definition_of(found),
+        {} if given is None else given,
+        context,
+        principal=principal,
+        secrets=secrets or {},
+    )
+    key = _key(idempotency_key)
+    run = _new(found, checked, target, actor, run_as, key, is_test=is_test)
+    run.source = "UI" if actor.kind == "user" else "API"
+    run.trigger = {
+        "by": {"userId": context.user.get("id"), "orgId": "org_1", "user": context.user},
+        "origin": run.source,
+        "at": timestamp(timezone.now()),
+        "operation": found.operation,
+    }
+    run.origin_run = origin
+    access.require_execute(found, entity=target, inputs=checked.values, trigger=run.trigger)
+    if earlier := _started_before(run):
+        return earlier
+    try:
+        with transaction.atomic():
+            _begin(run, checked.secrets, actor)
+    except IntegrityError:
+        if earlier := _started_before(run):
+            return earlier
+        raise
+    return run
+
+
+def start_automation(action: Action, event: Mapping[str, Any], *, depth: int) -> Run:
+    """Start a run of an automation, in the caller's transaction. depth: how many runs, one caused
+    by the other, this one makes.
+    """
+    actor = Actor.system(f"automation {action.identifier}")
+    subject = _subject(event)
+    run = _new(action, None, subject, actor, "", "", is_test=False)
+    run.source, run.event, run.depth = "AUTOMATION", dict(event), depth
+    run.trigger = {
+        **(event.get("trigger") or {}),
+        "operation": str(event.get("action") or ""),
+    }
+    _begin(run, {}, actor)
+    return run
+
+
+def repeat_run(
+    identifier: str,
+    body: Mapping[str, Any] | None = None,
+    *,
+    principal: Principal,
+    actor: Actor,
+    idempotency_key: str = "",
+) -> Run:
+    """Start the action of a run once more, with its inputs or those in `body["properties"]`.
+
+    Secret inputs are forgotten and have to be given again. Raises NotFound, InvalidInput,
+    PermissionDenied, Conflict.
+    """
+    origin = get_run(identifier, principal=principal)
+    if origin.action is None:
+        raise Conflict(
+            "The action of this run was deleted",
+            details={"resource": "Run", "value": identifier},
+        )
+    if not origin.action.is_self_service:
+        raise Conflict(
+            "An automation answers to events; redeliver the run to do its work again",
+            details={"resource": "Run", "value": identifier},
+        )
+    definition = definition_of(origin.action)
+    kept = {
+        name: value
+        for name, value in origin.properties.items()
+        if name in definition.fields and name not in definition.secret_names
+    }
+    given = (body or {}).get("properties")
+    if given is not None and not isinstance(given, Mapping):
+        raise InvalidInput.of("properties", given, "an object")
+    return start_run(
+        origin.action,
+        {
+            "properties": kept if given is None else dict(given),
+            "entity": origin.entity["identifier"] if origin.entity else None,
+        },
+        principal=principal,
+        actor=actor,
+        idempotency_key=idempotency_key,
+        origin=origin,
+    )
+
+
+def _require_startable(action: Action, access: Access, *, is_test: bool) -> None:
+    if not access.may_see(action):
+        raise NotFound.of("Action", action.identifier)
+    if not action.is_self_service:
+        raise InvalidInput(
+            f'"{action.identifier}" is an automation: events start it, nobody else',
+            details={
+                "field": "action",
+                "value": action.identifier,
+                "expected": "self-service",
+            },
+        )
+    if not action.is_published and not is_test:
+        raise Conflict(
+            f'The action "{action.identifier}" is not published',
+            hint="An admin can publish it.",
+            details={"resource": "Action", "value": action.identifier},
+        )
+
+
+def _begin(run: Run, secrets: Mapping[str, Any], actor: Actor) -> None:
+    """Save it and set it going, in one transaction."""
+    handing_over.seal(run, inputs=dict(secrets))
+    run.save(force_insert=True)
+    note(feed.CREATE, run, actor, after={"status": run.status})
+    if run.status == Run.Status.IN_PROGRESS:
+        handing_over.hand_over(run, by=actor)
+        run.save()
+        tell_worker(run)
+    else:
+        write_line(run, "Waits for approval.", by=actor.name)
+
+
+def _new(
+    action: Action,
+    checked: Checked | None,
+    target: Entity | None,
+    actor: Actor,
+    run_as: str,
+    key: str,
+    *,
+    is_test: bool,
+) -> Run:
+    approval = action.document.get("requiredApproval")
+    required = approval["type"] if isinstance(approval, dict) else ("ANY" if approval else "")
+    if is_test or not action.is_self_service:
+        required = ""
+    blueprint = target.blueprint if target else action.blueprint
+    run = Run(
+        action=action,
+        version=action.version,
+        about=_about(action.identifier, action.document.get("title"), action.document),
+        blueprint=_about(blueprint.identifier, blueprint.title, blueprint) if blueprint else None,
+        entity=_about(target.identifier, target.title, target) if target else None,
+        properties=checked.properties if checked else {},
+        payload={"type": action.invocation["type"]},
+        required_approval=required,
+        status=Run.Status.WAITING_FOR_APPROVAL if required else Run.Status.IN_PROGRESS,
+        idempotency_key=key,
+        impersonated_by=actor.name if run_as else "",
+        is_test=is_test,
+    )
+    documents.sign(run, actor, is_new=True)
+    run.created_by = run_as or actor.name
+    if required:
+        run.expires_at = run.created_at + approval_limit(action.document)
+    return run
+
+
+def _started_before(run: Run) -> Run | None:
+    """What the same caller started with the same key. Raises Conflict when it was another thing."""
+    if not run.idempotency_key:
+        return None
+    found = (
+        Run.objects.select_related("action")
+        .filter(
+            action=run.action, created_by=run.created_by, idempotency_key=run.idempotency_key
+        )
+        .first()
+    )
+    if found is None:
+        return None
+    same = documents.is_same(found.properties, run.properties) and (
+        (found.entity or {}).get("identifier") == (run.entity or {}).get("identifier")
+    )
+    if not same:
+        raise Conflict(
+            f'The idempotency key "{shorten(run.idempotency_key)}" was used with other inputs',
+            details={"resource": "Run", "with": "id", "value": found.identifier},
+        )
+    return found
+
+
+def _target(action: Action, identifier: Any, principal: Principal) -> Entity | None:
+    """The entity a run is about, which the principal may see."""
+    if action.operation == "CREATE" or action.blueprint is None:
+        return None
+    if not isinstance(identifier, str) or not identifier:
+        raise InvalidInput.of(
+            "entity", identifier, f"the identifier of a {action.blueprint.identifier}"
+        )
+    found = (
+        Entity.objects.visible_to(principal)
+        .select_related("blueprint")
+        .filter(blueprint=action.blueprint, identifier=identifier)
+        .first()
+        if is_storable(identifier)
+        else None
+    )
+    if found is None:
+        raise NotFound.of("Entity", identifier)
+    return found
+
+
+def _subject(event: Mapping[str, Any]) -> Entity | None:
+    """The entity that an event tells of, if it is still there."""
+    context = event.get("context") or {}
+    blueprint, identifier = context.get("blueprintIdentifier"), context.get("entityIdentifier")
+    if not blueprint or not identifier:
+        return None
+    return (
+        Entity.objects.select_related("blueprint")
+        .filter(blueprint__identifier=blueprint, identifier=identifier)
+        .first()
+    )
+
+
+def _key(value: str) -> str:
+    if not isinstance(value, str) or len(value) > MAX_KEY or not is_storable(value):
+        raise InvalidInput.of("Idempotency-Key", value, f"text of at most {MAX_KEY} characters")
+    return value
+
+
+def _about(identifier: str, title: str | None, thing: Any) -> dict[str, Any]:
+    icon = thing.get("icon") if isinstance(thing, dict) else thing.icon
+    return {"identifier": identifier, "title": title, "icon": icon}
