@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from catalog.kernel.actors import Actor
@@ -16,6 +17,37 @@ ConfigurationTaker = Callable[[Mapping[str, str], Actor], Mapping[str, str]]
 
 FixedTokenTaker = Callable[[str, str, Actor], str]
 
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event that a row of the feed tells of. keys: what an automation may narrow it down by
+    ({"scorecardIdentifier": "production"}). document: what only the app that brings it knows of it
+    (action, resourceType, context, diff); who did it and when is added.
+    """
+
+    row: FeedRow
+    keys: Mapping[str, str]
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """A kind of event that automations may listen to.
+
+    name: as an automation's trigger has it ("SCORECARD_LEVEL_CHANGED"). model: of the rows of the
+    feed that may tell of one. required, optional: keys of the trigger's event that narrow it down.
+    read: the happenings in such rows; the number of its statements does not grow with them.
+    """
+
+    name: str
+    title: str
+    model: str
+    read: Callable[[Sequence[FeedRow]], Sequence[Happening]]
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+
+
+event_kinds: dict[str, EventKind] = {}
 feed_consumers: dict[str, FeedHandler] = {}
 configuration_takers: dict[tuple[str, ...], ConfigurationTaker] = {}
 fixed_token_takers: list[FixedTokenTaker] = []
@@ -58,6 +90,13 @@ def register_feed_consumer(name: str, handler: FeedHandler) -> None:
     if name in feed_consumers:
         raise ValueError(f"A consumer of the change feed is already called {name!r}")
     feed_consumers[name] = handler
+
+
+def register_event_kind(kind: EventKind) -> None:
+    """Let automations listen to events of this kind."""
+    if kind.name in event_kinds:
+        raise ValueError(f"A kind of event is already called {kind.name!r}")
+    event_kinds[kind.name] = kind
 
 
 def register_source_kind(kind: SourceKind) -> None:
