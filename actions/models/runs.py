@@ -27,7 +27,9 @@ class Run(models.Model):
     properties: the inputs, secret ones masked. payload: the invocation method, filled in, secrets
     masked. sealed: {"inputs": the secret ones, "payload": all in clear}, encrypted; wiped when the
     run can do nothing more with it.
-    approvals: [{"user", "state", "description", "at"}]. steps: [{"id", "name", "action", "status",
+    approvers: e-mail addresses that the action's policy named as it began to wait, in lower case.
+    approvals: [{"user", "state", "description", "at"}]. is_closed: only those concerned may see it.
+    steps: [{"id", "name", "action", "status",
     "startedAt", "endedAt"}] of a template. output: what a template gave.
 
     Who does the work: a worker here, as soon as `due_at` has come and nobody holds `leased_until`;
@@ -70,7 +72,9 @@ class Run(models.Model):
     output: Any = OrderedJSONField(null=True)
     source = models.CharField(max_length=20, default="API")
     required_approval = models.CharField(max_length=10, blank=True)
+    approvers: Any = models.JSONField(default=list)
     approvals = models.JSONField(default=list)
+    is_closed = models.BooleanField(default=False)
     is_pending = models.BooleanField(default=False)
     installation = models.CharField(max_length=200, blank=True)
     claimed_until = models.DateTimeField(null=True)

@@ -98,6 +98,8 @@ def start_run(
     access.require_execute(found, entity=target, inputs=checked.values, trigger=run.trigger)
     if earlier := _started_before(run):
         return earlier
+    if run.required_approval:
+        run.approvers = access.policy_approvers(run, inputs=checked.values)
     try:
         with transaction.atomic():
             _begin(run, checked.secrets, actor)
@@ -231,6 +233,7 @@ def _new(
         idempotency_key=key,
         impersonated_by=actor.name if run_as else "",
         is_test=is_test,
+        is_closed=action.document.get("allowAnyoneToViewRuns") is False,
     )
     documents.sign(run, actor, is_new=True)
     run.created_by = run_as or actor.name
