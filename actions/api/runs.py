@@ -1,38 +1,55 @@
-"""/v1/actions/runs: started, watched, reported on, approved, and fetched by agents."""
+"""/v1/actions/runs: started, watched, reported on, approved, cancelled, repeated, and fetched by
+agents.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.http import HttpResponse
+from django.utils.http import content_disposition_header
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from actions.api.actions import TAG
-from actions.models import Run, RunLog
-from actions.services import definitions, runs
+from actions import dispatching
+from actions.api.actions import TAG, ActionView
+from actions.api.run_documents import delivery, line, run_document, run_documents
+from actions.models import RunArtifact
+from actions.selectors.runs import RunQuery, entities_of, matching
+from actions.services import approvals, claims, reporting, starting
 from catalog.api import params
-from catalog.api.base import ApiView, ok, signed
+from catalog.api.base import ApiView, ok
 from catalog.api.openapi import OBJECT, documented, envelope, flag, list_of, query
-from catalog.kernel.errors import Conflict, InvalidRequest
+from catalog.kernel.errors import Conflict, InvalidRequest, NotFound
+from catalog.kernel.identifiers import is_storable
+from catalog.kernel.pagination import encode_cursor
 from catalog.selectors.documents import timestamp
 
 MAX_RUNS = 1000
 MAX_LOGS = 50
 _DEFAULT_VISIBILITY_MS = 60_000
 _MAX_VISIBILITY_MS = 24 * 3600 * 1000
+_LINE = "log_"
 _RUN = envelope(run=OBJECT)
-_REPORTING = [403, 404, 422]
+_REPORTING = [403, 404, 409, 422]
+_TEXT = {"type": "string"}
+_KEY = {**_TEXT, "maxLength": starting.MAX_KEY}
+_IDEMPOTENT = (
+    "The header `Idempotency-Key`, or the key `idempotencyKey` of the body, makes a second call "
+    "with the same key and inputs answer the run that the first one started."
+)
 _INPUTS: dict[str, Any] = {
     "type": "object",
     "properties": {
         "properties": {**OBJECT, "description": "The inputs."},
         "entity": {"type": "string", "description": "For day-2 and delete actions."},
+        "idempotencyKey": _KEY,
     },
 }
 
 
-class RunStart(ApiView):
+class RunStart(ActionView):
     @documented(
         "start_run",
         "Run an action",
@@ -43,22 +60,25 @@ class RunStart(ApiView):
         body_is_optional=True,
         answers={202: _RUN},
         errors=_REPORTING,
-        description="Nothing is called from here yet: the run waits for an agent or for a report "
-        "of its end, and its log says which.",
+        description=f"It waits for approval where that is required. {_IDEMPOTENT}",
     )
     def post(self, request: Request, action: str) -> Response:
-        return self._start(request, action, None)
+        return self._start(request, action, None, None)
 
-    def _start(self, request: Request, action: str, entity: str | None) -> Response:
-        run = runs.start_run(
-            action,
-            params.body_object(request, may_be_empty=True),
+    def _start(
+        self, request: Request, action: str, blueprint: str | None, entity: str | None
+    ) -> Response:
+        body = params.body_object(request, may_be_empty=True)
+        run = starting.start_run(
+            self.action(action, blueprint=blueprint),
+            body,
             principal=self.principal,
             actor=self.actor,
             run_as=params.text(request, "run_as", limit=300),
             entity=entity,
+            idempotency_key=_key(request, body),
         )
-        return ok(202, run=_document(run))
+        return ok(202, run=run_document(run))
 
 
 class OldRunStart(RunStart):
@@ -68,11 +88,10 @@ class OldRunStart(RunStart):
     def post(  # type: ignore[override]
         self, request: Request, blueprint: str, action: str, entity: str | None = None
     ) -> Response:
-        definitions.get_action(action, blueprint=blueprint)
-        return self._start(request, action, entity)
+        return self._start(request, action, blueprint, entity)
 
 
-class RunList(ApiView):
+class RunList(ActionView):
     @documented(
         "list_runs",
         "List runs of actions, newest first",
@@ -82,47 +101,41 @@ class RunList(ApiView):
             query("blueprint", "About this blueprint."),
             query("entity", "On this entity."),
             flag("active", "Only those that are open, or (false) that have ended."),
-            query("user_email", "Started by this person."),
+            query("status", "Only those in these states.", many=True),
+            query("user_email", "Started by, or for, this person."),
+            query("user_id", "Started by this person or API client."),
             query("external_run_id", "Called so by whoever executes it."),
-            query("source", "`UI` or `API`.", many=True),
+            query("source", "`UI`, `API` or `AUTOMATION`.", many=True),
+            query("created_after", "Started after this moment."),
+            query("created_before", "Started before this moment."),
             query("exclude", "Leave out these keys.", many=True),
             query("limit", f"How many, 1 to {MAX_RUNS}; 100 if not given.", kind=int),
+            query("after", "Those behind this place: `next` of the answer before."),
         ],
         answers={200: envelope(runs=list_of(OBJECT))},
         errors=[400],
+        description="Those the caller may see. `next` in the answer is there where there are more.",
     )
     def get(self, request: Request) -> Response:
-        found = runs.visible_runs(self.principal)
-        filters = {
-            "blueprint__identifier": params.text(request, "blueprint"),
-            "entity__identifier": params.text(request, "entity", limit=1000),
-            "created_by": params.text(request, "user_email", limit=300)
-            or params.text(request, "user_id", limit=300),
-            "external_run_id": params.text(request, "external_run_id", limit=1000),
-            "action__identifier": params.text(request, "action", limit=1000),
-        }
-        found = found.filter(**{key: value for key, value in filters.items() if value})
-        if active := params.text(request, "active").lower():
-            is_open = active != "false"
-            found = (
-                found.filter(status__in=Run.OPEN) if is_open else found.exclude(status__in=Run.OPEN)
-            )
-        if sources := params.listed(request, "source") + params.listed(request, "source[]"):
-            found = found.filter(source__in=[one.upper() for one in sources])
-        hidden = set(params.listed(request, "exclude") + params.listed(request, "exclude[]"))
         limit = params.whole(request, "limit", default=100, high=MAX_RUNS)
-        return ok(
-            runs=[
-                {key: value for key, value in _document(run).items() if key not in hidden}
-                for run in found.order_by("-pk")[:limit]
-            ]
-        )
+        found = matching(self.access.visible_runs(), _query(request))
+        if after := params.text(request, "after", limit=200):
+            found = found.filter(pk__lt=params.cursor_value(after, int))
+        rows = list(found.order_by("-pk")[: limit + 1])
+        runs = rows[:limit]
+        hidden = set(params.listed(request, "exclude") + params.listed(request, "exclude[]"))
+        shown = [
+            {key: value for key, value in document.items() if key not in hidden}
+            for document in run_documents(runs)
+        ]
+        more = {"next": encode_cursor([runs[-1].pk])} if len(rows) > limit else {}
+        return ok(runs=shown, **more)
 
 
 class RunDetail(ApiView):
     @documented("get_run", "Get a run", tag=TAG, path=["run"], answers={200: _RUN}, errors=[404])
     def get(self, request: Request, run: str) -> Response:
-        return ok(run=_document(runs.get_run(run, principal=self.principal)))
+        return ok(run=run_document(reporting.get_run(run, principal=self.principal)))
 
     @documented(
         "patch_run",
@@ -132,7 +145,7 @@ class RunDetail(ApiView):
         body={
             "type": "object",
             "properties": {
-                "status": {"type": "string", "enum": list(runs.ENDS)},
+                "status": {"type": "string", "enum": list(reporting.ENDS)},
                 "statusLabel": {"type": ["string", "null"]},
                 "link": {"type": ["string", "array", "null"]},
                 "summary": {"type": ["string", "null"]},
@@ -147,8 +160,8 @@ class RunDetail(ApiView):
     )
     def patch(self, request: Request, run: str) -> Response:
         body = params.body_object(request, may_be_empty=True)
-        changed = runs.change_run(run, body, principal=self.principal, actor=self.actor)
-        return ok(run=_document(changed))
+        changed = reporting.change_run(run, body, principal=self.principal, actor=self.actor)
+        return ok(run=run_document(changed))
 
 
 class RunLogs(ApiView):
@@ -160,15 +173,17 @@ class RunLogs(ApiView):
         params=[
             query("limit", f"How many, 1 to {MAX_LOGS}; {MAX_LOGS} if not given.", kind=int),
             query("offset", "How many to leave out at the beginning.", kind=int),
+            query("after", "Only lines behind the one with this id."),
         ],
         answers={200: envelope(runLogs=list_of(OBJECT))},
         errors=[400, 404],
     )
     def get(self, request: Request, run: str) -> Response:
-        found = runs.get_run(run, principal=self.principal)
+        found = reporting.get_run(run, principal=self.principal)
         limit = params.whole(request, "limit", default=MAX_LOGS, high=MAX_LOGS)
         offset = _offset(request)
-        return ok(runLogs=[_line(found, one) for one in found.logs.all()[offset : offset + limit]])
+        lines = found.logs.filter(pk__gt=_after(request))[offset : offset + limit]
+        return ok(runLogs=[line(found, one) for one in lines])
 
     @documented(
         "add_run_log",
@@ -178,8 +193,8 @@ class RunLogs(ApiView):
         body={
             "type": "object",
             "properties": {
-                "message": {"type": "string"},
-                "terminationStatus": {"type": "string", "enum": list(runs.ENDS)},
+                "message": _TEXT,
+                "terminationStatus": {"type": "string", "enum": list(reporting.ENDS)},
                 "statusLabel": {"type": ["string", "null"]},
             },
             "required": ["message"],
@@ -188,10 +203,10 @@ class RunLogs(ApiView):
         errors=_REPORTING,
     )
     def post(self, request: Request, run: str) -> Response:
-        line = runs.add_log(
+        added = reporting.add_log(
             run, params.body_object(request), principal=self.principal, actor=self.actor
         )
-        return ok(201, runLog=_line(line.run, line))
+        return ok(201, runLog=line(added.run, added))
 
 
 class RunResponse(ApiView):
@@ -202,16 +217,16 @@ class RunResponse(ApiView):
         path=["run"],
         body={"type": "object", "properties": {"response": {}}, "required": ["response"]},
         answers={200: _RUN},
-        errors=_REPORTING,
+        errors=[403, 404, 422],
     )
     def patch(self, request: Request, run: str) -> Response:
-        changed = runs.set_response(
+        changed = reporting.set_response(
             run,
             params.body_object(request).get("response"),
             principal=self.principal,
             actor=self.actor,
         )
-        return ok(run=_document(changed))
+        return ok(run=run_document(changed))
 
 
 class RunApproval(ApiView):
@@ -229,15 +244,15 @@ class RunApproval(ApiView):
             "required": ["status"],
         },
         answers={201: _RUN},
-        errors=[403, 404, 409, 422],
+        errors=_REPORTING,
     )
     def patch(self, request: Request, run: str) -> Response:
         body = params.body_object(request)
-        decided = runs.decide(run, body, principal=self.principal, actor=self.actor)
-        return ok(201, run=_document(decided))
+        decided = approvals.decide(run, body, principal=self.principal, actor=self.actor)
+        return ok(201, run=run_document(decided))
 
 
-class RunApprovers(ApiView):
+class RunApprovers(ActionView):
     @documented(
         "list_run_approvers",
         "List who approved or declined a run",
@@ -248,7 +263,7 @@ class RunApprovers(ApiView):
         errors=[404],
     )
     def get(self, request: Request, run: str) -> Response:
-        found = runs.get_run(run, principal=self.principal)
+        found = reporting.get_run(run, principal=self.principal)
         approvers = [
             {"userId": one["user"], "state": one["state"], "description": one["description"]}
             for one in found.approvals
@@ -256,9 +271,152 @@ class RunApprovers(ApiView):
         if params.flag(request, "include_pending_approvers"):
             approvers += [
                 {"userId": name, "state": "PENDING", "description": ""}
-                for name in runs.pending_approvers(found)
+                for name in approvals.pending_approvers(found, self.access)
             ]
         return ok(approvers=approvers)
+
+
+class RunCancel(ApiView):
+    @documented(
+        "cancel_run",
+        "Give a run up",
+        tag=TAG,
+        path=["run"],
+        body={"type": "object", "properties": {"reason": {"type": ["string", "null"]}}},
+        body_is_optional=True,
+        answers={200: _RUN},
+        errors=_REPORTING,
+        description="What has been set going elsewhere goes on there.",
+    )
+    def post(self, request: Request, run: str) -> Response:
+        reason = params.body_object(request, may_be_empty=True).get("reason")
+        cancelled = reporting.cancel_run(
+            run, reason or "", principal=self.principal, actor=self.actor
+        )
+        return ok(run=run_document(cancelled))
+
+
+class RunRepeat(ApiView):
+    @documented(
+        "repeat_run",
+        "Run an action again",
+        tag=TAG,
+        path=["run"],
+        body={"type": "object", "properties": {"properties": OBJECT, "idempotencyKey": _KEY}},
+        body_is_optional=True,
+        answers={202: _RUN},
+        errors=_REPORTING,
+        description="With the inputs of that run, or those of the body. Secret inputs are not kept "
+        f"and have to be given again. {_IDEMPOTENT}",
+    )
+    def post(self, request: Request, run: str) -> Response:
+        body = params.body_object(request, may_be_empty=True)
+        repeated = starting.repeat_run(
+            run,
+            body,
+            principal=self.principal,
+            actor=self.actor,
+            idempotency_key=_key(request, body),
+        )
+        return ok(202, run=run_document(repeated))
+
+
+class RunRedeliver(ApiView):
+    @documented(
+        "redeliver_run",
+        "Send the payload of a run again",
+        tag=TAG,
+        path=["run"],
+        answers={202: _RUN},
+        errors=[403, 404, 409],
+        description="Of one that failed, or that is being waited for; what receives it gets the "
+        "same idempotency key.",
+    )
+    def post(self, request: Request, run: str) -> Response:
+        sent = dispatching.redeliver(run, principal=self.principal, actor=self.actor)
+        return ok(202, run=run_document(sent))
+
+
+class RunDeliveries(ApiView):
+    @documented(
+        "list_run_deliveries",
+        "List what was sent for a run, and what was answered",
+        tag=TAG,
+        path=["run"],
+        answers={200: envelope(deliveries=list_of(OBJECT))},
+        errors=[404],
+        description="Oldest first, secrets masked.",
+    )
+    def get(self, request: Request, run: str) -> Response:
+        found = reporting.get_run(run, principal=self.principal)
+        return ok(deliveries=[delivery(one) for one in found.deliveries.all()])
+
+
+class RunEntities(ApiView):
+    @documented(
+        "list_run_entities",
+        "List the entities that a run wrote",
+        tag=TAG,
+        path=["run"],
+        answers={200: envelope(entities=list_of(OBJECT))},
+        errors=[404],
+        description="Those written with its id (`run_id`), and by itself; `action` says whether it "
+        "was created, changed or deleted in all.",
+    )
+    def get(self, request: Request, run: str) -> Response:
+        found = reporting.get_run(run, principal=self.principal)
+        return ok(
+            entities=[
+                {
+                    "blueprint": one.blueprint,
+                    "identifier": one.identifier,
+                    "action": one.action,
+                    "at": timestamp(one.at),
+                }
+                for one in entities_of(found)
+            ]
+        )
+
+
+class RunFiles(ApiView):
+    @documented(
+        "list_run_files",
+        "List the files that a run made",
+        tag=TAG,
+        path=["run"],
+        answers={200: envelope(files=list_of(OBJECT))},
+        errors=[404],
+    )
+    def get(self, request: Request, run: str) -> Response:
+        found = reporting.get_run(run, principal=self.principal)
+        return ok(
+            files=[
+                {
+                    "name": one.name,
+                    "mediaType": one.media_type,
+                    "sizeBytes": one.size_bytes,
+                    "createdAt": timestamp(one.created_at),
+                }
+                for one in found.artifacts.defer("content")
+            ]
+        )
+
+
+class RunFile(ApiView):
+    @documented(
+        "get_run_file",
+        "Download a file that a run made",
+        tag=TAG,
+        path=["run", "name"],
+        answers={200: {}},
+        errors=[404],
+    )
+    def get(self, request: Request, run: str, name: str) -> HttpResponse:
+        found = reporting.get_run(run, principal=self.principal)
+        file = found.artifacts.filter(name=name).first() if is_storable(name) else None
+        if file is None:
+            raise NotFound.of("File", name, field="name")
+        return _download(file)
 
 
 class ClaimPending(ApiView):
@@ -269,11 +427,11 @@ class ClaimPending(ApiView):
         body={
             "type": "object",
             "properties": {
-                "installationId": {"type": "string"},
-                "limit": {"type": "integer", "minimum": 1, "maximum": runs.MAX_CLAIMED},
+                "installationId": _TEXT,
+                "limit": {"type": "integer", "minimum": 1, "maximum": claims.MAX_CLAIMED},
                 "visibilityTimeoutMs": {"type": "integer", "minimum": 1},
-                "invocationMethod": {"type": "string"},
-                "exclude": list_of({"type": "string"}),
+                "invocationMethod": _TEXT,
+                "exclude": list_of(_TEXT),
             },
             "required": ["installationId"],
         },
@@ -284,16 +442,16 @@ class ClaimPending(ApiView):
     )
     def post(self, request: Request) -> Response:
         body = params.body_object(request)
-        claimed = runs.claim_pending(
+        claimed = claims.claim_pending(
             installation=params.body_text(body, "installationId"),
-            limit=params.body_whole(body, "limit", high=runs.MAX_CLAIMED) or 100,
+            limit=params.body_whole(body, "limit", high=claims.MAX_CLAIMED) or 100,
             visibility_ms=params.body_whole(body, "visibilityTimeoutMs", high=_MAX_VISIBILITY_MS)
             or _DEFAULT_VISIBILITY_MS,
             method=params.body_text(body, "invocationMethod", default=""),
             exclude=params.body_names(body, "exclude"),
             principal=self.principal,
         )
-        return ok(runs=[_document(run) for run in claimed])
+        return ok(runs=run_documents(claimed))
 
 
 class Acknowledge(ApiView):
@@ -303,10 +461,7 @@ class Acknowledge(ApiView):
         tag=TAG,
         body={
             "type": "object",
-            "properties": {
-                "runId": {"type": "string"},
-                "runIds": list_of({"type": "string"}),
-            },
+            "properties": {"runId": _TEXT, "runIds": list_of(_TEXT)},
         },
         answers={200: envelope(ackedCount={"type": "integer"})},
         errors=[403, 409, 422],
@@ -318,7 +473,7 @@ class Acknowledge(ApiView):
             wanted = [params.body_text(body, "runId")]
         else:
             wanted = params.body_names(body, "runIds")
-        count = runs.acknowledge(wanted, principal=self.principal)
+        count = claims.acknowledge(wanted, principal=self.principal)
         if "runId" in body and not count:
             raise Conflict(
                 "Somebody else has the run",
@@ -327,57 +482,53 @@ class Acknowledge(ApiView):
         return ok(ackedCount=count)
 
 
-def _document(run: Run) -> dict[str, Any]:
-    is_gone = run.action is None
-    return {
-        "id": run.identifier,
-        "status": run.status,
-        "statusLabel": run.status_label,
-        "summary": run.summary,
-        "link": run.link,
-        "externalRunId": run.external_run_id,
-        "action": {**run.about, "deleted": is_gone},
-        "blueprint": {**run.blueprint, "deleted": False} if run.blueprint else None,
-        "entity": {**run.entity, "deleted": False} if run.entity else None,
-        "properties": run.properties,
-        "rawProperties": {},
-        "source": run.source,
-        "requiredApproval": {"type": run.required_approval} if run.required_approval else None,
-        "approval": _approval(run),
-        "payload": run.payload,
-        "response": run.response,
-        "pendingExecution": run.is_pending,
-        "claimedUntil": timestamp(run.claimed_until) if run.claimed_until else None,
-        "installationId": run.installation or None,
-        "endedAt": timestamp(run.ended_at) if run.ended_at else None,
-        "impersonatedBy": run.impersonated_by or None,
-        **signed(run),
-    }
+def _query(request: Request) -> RunQuery:
+    active = params.text(request, "active").lower()
+    statuses = params.listed(request, "status") + params.listed(request, "status[]")
+    sources = params.listed(request, "source") + params.listed(request, "source[]")
+    return RunQuery(
+        action=params.text(request, "action", limit=1000),
+        blueprint=params.text(request, "blueprint"),
+        entity=params.text(request, "entity", limit=1000),
+        user=params.text(request, "user_email", limit=300)
+        or params.text(request, "user_id", limit=300),
+        external_run_id=params.text(request, "external_run_id", limit=1000),
+        statuses=[one.upper() for one in statuses],
+        sources=[one.upper() for one in sources],
+        is_active=active != "false" if active else None,
+        created_after=params.moment(request, "created_after"),
+        created_before=params.moment(request, "created_before"),
+    )
 
 
-def _approval(run: Run) -> dict[str, Any] | None:
-    """The last word on the run."""
-    if not run.approvals:
-        return None
-    last = run.approvals[-1]
-    return {"state": last["state"], "userId": last["user"], "description": last["description"]}
+def _key(request: Request, body: dict[str, Any]) -> str:
+    return request.headers.get("Idempotency-Key") or params.body_text(
+        body, "idempotencyKey", default=""
+    )
 
 
-def _line(run: Run, line: RunLog) -> dict[str, Any]:
-    return {
-        "id": f"log_{line.pk}",
-        "runId": run.identifier,
-        "message": line.message,
-        "createdBy": line.created_by,
-        "createdAt": timestamp(line.created_at),
-    }
+def _download(file: RunArtifact) -> HttpResponse:
+    answer = HttpResponse(bytes(file.content), content_type=file.media_type)
+    answer.headers["Content-Disposition"] = str(
+        content_disposition_header(as_attachment=True, filename=file.name)
+    )
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer
+
+
+def _after(request: Request) -> int:
+    value = params.text(request, "after").removeprefix(_LINE)
+    return _whole(value, "after", "the id of a line") if value else 0
 
 
 def _offset(request: Request) -> int:
-    value = request.query_params.get("offset") or "0"
-    if not (value.isascii() and value.isdigit() and len(value) < 10):
+    return _whole(request.query_params.get("offset") or "0", "offset", "a whole number from 0")
+
+
+def _whole(value: str, name: str, expected: str) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) < 19):
         raise InvalidRequest(
-            f'offset is "{value[:100]}"; expected a whole number from 0',
-            details={"field": "offset", "value": value[:100], "expected": ">= 0"},
+            f'{name} is "{value[:100]}"; expected {expected}',
+            details={"field": name, "value": value[:100], "expected": expected},
         )
     return int(value)

@@ -3,7 +3,7 @@
 from django.urls import path
 
 import catalog.kernel.segments  # noqa: F401 - registers <segment:…>
-from actions.api import actions, runs
+from actions.api import actions, firings, runs, workflows
 
 _ONE = "actions/<segment:action>"
 _RUN = "actions/runs/<segment:run>"
@@ -11,6 +11,8 @@ _OF_BLUEPRINT = "blueprints/<segment:blueprint>"
 
 urlpatterns = [
     path("actions", actions.ActionList.as_view()),
+    path("actions/import", actions.ActionImport.as_view()),
+    path("actions/export", actions.ActionExport.as_view()),
     path("actions/runs", runs.RunList.as_view()),
     path("actions/runs/claim-pending", runs.ClaimPending.as_view()),
     path("actions/runs/ack", runs.Acknowledge.as_view()),
@@ -19,8 +21,19 @@ urlpatterns = [
     path(f"{_RUN}/response", runs.RunResponse.as_view()),
     path(f"{_RUN}/approval", runs.RunApproval.as_view()),
     path(f"{_RUN}/approvers", runs.RunApprovers.as_view()),
+    path(f"{_RUN}/cancel", runs.RunCancel.as_view()),
+    path(f"{_RUN}/repeat", runs.RunRepeat.as_view()),
+    path(f"{_RUN}/redeliver", runs.RunRedeliver.as_view()),
+    path(f"{_RUN}/deliveries", runs.RunDeliveries.as_view()),
+    path(f"{_RUN}/entities", runs.RunEntities.as_view()),
+    path(f"{_RUN}/files", runs.RunFiles.as_view()),
+    path(f"{_RUN}/files/<segment:name>", runs.RunFile.as_view()),
+    path("workflows/runs/claim-pending", workflows.PendingWorkflowRuns.as_view()),
     path(_ONE, actions.ActionDetail.as_view()),
+    path(f"{_ONE}/firings", firings.FiringList.as_view()),
     path(f"{_ONE}/permissions", actions.ActionPermissions.as_view()),
+    path(f"{_ONE}/versions", actions.ActionVersions.as_view()),
+    path(f"{_ONE}/versions/<segment:version>/restore", actions.ActionRestore.as_view()),
     path(f"{_ONE}/runs", runs.RunStart.as_view()),
     path(f"{_OF_BLUEPRINT}/actions", actions.BlueprintActionList.as_view()),
     path(f"{_OF_BLUEPRINT}/{_ONE}", actions.BlueprintActionDetail.as_view()),

@@ -1,77 +1,31 @@
-"""Actions: kept as they were sent, with who may run and approve them."""
+"""Actions: kept as they were sent, each change as a version, with who may run and approve them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 import regex
 from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
 
-from actions.models import Action
-from actions.services.inputs import check_inputs
-from catalog.kernel.actors import Actor, Role
-from catalog.kernel.errors import InvalidInput, NotFound
+from actions.models import Action, ActionVersion
+from actions.services.access import permissions_document
+from actions.services.action_spec import checked_action
+from actions.services.policies import check_policy
+from actions.services.triggers import next_turn
+from catalog.kernel.actors import Actor
+from catalog.kernel.errors import Conflict, InvalidInput, NotFound
 from catalog.kernel.identifiers import check_length, is_storable
-from catalog.models import Blueprint
 from catalog.services import documents
-from catalog.services.grants import grant_to
-from catalog.services.permissions import WRITERS, Standing
 
-OPERATIONS: Final = ("CREATE", "DAY-2", "DELETE")
 _IDENTIFIER: Final = regex.compile(r"(?!\.{1,2}$)[\p{L}0-9@_.+:=-]+")
 _MAX: Final = 1000
-
-_TEXT: Final = {"type": ["string", "null"]}
-_INPUT: Final = {"type": "object", "properties": {"type": {"type": "string"}}}
-_USER_INPUTS: Final = {
-    "type": ["object", "null"],
-    "properties": {
-        "properties": {"type": ["object", "null"], "additionalProperties": _INPUT},
-        "required": {"type": ["array", "object", "null"], "items": {"type": "string"}},
-        "order": {"type": ["array", "null"]},
-        "steps": {"type": ["array", "null"]},
-    },
-}
-_SCHEMA: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
-        "title": _TEXT,
-        "icon": _TEXT,
-        "description": _TEXT,
-        "trigger": {
-            "type": "object",
-            "properties": {
-                "type": {"enum": ["self-service", "automation"]},
-                "operation": {"enum": [*OPERATIONS, None]},
-                "blueprintIdentifier": _TEXT,
-                "userInputs": _USER_INPUTS,
-                "event": {"type": ["object", "string", "null"]},
-                "condition": {"type": ["object", "null"]},
-            },
-            "required": ["type"],
-        },
-        "invocationMethod": {
-            "type": "object",
-            "properties": {"type": {"type": "string", "minLength": 1}},
-            "required": ["type"],
-        },
-        "requiredApproval": {
-            "anyOf": [
-                {"type": ["boolean", "null"]},
-                {
-                    "type": "object",
-                    "properties": {"type": {"enum": ["ANY", "ALL"]}},
-                    "required": ["type"],
-                },
-            ]
-        },
-        "approvalNotification": {"type": ["object", "null"]},
-        "publish": {"type": ["boolean", "null"]},
-        "allowAnyoneToViewRuns": {"type": ["boolean", "null"]},
-    },
-    "required": ["trigger", "invocationMethod"],
-}
+_TAKEN: Final = ("runs", "import", "export")  # addresses of the API
+OF_TEMPLATES: Final = "template:"  # identifiers of actions that are made from these begin so
+_GRANTS: Final = ("execute", "approve")
 
 
 def get_action(identifier: str, *, blueprint: str | None = None, is_locked: bool = False) -> Action:
@@ -96,37 +50,68 @@ def create_action(body: Mapping[str, Any], *, actor: Actor, blueprint: str | Non
     Raises AlreadyExists, InvalidInput, and NotFound for a blueprint there is not.
     """
     identifier = _checked_identifier(body.get("identifier"))
-    document = _document(body, blueprint)
-    action = Action(identifier=identifier, document=document, blueprint=_blueprint(document))
-    return documents.create(action, actor=actor, blueprint=_of(action))
+    document, about = checked_action(body, blueprint=blueprint)
+    action = Action(identifier=identifier, document=document, blueprint=about)
+    action.scheduled_at = _next_turn(action)
+    with transaction.atomic():
+        documents.create(action, actor=actor, blueprint=_of(action))
+        _keep_version(action)
+    return action
 
 
 def replace_action(
     identifier: str, body: Mapping[str, Any], *, actor: Actor, blueprint: str | None = None
 ) -> Action:
-    """Another `identifier` in the body renames it. Raises what `create_action` raises."""
+    """Another `identifier` in the body renames it. Raises what `create_action` raises, and Conflict
+    for one that is made from a software template.
+    """
     with transaction.atomic():
         action = get_action(identifier, blueprint=blueprint, is_locked=True)
+        _refuse_template(action)
         new = _checked_identifier(body.get("identifier") or identifier)
-        document = _document(body, blueprint)
-        action.blueprint = _blueprint(document)
-        return documents.change(action, new, document, actor=actor, blueprint=_of(action))
+        document, action.blueprint = checked_action(body, blueprint=blueprint)
+        before = Action(document=action.document)
+        is_other = not documents.is_same(before.document, document)
+        if is_other:
+            action.version += 1
+        if _clock(before) != _clock(Action(document=document)):
+            action.scheduled_at = _next_turn(Action(document=document))
+        documents.change(action, new, document, actor=actor, blueprint=_of(action))
+        if is_other:
+            _keep_version(action)
+    return action
 
 
 def delete_action(identifier: str, *, actor: Actor, blueprint: str | None = None) -> None:
-    """Its runs stay. Raises NotFound."""
+    """Its runs stay. Raises NotFound, Conflict for one that is made from a software template."""
     with transaction.atomic():
         action = get_action(identifier, blueprint=blueprint, is_locked=True)
+        _refuse_template(action)
         documents.delete(action, actor=actor, blueprint=_of(action))
 
 
-def permissions_document(action: Action) -> dict[str, Any]:
-    """Who may run the action, and who may approve its runs."""
-    default = {
-        "execute": {**grant_to(*WRITERS), "policy": None},
-        "approve": {**grant_to(Role.ADMIN, with_owners=False), "policy": None},
-    }
-    return {**default, **(action.permissions or {})}
+def versions_of(action: Action) -> QuerySet[ActionVersion]:
+    """Newest first."""
+    return action.versions.all()
+
+
+def get_version(action: Action, number: int) -> ActionVersion:
+    """Raises NotFound."""
+    found = action.versions.filter(number=number).first()
+    if found is None:
+        raise NotFound.of("Version", str(number), field="number")
+    return found
+
+
+def restore_version(identifier: str, number: int, *, actor: Actor) -> Action:
+    """Let an action say again what it said then, as a new version.
+
+    Raises NotFound, and InvalidInput where that is no longer possible.
+    """
+    with transaction.atomic():
+        action = get_action(identifier, is_locked=True)
+        document = get_version(action, number).document
+        return replace_action(identifier, document, actor=actor)
 
 
 def update_permissions(
@@ -135,68 +120,54 @@ def update_permissions(
     """Change the keys given; returns all. Raises NotFound, InvalidInput."""
     with transaction.atomic():
         action = get_action(identifier, is_locked=True)
-        return documents.change_permissions(
+        new = documents.change_permissions(
             action, permissions_document(action), changes, actor=actor, blueprint=_of(action)
         )
+        for key in _GRANTS:
+            policy = new[key].get("policy")
+            if policy is not None and key in changes:
+                check_policy(policy, field=f"{key}.policy")
+    return new
 
 
-def executable_by(standing: Standing) -> list[str]:
-    """What the principal may run: "execute:actions:ID", or "execute:team_entities:actions:ID"
-    where only on what its teams own.
-    """
-    found = []
-    for action in Action.objects.all():
-        grant = permissions_document(action)["execute"]
-        if not action.is_self_service or not action.is_published:
-            continue
-        if standing.is_granted(grant):
-            found.append(f"execute:actions:{action.identifier}")
-        elif standing.is_granted(grant, team=None):
-            found.append(f"execute:team_entities:actions:{action.identifier}")
-    return found
+def _clock(action: Action) -> Any:
+    """What decides when it is due; a turn that is due already is not lost by another change."""
+    return action.is_published, action.trigger.get("event")
+
+
+def _next_turn(action: Action) -> datetime | None:
+    return next_turn(action.trigger, timezone.now()) if action.is_published else None
+
+
+def _keep_version(action: Action) -> None:
+    ActionVersion.objects.create(
+        action=action,
+        number=action.version,
+        document=action.document,
+        created_at=action.updated_at,
+        created_by=action.updated_by,
+    )
+
+
+def _refuse_template(action: Action) -> None:
+    if action.template_id is not None:
+        raise Conflict(
+            f'"{action.identifier}" is made from a software template and follows it',
+            hint="Change the template; its permissions may be changed here.",
+            details={"resource": "Action", "value": action.identifier},
+        )
 
 
 def _checked_identifier(value: object) -> str:
     if not isinstance(value, str) or not _IDENTIFIER.fullmatch(value):
         raise InvalidInput.of("identifier", value, "only letters, digits and @ _ . + : = -")
-    return check_length(value, "identifier", _MAX)
-
-
-def _document(body: Mapping[str, Any], blueprint: str | None) -> dict[str, Any]:
-    given = dict(body)
-    trigger = given.get("trigger")
-    if isinstance(trigger, str):  # the older form: the operation, with the inputs beside it
-        given["trigger"] = {
-            "type": "self-service",
-            "operation": trigger,
-            "userInputs": given.pop("userInputs", {}),
-        }
-    if blueprint is not None and isinstance(given.get("trigger"), Mapping):
-        given["trigger"] = {**given["trigger"], "blueprintIdentifier": blueprint}
-    document = documents.checked_document(given, _SCHEMA, without=("identifier",))
-    trigger = document["trigger"]
-    if trigger.get("operation") in ("DAY-2", "DELETE") and not trigger.get("blueprintIdentifier"):
-        raise InvalidInput(
-            f"An action of operation {trigger['operation']} needs a blueprint",
-            details={"field": "trigger.blueprintIdentifier", "expected": "a blueprint"},
+    if value in _TAKEN:
+        raise InvalidInput.of("identifier", value, f"another name than {', '.join(_TAKEN)}")
+    if value.startswith(OF_TEMPLATES):
+        raise InvalidInput.of(
+            "identifier", value, f"another beginning: {OF_TEMPLATES} is for software templates"
         )
-    check_inputs(trigger.get("userInputs") or {})
-    return document
-
-
-def _blueprint(document: Mapping[str, Any]) -> Blueprint | None:
-    """The one that the trigger, or its event, names. Raises NotFound."""
-    trigger = document["trigger"]
-    event = trigger.get("event")
-    name = trigger.get("blueprintIdentifier") or (
-        event.get("blueprintIdentifier") if isinstance(event, Mapping) else None
-    )
-    if not isinstance(name, str) or not name:
-        return None
-    found = Blueprint.objects.filter(identifier=name).first() if is_storable(name) else None
-    if found is None:
-        raise NotFound.of("Blueprint", name)
-    return found
+    return check_length(value, "identifier", _MAX)
 
 
 def _of(action: Action) -> str:

@@ -281,18 +281,3 @@ class NoKafka(ApiView):
     )
     def get(self, request: Request) -> Response:
         raise NotFound("This server has no Kafka", hint="Let the exporter listen by POLLING.")
-
-
-class PendingWorkflowRuns(ApiView):
-    @documented(
-        "claim_pending_workflow_runs",
-        "Claim steps of workflows that wait for an exporter",
-        tag=TAG,
-        body=OBJECT,
-        body_is_optional=True,
-        answers={200: envelope(nodeRuns=list_of(OBJECT))},
-        description="There are none.",
-    )
-    def post(self, request: Request) -> Response:
-        params.body_object(request, may_be_empty=True)
-        return ok(nodeRuns=[])

@@ -64,6 +64,7 @@ _PATH = {
     "sidebar": "Name of the sidebar; there is `catalog`.",
     "folder": "Identifier of the folder, percent-encoded.",
     "action": "Identifier of the action.",
+    "version": "Number of the version.",
     "run": "Id of the run.",
     "scorecard": "Identifier of the scorecard, percent-encoded.",
     "team": "Name or identifier of the team, percent-encoded.",

@@ -94,5 +94,4 @@ urlpatterns = [
     path("sync-runs/<segment:syncRun>", sync_runs.SyncRunDetail.as_view()),
     path("sync-runs/<segment:syncRun>/messages", sync_runs.SyncRunMessages.as_view()),
     path("kafka-credentials", integrations.NoKafka.as_view()),
-    path("workflows/runs/claim-pending", integrations.PendingWorkflowRuns.as_view()),
 ]

@@ -80,6 +80,12 @@ class Standing:
             return True
         if grant is None:
             return self.role in WRITERS
+        return self.is_named(grant, team=team)
+
+    def is_named(self, grant: Mapping[str, Any], *, team: Sequence[str] | None = ()) -> bool:
+        """As `is_granted`, where admins may no more than the grant says."""
+        if not self.role:
+            return False
         if self.role in grant.get("roles", ()):
             return True
         if self.names & {one.lower() for one in grant.get("users", ())}:

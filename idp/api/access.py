@@ -8,7 +8,7 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from actions.services.definitions import executable_by
+from actions.services.access import Access
 from catalog.api import params
 from catalog.api.base import ApiView, ok
 from catalog.api.openapi import OBJECT, documented, envelope, list_of
@@ -16,7 +16,6 @@ from catalog.kernel.actors import Role
 from catalog.kernel.errors import InvalidInput, NotFound
 from catalog.selectors.documents import timestamp
 from catalog.services import permissions
-from catalog.services.permissions import Standing
 from idp import auth, people
 from idp.api.fields import FIELDS, only, wanted_fields
 from idp.models import ApiClient
@@ -58,7 +57,7 @@ class OwnPermissions(ApiView):
         "what the caller's teams own.",
     )
     def get(self, request: Request) -> Response:
-        return ok(permissions=executable_by(Standing(self.principal)))
+        return ok(permissions=Access(self.principal).permissions())
 
 
 class RotateCredentials(ApiView):

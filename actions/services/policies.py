@@ -1,0 +1,194 @@
+"""Policies of actions: rules over the catalogue that say who may run one, or approve its runs.
+
+    {"queries": {"owners": {search query}}, "conditions": ["JQ", …]}
+
+The queries are searched, and each condition is asked of what they found (`.results.NAME.entities`)
+and of who wants what: `.inputs`, `.entity`, `.user`, `.trigger`, `.action`, `.blueprint`. Texts of
+queries and conditions may hold `{{ JQ }}`, and a value of a rule may be {"jqQuery": "JQ"}. What
+cannot be evaluated allows nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+import regex
+
+from actions.services.templating import fill_in
+from catalog.kernel import jq
+from catalog.kernel.actors import Role
+from catalog.kernel.errors import IdpError, InvalidExpression, InvalidInput, shorten
+from catalog.selectors.documents import documents
+from catalog.selectors.search import Scope, search
+from catalog.selectors.search.rules import parse
+
+MAX_ENTITIES: Final = 1000  # of one query
+_PLACEHOLDER: Final = regex.compile(r"\{\{(.*?)\}\}", regex.DOTALL)
+_ROOT: Final = "$__root"
+
+
+@dataclass(frozen=True, slots=True)
+class _Catalogue:
+    """Reads for policies: all that there is; "the calling user" of rules is whoever started it."""
+
+    email: str
+    role: str = Role.ADMIN
+    is_authenticated: bool = True
+    is_active: bool = True
+
+
+class PolicyFailed(Exception):
+    """Why a policy could not be evaluated, for those who may change it."""
+
+
+def check_policy(policy: Mapping[str, Any], *, field: str) -> None:
+    """Raises InvalidInput, naming the place, for a policy that could never be evaluated."""
+    expressions: dict[str, str] = {}
+    for name, query in (policy.get("queries") or {}).items():
+        where = f"{field}.queries.{name}"
+        found = dict(_placeholders(query, where))
+        if not found:  # values that are not there yet may be of any kind
+            parse(query, path=where)
+        elif not isinstance(query, Mapping):
+            raise InvalidInput.of(where, query, "an object with combinator and rules")
+        expressions |= found
+    for number, condition in enumerate(policy["conditions"]):
+        expressions[f"{field}.conditions[{number}]"] = _spliced(condition)
+    for error in jq.check_all(expressions).values():
+        raise error
+
+
+def unmet(policy: Mapping[str, Any], context: Mapping[str, Any]) -> str | None:
+    """The first condition that is not true; None when all are. Raises PolicyFailed."""
+    for condition, value in _evaluated(policy, context):
+        if not isinstance(value, bool):
+            raise PolicyFailed(
+                f'The condition "{shorten(condition)}" gave {jq.describe(value)}; '
+                "expected true or false"
+            )
+        if not value:
+            return condition
+    return None
+
+
+def names(policy: Mapping[str, Any], context: Mapping[str, Any]) -> list[str]:
+    """The e-mail addresses that the conditions give, each once. Raises PolicyFailed."""
+    found: dict[str, None] = {}
+    for condition, value in _evaluated(policy, context):
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise PolicyFailed(
+                f'The condition "{shorten(condition)}" gave {jq.describe(value)}; '
+                "expected a list of e-mail addresses"
+            )
+        found |= dict.fromkeys(one.lower() for one in value if one)
+    return list(found)
+
+
+def _evaluated(policy: Mapping[str, Any], context: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Each condition with what it gave."""
+    results = _results(policy.get("queries") or {}, context)
+    conditions: list[str] = policy["conditions"]
+    program = jq.Program({str(n): _spliced(one) for n, one in enumerate(conditions)})
+    [outcome] = jq.run(program, [{**context, "results": results}])
+    if outcome.failure:
+        raise PolicyFailed(f"The conditions failed: {outcome.failure}")
+    for number, condition in enumerate(conditions):
+        if message := outcome.errors.get(str(number)):
+            raise PolicyFailed(f'The condition "{shorten(condition)}" failed: {message}')
+        yield condition, outcome.values[str(number)]
+
+
+def _results(queries: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
+    """{name: {"entities": [documents]}}, at most `MAX_ENTITIES` each."""
+    reader = _Catalogue(str((context.get("user") or {}).get("email") or ""))
+    scope = Scope(reader)
+    results = {}
+    for name, query in queries.items():
+        try:
+            filled = _filled_in(query, context, f"queries.{name}")
+            found = search(filled, principal=reader, scope=scope).order_by("pk")
+            pks = list(found.values_list("pk", flat=True)[:MAX_ENTITIES])
+        except IdpError as error:
+            raise PolicyFailed(f'The query "{shorten(name)}" failed: {error}') from error
+        results[name] = {"entities": [orjson.loads(one) for one in documents(pks)]}
+    return results
+
+
+def _filled_in(query: Any, context: Mapping[str, Any], field: str) -> Any:
+    """The query with its placeholders filled in: with values, never with further rules.
+
+    Raises InvalidExpression.
+    """
+    template = _as_template(query)
+    filled = fill_in(template, context, field=field)
+    _refuse_rules(template, filled, field)
+    return filled
+
+
+def _as_template(value: Any) -> Any:
+    """{"jqQuery": "JQ"} as "{{ JQ }}"."""
+    if isinstance(value, Mapping):
+        if value.keys() == {"jqQuery"} and isinstance(value["jqQuery"], str):
+            return f"{{{{ {value['jqQuery']} }}}}"
+        return {key: _as_template(one) for key, one in value.items()}
+    return [_as_template(one) for one in value] if isinstance(value, list) else value
+
+
+def _refuse_rules(template: Any, filled: Any, field: str) -> None:
+    """Raises InvalidExpression where an object came in for a text: inputs say what is looked for,
+    not how.
+    """
+    if isinstance(template, str):
+        parts = filled if isinstance(filled, list) else [filled]
+        if any(isinstance(one, list | Mapping) for one in parts):
+            raise InvalidExpression(
+                f"{field}: {shorten(template)} gave {jq.describe(filled)}; expected plain values",
+                details={"field": field, "expression": template},
+            )
+    elif isinstance(template, Mapping):
+        for key, one in template.items():
+            _refuse_rules(one, filled.get(key), f"{field}.{key}")
+    elif isinstance(template, list):
+        for number, (one, value) in enumerate(zip(template, filled, strict=True)):
+            _refuse_rules(one, value, f"{field}[{number}]")
+
+
+def _placeholders(value: Any, where: str) -> Iterator[tuple[str, str]]:
+    """(place, JQ) of all that a query leaves open."""
+    template = _as_template(value)
+    if isinstance(template, str):
+        for number, match in enumerate(_PLACEHOLDER.finditer(template)):
+            yield f"{where}#{number}" if number else where, match[1]
+    elif isinstance(template, Mapping):
+        for key, one in template.items():
+            yield from _placeholders(one, f"{where}.{key}")
+    elif isinstance(template, list):
+        for number, one in enumerate(template):
+            yield from _placeholders(one, f"{where}[{number}]")
+
+
+def _spliced(condition: str) -> str:
+    """A condition with its `{{ JQ }}` as JQ: asked of the whole, whatever `.` is at that place.
+
+    A value is never put into the program as text: whoever fills in an input would write conditions.
+    """
+    if "{{" not in condition:
+        return condition
+    parts: list[str] = []
+    place, is_text = 0, False
+    while place < len(condition):
+        match = _PLACEHOLDER.match(condition, place)
+        if match:
+            asked = f"({_ROOT} | {match[1].strip()})"
+            parts.append(f"\\{asked}" if is_text else asked)
+            place = match.end()
+            continue
+        sign = condition[place]
+        step = 2 if is_text and sign == "\\" else 1
+        is_text ^= sign == '"'
+        parts.append(condition[place : place + step])
+        place += step
+    return f". as {_ROOT} | {''.join(parts)}"
