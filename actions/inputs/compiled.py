@@ -1,0 +1,17 @@
+"""Which definition an action has."""
+
+from __future__ import annotations
+
+from actions.inputs.definition import Definition
+from actions.inputs.user_inputs import definition_of_user_inputs
+from actions.models import Action
+
+
+def definition_of(action: Action) -> Definition:
+    """What the form of `action` asks; compiled once for each content.
+
+    For a software template it comes from the entity's own document: have `template` selected.
+    """
+    return definition_of_user_inputs(
+        action.trigger.get("userInputs") or action.document.get("userInputs")
+    )
