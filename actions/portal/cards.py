@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from django.urls import reverse
 
-from actions.models import Action, Run
+from actions.models import Action
+from actions.portal.run_list import own_runs
 from actions.portal.words import OPERATIONS, button_of
-from catalog.kernel.html import plain_text
+from actions.services.access import Access
+from catalog.kernel.actors import Principal
+from catalog.kernel.html import markdown
+from catalog.kernel.markdown import plain_text
 from catalog.portal.sources import Badge
-from catalog.services.permissions import actor_of
 
 MAX_LATELY: Final = 4
 RUNS_LOOKED_AT: Final = 50
@@ -36,6 +39,13 @@ class Card:
     def icon(self) -> str:
         return str(self.action.document.get("icon") or "")
 
+    @property
+    def hue_of(self) -> str:
+        """What gives its tile the colour, and an icon where it names none."""
+        if self.action.blueprint:
+            return self.action.blueprint.identifier
+        return "template" if self.action.template_id else self.category
+
     def fits(self, words: Sequence[str]) -> bool:
         text = " ".join(
             (self.action.title, self.action.identifier, self.description, self.category, self.kind)
@@ -49,6 +59,15 @@ class Group:
     cards: Sequence[Card]
 
 
+def runnable(access: Access) -> list[Action]:
+    """What the person may run, on something at least; as many queries for many as for few."""
+    return [
+        action
+        for action in access.visible_actions()
+        if action.is_self_service and action.is_published and access.may_execute(action)
+    ]
+
+
 def card_of(action: Action) -> Card:
     document = action.document
     kind = action.blueprint.title or action.blueprint.identifier if action.blueprint else ""
@@ -57,11 +76,22 @@ def card_of(action: Action) -> Card:
         url=reverse("actions:form", args=[action.identifier]),
         badge=OPERATIONS.get(action.operation, OPERATIONS["CREATE"]),
         button=button_of(action, key="actionCardButtonText"),
-        description=plain_text(str(document.get("description") or "")),
+        description=plain_text(markdown(str(document.get("description") or ""))),
         category=str(document.get("category") or kind or GENERAL),
         kind=kind,
         needs_approval=bool(document.get("requiredApproval")),
     )
+
+
+def found(principal: Principal, text: str, *, limit: int) -> list[Card]:
+    """The first ones whose words hold all those of `text`; none without any."""
+    words = text.lower().split()
+    if not words:
+        return []
+    cards = [card_of(action) for action in runnable(Access(principal))]
+    fitting = [card for card in cards if card.fits(words)]
+    in_title = [card for card in fitting if all(w in card.action.title.lower() for w in words)]
+    return list(dict.fromkeys([*in_title, *fitting]))[:limit]
 
 
 def grouped(cards: Sequence[Card]) -> list[Group]:
@@ -73,9 +103,8 @@ def grouped(cards: Sequence[Card]) -> list[Group]:
     return [Group(title, found[title]) for title in titles]
 
 
-def lately_used(principal: Any, cards: Sequence[Card]) -> list[Card]:
+def lately_used(principal: Principal, cards: Sequence[Card]) -> list[Card]:
     """Those that the person ran last, newest first; one query."""
-    mine = Run.objects.filter(created_by=actor_of(principal).name, is_test=False)
-    ran = mine.order_by("-pk").values_list("action_id", flat=True)[:RUNS_LOOKED_AT]
+    ran = own_runs(principal).values_list("action_id", flat=True)[:RUNS_LOOKED_AT]
     by_pk = {card.action.pk: card for card in cards}
     return [by_pk[pk] for pk in dict.fromkeys(ran) if pk in by_pk][:MAX_LATELY]

@@ -20,7 +20,7 @@ Method = Mapping[str, Any]
 
 
 def sentence_of(action: Action) -> str:
-    """"Calls https://ci.example.com/deploy"; "" where nothing is known of the type."""
+    """ "Calls https://ci.example.com/deploy"; "" where nothing is known of the type."""
     method = action.invocation
     kind = str(method.get("type", "")).replace("-", "_")
     if told := _SENTENCES.get(kind):
@@ -53,12 +53,13 @@ def _github(method: Method) -> str:
 
 def _gitlab(method: Method) -> str:
     place = f"{_plain(method.get('groupName'))}/{_plain(method.get('projectName'))}"
-    branch = method.get("defaultRef")
-    return f"Starts a pipeline of {place} on GitLab" + (f", from {_plain(branch)}" if branch else "")
+    branch = f", from {_plain(method['defaultRef'])}" if method.get("defaultRef") else ""
+    return f"Starts a pipeline of {place} on GitLab{branch}"
 
 
 def _azure(method: Method) -> str:
-    return f"Calls the service hook {_plain(method.get('webhook'))} of {_plain(method.get('org'))} on Azure DevOps"
+    hook, organisation = _plain(method.get("webhook")), _plain(method.get("org"))
+    return f"Calls the service hook {hook} of {organisation} on Azure DevOps"
 
 
 def _upsert(method: Method) -> str:
