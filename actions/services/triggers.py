@@ -101,11 +101,17 @@ def condition_of(trigger: Mapping[str, Any]) -> Condition:
 
 
 def next_turn(trigger: Mapping[str, Any], after: datetime) -> datetime | None:
-    """When an automation with a schedule is due next; None for one without."""
+    """When an automation with a schedule is due next; None for one without, or with none that
+    `check_trigger` would let pass.
+    """
     event = trigger.get("event")
-    if not isinstance(event, Mapping) or event.get("type") != SCHEDULE:
+    is_automation = trigger.get("type") == "automation" and isinstance(event, Mapping)
+    if not is_automation or event.get("type") != SCHEDULE:
         return None
-    schedule, zone = _schedule(event)
+    try:
+        schedule, zone = _schedule(event)
+    except InvalidInput:
+        return None
     return schedule.next_after(after.astimezone(zone)).astimezone(UTC)
 
 
@@ -145,9 +151,9 @@ def _check_timer(event: Mapping[str, Any]) -> None:
 
 
 def _schedule(event: Mapping[str, Any]) -> tuple[Schedule, ZoneInfo]:
-    schedule = parse_schedule(str(event["cron"]), field="trigger.event.cron")
+    schedule = parse_schedule(str(event.get("cron") or ""), field="trigger.event.cron")
     if schedule is None:
-        raise InvalidInput.of("trigger.event.cron", event["cron"], _MEANT["cron"])
+        raise InvalidInput.of("trigger.event.cron", event.get("cron"), _MEANT["cron"])
     name = event.get("timezone") or "UTC"
     try:
         return schedule, ZoneInfo(str(name))
