@@ -12,6 +12,7 @@ from kombu.exceptions import OperationalError
 from structlog import get_logger
 
 from actions import dispatching
+from actions.automations import schedules, timers
 from actions.services import reporting
 from actions.services.telling import run_due
 
@@ -42,6 +43,14 @@ def tick_runs() -> None:
 def forget_secrets() -> None:
     """Forget what runs have kept for another attempt, once nobody will make one."""
     reporting.wipe_sealed(timezone.now() - SECRETS_KEPT)
+
+
+@shared_task
+def tick_automations() -> None:
+    """Start the automations whose time has come."""
+    now = timezone.now()
+    schedules.fire_due(now)
+    timers.fire_expired(now)
 
 
 @receiver(run_due, dispatch_uid="actions.dispatch")

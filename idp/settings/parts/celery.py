@@ -96,6 +96,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "options": {"expires": 10},
     },
     "runs": {"task": "actions.tasks.tick_runs", "schedule": 10, "options": {"expires": 10}},
+    "automations": {
+        "task": "actions.tasks.tick_automations",
+        "schedule": 10,
+        "options": {"expires": 10},
+    },
     "run-secrets": {"task": "actions.tasks.forget_secrets", "schedule": crontab("20", "3")},
     "partitions": {"task": "catalog.tasks.keep_partitions", "schedule": crontab("10", "3")},
     "sessions": {"task": "idp.tasks.clear_sessions", "schedule": crontab("40", "3")},
