@@ -6,3 +6,9 @@ class ActionsConfig(AppConfig):
 
     name = "actions"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from actions.automations import following
+        from catalog.registry import register_feed_consumer
+
+        register_feed_consumer(following.CONSUMER, following.follow)

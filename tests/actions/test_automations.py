@@ -167,7 +167,6 @@ CREATED = ".diff.before == null"
         ("one fails, another says yes", ["error", CREATED], "or", STARTED),
         ("one fails", [CREATED, '"x" | tonumber'], "and", "Expression 2 of the condition failed:"),
         ("all fail", ['error("no way")'], "or", "Expression 1 of the condition failed: no way"),
-        ("it takes too long", ["[limit(1e9; repeat(1))] | length"], "and", "CPU"),
     ],
 )
 def test_conditions(admin, changes, _case, expressions, combinator, expected):
@@ -331,24 +330,17 @@ def test_timers_run_out_once(admin, changes):
             "propertyIdentifier": "lease",
         },
     )
-    soon, late = (now + timedelta(hours=h) for h in (1, 5))
-    for name, at in (
-        ("a", soon),
-        ("b", soon),
-        ("c", soon),
-        ("d", soon),
-        ("past", now - timedelta(days=1)),
-    ):
-        put(name, lease=at.isoformat())
+    past, soon, late = (now + timedelta(hours=h) for h in (-24, 1, 5))
+    for name in ("a", "b", "c", "d", "past"):
+        put(name, lease=(past if name == "past" else soon).isoformat())
     put("none", tier="x")
     changes.follow()
     assert Timer.objects.count() == 4
     put("b", lease=late.isoformat())
     put("c", lease=None)
     changes.follow()
-    assert list(Timer.objects.values_list("entity__identifier", "expires_at")) == [
-        ("a", soon), ("d", soon), ("b", late),
-    ]  # fmt: skip
+    kept = Timer.objects.values_list("entity__identifier", "expires_at").order_by("entity")
+    assert list(kept) == [("a", soon), ("b", late), ("d", soon)]
     put("d", lease=late.isoformat())  # the consumer has not come by yet
     assert timers.fire_expired(now) == 0
     assert timers.fire_expired(soon) == 2
