@@ -1,5 +1,5 @@
-"""What starts an action: the events that automations listen to, their conditions, and the condition
-on which an action of an entity is offered. Checked when the action is defined.
+"""What starts automations: the events they listen to, and their conditions. Checked when they are
+defined.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from catalog.kernel.errors import InvalidInput
 from catalog.kernel.schedules import Schedule, parse_schedule
 from catalog.registry import event_kinds
 from catalog.selectors.kinds import load_kinds
-from catalog.selectors.search.rules import parse
 
 ENTITY_CREATED: Final = "ENTITY_CREATED"
 ENTITY_UPDATED: Final = "ENTITY_UPDATED"
@@ -83,13 +82,11 @@ def keys_of(event_type: str) -> tuple[str, ...]:
 
 def check_trigger(trigger: Mapping[str, Any]) -> None:
     """Raises InvalidInput, naming the field, for an event that there is not or a condition that
-    could not be evaluated.
+    could not be evaluated. Self-service actions have no event.
     """
     if trigger.get("type") == "automation":
         _check_event(trigger.get("event"))
         _check_jq(trigger.get("condition"))
-    elif (condition := trigger.get("condition")) is not None:
-        _check_search(condition)
 
 
 def condition_of(trigger: Mapping[str, Any]) -> Condition:
@@ -183,13 +180,3 @@ def _check_jq(condition: Any) -> None:
     named = {f"{field}[{n}]": expression for n, expression in enumerate(expressions)}
     if wrong := jq.check_all(named):
         raise next(iter(wrong.values()))
-
-
-def _check_search(condition: Any) -> None:
-    """Of a self-service action: on which entities it is offered."""
-    if not isinstance(condition, Mapping) or condition.get("type") != "SEARCH":
-        raise InvalidInput.of(
-            "trigger.condition", condition, 'an object of type "SEARCH" with combinator and rules'
-        )
-    query = {key: value for key, value in condition.items() if key != "type"}
-    parse(query, path="trigger.condition")
