@@ -6,18 +6,18 @@ died runs out. What is sent again carries the same idempotency key, the identifi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import orjson
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Max, Q
 from django.utils import timezone
 from structlog import get_logger
 
 from actions.models import Delivery, Run, RunLog
-from actions.registry import Invocation, Outcome, backends
+from actions.registry import Invocation, Outcome, Watches, backends
 from actions.services import handing_over, reporting, testing
 from actions.services.reporting import get_run
 from actions.services.states import changing, move, write_line
@@ -32,6 +32,7 @@ logger = get_logger(__name__)
 LEASE: Final = timedelta(minutes=2)
 MAX_BODY: Final = 64 * 1024  # characters that are kept of what was sent and answered
 MAX_DUE: Final = 200  # runs of one tick
+MAX_WATCH_S: Final = 300
 
 # Seconds before the next attempt. After the last one the run has failed.
 BACKOFF_S: Final = (5, 15, 45, 120, 300, 900, 1800, 3600)
@@ -52,10 +53,17 @@ def due_runs(now: datetime) -> list[tuple[int, bool]]:
 
 
 def dispatch(pk: int) -> None:
-    """Make one attempt at a run. Does nothing when it is not due, or somebody else is at it."""
-    attempt = _take(pk)
-    if attempt is None:
-        return
+    """Make one attempt at a run, or look how far it is elsewhere. Does nothing when it is not due,
+    or somebody else is at it.
+    """
+    taken = _take(pk)
+    if isinstance(taken, _Attempt):
+        _try(taken)
+    elif taken is not None:
+        _watch(taken)
+
+
+def _try(attempt: _Attempt) -> None:
     try:
         outcome = attempt.make()
     except UpstreamUnavailable as error:
@@ -187,23 +195,7 @@ class _Attempt:
             self._close(Delivery.State.DELIVERED)
             if not self._is_mine(run):
                 return
-            run.due_at = run.leased_until = None
-            if outcome.summary is not None:
-                run.summary = mask(outcome.summary, self.secrets)
-            if outcome.status_label is not None:
-                run.status_label = outcome.status_label
-            if outcome.links:
-                run.link = [*run.link, *(one for one in outcome.links if one not in run.link)]
-            if outcome.external_run_id is not None:
-                run.external_run_id = outcome.external_run_id
-            if outcome.response is not None:
-                run.response = handing_over.masked(outcome.response, self.secrets)
-            if outcome.output is not None:
-                run.output = handing_over.masked(outcome.output, self.secrets)
-            if outcome.status:
-                move(run, outcome.status)
-                if outcome.status == Run.Status.FAILURE and outcome.summary:
-                    self._say(run, outcome.summary, RunLog.Level.ERROR)
+            _apply(run, outcome, self.secrets)
 
     def put_off(self, error: UpstreamUnavailable) -> None:
         """It may work later."""
@@ -243,7 +235,8 @@ class _Attempt:
         return storable_text(mask(text, self.secrets))[:MAX_BODY]
 
 
-def _take(pk: int) -> _Attempt | None:
+def _take(pk: int) -> _Attempt | Run | None:
+    """An attempt to be made at the run; the run itself, if it is only watched; None: neither."""
     now = timezone.now()
     free = Q(leased_until=None) | Q(leased_until__lt=now)
     with transaction.atomic():
@@ -255,6 +248,11 @@ def _take(pk: int) -> _Attempt | None:
         )
         if run is None:
             return None
+        run.leased_until = now + LEASE
+        run.attempts += not run.is_watched
+        run.save(update_fields=["attempts", "leased_until"])
+        if run.is_watched:
+            return run
         lost = Delivery.objects.filter(run=run, state=Delivery.State.SENDING).update(
             state=Delivery.State.UNKNOWN, ended_at=now, error="The worker died meanwhile."
         )
@@ -265,13 +263,66 @@ def _take(pk: int) -> _Attempt | None:
                 by=WORKER.name,
                 level=RunLog.Level.WARNING,
             )
-        run.attempts += 1
-        run.leased_until = now + LEASE
-        run.save(update_fields=["attempts", "leased_until"])
         delivery = Delivery.objects.create(
             run=run, number=run.deliveries.count() + 1, started_at=now
         )
     return _Attempt(run, delivery)
+
+
+def _watch(run: Run) -> None:
+    """Ask how far a run is that goes on elsewhere. To ask twice does no harm."""
+    backend = backends.get(run.payload["type"])
+    outcome, failure = None, ""
+    try:
+        outcome = backend.watch(run) if isinstance(backend, Watches) else Outcome()
+    except UpstreamUnavailable as error:
+        logger.warning("run_not_seen", run=run.identifier, reason=str(error))
+    except IdpError as error:
+        failure = str(error)
+    secrets = handing_over.opened(run)["secrets"]
+    with changing(run.pk, WORKER) as held:
+        if held.status != Run.Status.IN_PROGRESS or not held.is_watched:
+            return
+        if failure:
+            handing_over.fail(held, mask(failure, secrets), by=WORKER)
+        else:
+            _apply(held, outcome or Outcome(), secrets)
+
+
+def _apply(run: Run, outcome: Outcome, secrets: Collection[str]) -> None:
+    """Keep what came of the work; without a status it goes on elsewhere."""
+    run.due_at = run.leased_until = None
+    if outcome.summary is not None:
+        run.summary = mask(outcome.summary, secrets)
+    if outcome.status_label is not None:
+        run.status_label = outcome.status_label
+    run.link = list(dict.fromkeys([*run.link, *outcome.links]))
+    if outcome.external_run_id is not None:
+        run.external_run_id = outcome.external_run_id
+    if outcome.response is not None:
+        run.response = handing_over.masked(outcome.response, secrets)
+    if outcome.output is not None:
+        run.output = handing_over.masked(outcome.output, secrets)
+    if outcome.status:
+        move(run, outcome.status)
+        if outcome.status == Run.Status.FAILURE and run.summary:
+            write_line(run, run.summary, by=WORKER.name, level=RunLog.Level.ERROR)
+    else:
+        _look_later(run)
+
+
+def _look_later(run: Run) -> None:
+    """The longer it takes, the less often."""
+    backend = backends.get(run.payload["type"])
+    if not isinstance(backend, Watches):
+        return
+    now = timezone.now()
+    begun = run.deliveries.filter(state=Delivery.State.DELIVERED).aggregate(at=Max("ended_at"))[
+        "at"
+    ]
+    waited_s = (now - (begun or now)).total_seconds()
+    wait_s = min(MAX_WATCH_S, max(backend.watch_every_s, waited_s / 2))
+    run.is_watched, run.due_at = True, now + timedelta(seconds=wait_s)
 
 
 def _plain(headers: Mapping[str, Any]) -> dict[str, str]:

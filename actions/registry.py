@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from actions.models import Run
 
@@ -68,6 +68,33 @@ class Backend(Protocol):
 
         It may be called again for the same run, when nobody knows whether the first time worked.
         Raises UpstreamUnavailable to be called again later, any other IdpError to fail the run.
+        """
+
+
+@runtime_checkable
+class Completes(Protocol):
+    """A backend that says by itself what its method leaves unsaid."""
+
+    def completed(
+        self, run: Run, payload: Mapping[str, Any], context: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The payload with what is missing, from the context of its templates; called once, as the
+        payload is filled in."""
+
+
+@runtime_checkable
+class Watches(Protocol):
+    """A backend that can ask how the work goes on elsewhere.
+
+    It is asked `watch_every_s` after an attempt that left the run open, and then less and less
+    often, until the run ends.
+    """
+
+    watch_every_s: int
+
+    def watch(self, run: Run) -> Outcome | None:
+        """What is new; None when nothing is. Raises UpstreamUnavailable to be asked again, any
+        other IdpError to fail the run.
         """
 
 

@@ -32,7 +32,8 @@ class Run(models.Model):
     steps: [{"id", "name", "action", "status",
     "startedAt", "endedAt"}] of a template. output: what a template gave.
 
-    Who does the work: a worker here, as soon as `due_at` has come and nobody holds `leased_until`;
+    Who does the work: a worker here, as soon as `due_at` has come and nobody holds `leased_until`
+    (is_watched: it is done elsewhere, and the worker looks how far it is);
     or an agent elsewhere, the one called `installation`, which may claim the run while `is_pending`
     and has it to itself until `claimed_until`. Neither: whoever does it reports its end.
     expires_at: when it is given up, or its approval is. idempotency_key: the same key of the same
@@ -80,6 +81,7 @@ class Run(models.Model):
     claimed_until = models.DateTimeField(null=True)
     due_at = models.DateTimeField(null=True)
     leased_until = models.DateTimeField(null=True)
+    is_watched = models.BooleanField(default=False)
     attempts = models.PositiveIntegerField(default=0)
     expires_at = models.DateTimeField(null=True)
     idempotency_key = models.CharField(max_length=255, blank=True)

@@ -44,7 +44,7 @@ def claim_pending(
             installation=installation,
         )
         if method:  # `payload` is `json`, which cannot be asked for its keys with ->
-            waiting = waiting.extra(where=["payload->>'type' = %s"], params=[method])  # noqa: S610
+            waiting = waiting.extra(where=["payload->>'type' = %s"], params=[method])
         if exclude:
             waiting = waiting.exclude(action__identifier__in=exclude)
         runs = list(waiting.select_related("action").order_by("pk")[:limit])

@@ -12,13 +12,14 @@ from typing import Any
 
 from django.utils import timezone
 
+from actions.inputs import definition_of, expanded
 from actions.models import Action, ActionVersion, Run, RunLog
-from actions.registry import Backend, backends
+from actions.registry import Backend, Completes, backends
 from actions.selectors.entity_documents import document_of
 from actions.services import signing, templating
 from actions.services.states import move, time_limit, write_line
 from catalog.kernel import crypto
-from catalog.kernel.actors import Actor
+from catalog.kernel.actors import Actor, Insider
 from catalog.kernel.errors import IdpError, InvalidInput
 from catalog.kernel.http.masking import mask
 from catalog.models import Entity
@@ -98,16 +99,16 @@ def _filled_in(run: Run) -> tuple[Backend, dict[str, Any]]:
     sent = {name: signing.encrypt(value) for name, value in hidden.items()}
     context = templating.context_of(
         run,
-        inputs={**run.properties, **sent},
+        inputs={**expanded(definition_of(action), run.properties, Insider()), **sent},
         entity=_entity(run),
         event=run.event,
         action=action,
     )
     named = templating.secrets_named(templating.secret_names(method))
-    payload = templating.fill_in(
-        method, {**context, "secrets": named}, field="invocationMethod"
-    )
-    secrets = {*named.values(), *_texts(hidden)}
+    payload = templating.fill_in(method, {**context, "secrets": named}, field="invocationMethod")
+    if isinstance(backend, Completes):
+        payload = backend.completed(run, payload, context)
+    secrets = {*named.values(), *_texts(hidden), *templating.credentials_in(payload)}
     run.payload = masked(payload, secrets)
     seal(run, inputs=hidden, payload=payload if secrets else None, secrets=sorted(secrets))
     return backend, payload

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -15,10 +14,10 @@ from actions.services import handing_over
 from actions.services.access import Access
 from actions.services.definitions import get_action
 from actions.services.reporting import get_run
-from actions.services.states import approval_limit, note, write_line
+from actions.services.states import approval_limit, changing, note, write_line
 from actions.services.telling import tell_worker
 from catalog.kernel import feed
-from catalog.kernel.actors import Actor, Principal
+from catalog.kernel.actors import Actor, Insider, Principal
 from catalog.kernel.errors import (
     Conflict,
     InvalidInput,
@@ -32,16 +31,6 @@ from catalog.selectors.documents import timestamp
 from catalog.services import documents
 
 MAX_KEY = 255  # characters of an idempotency key
-
-
-@dataclass(frozen=True, slots=True)
-class OnBehalf:
-    """Somebody in whose name an admin starts a run; what they may do is not asked."""
-
-    email: str
-    role: str
-    is_authenticated: bool = True
-    is_active: bool = True
 
 
 def start_run(
@@ -73,7 +62,7 @@ def start_run(
     if run_as:
         if not access.standing.is_admin:
             raise PermissionDenied("Only admins may run an action in the name of somebody else")
-        person = OnBehalf(run_as, access.standing.role)
+        person = Insider(run_as, access.standing.role)
     target = _target(found, body.get("entity") if entity is None else entity, principal)
     access.require_execute(found, entity=target)
     context = form_context(person, target)
@@ -197,12 +186,13 @@ def _begin(run: Run, secrets: Mapping[str, Any], actor: Actor) -> None:
     handing_over.seal(run, inputs=dict(secrets))
     run.save(force_insert=True)
     note(feed.CREATE, run, actor, after={"status": run.status})
-    if run.status == Run.Status.IN_PROGRESS:
-        handing_over.hand_over(run, by=actor)
-        run.save()
-        tell_worker(run)
-    else:
+    if run.status != Run.Status.IN_PROGRESS:
         write_line(run, "Waits for approval.", by=actor.name)
+        return
+    with changing(run.pk, actor) as held:
+        handing_over.hand_over(held, by=actor)
+        tell_worker(held)
+    run.refresh_from_db()
 
 
 def _new(
@@ -248,9 +238,7 @@ def _started_before(run: Run) -> Run | None:
         return None
     found = (
         Run.objects.select_related("action")
-        .filter(
-            action=run.action, created_by=run.created_by, idempotency_key=run.idempotency_key
-        )
+        .filter(action=run.action, created_by=run.created_by, idempotency_key=run.idempotency_key)
         .first()
     )
     if found is None:

@@ -1,9 +1,9 @@
 """The states of a run, and how it comes from one into another. Whoever changes a run holds its row.
 
-    WAITING_FOR_APPROVAL → IN_PROGRESS | DECLINED | CANCELLED | TIMED_OUT | FAILURE
-    IN_PROGRESS → SUCCESS | FAILURE | CANCELLED | TIMED_OUT
-    SUCCESS | FAILURE | TIMED_OUT → SUCCESS | FAILURE, as whoever does the work knows better
-    FAILURE | TIMED_OUT → IN_PROGRESS, when it is handed over once more
+WAITING_FOR_APPROVAL → IN_PROGRESS | DECLINED | CANCELLED | TIMED_OUT | FAILURE
+IN_PROGRESS → SUCCESS | FAILURE | CANCELLED | TIMED_OUT
+SUCCESS | FAILURE | TIMED_OUT → SUCCESS | FAILURE, as whoever does the work knows better
+FAILURE | TIMED_OUT → IN_PROGRESS, when it is handed over once more
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def move(run: Run, status: str, *, summary: str | None = None) -> None:
     if summary is not None:
         run.summary = summary
     run.due_at = run.leased_until = run.claimed_until = None
-    run.is_pending = False
+    run.is_pending = run.is_watched = False
     if run.is_open:
         run.ended_at, run.expires_at = None, now + time_limit(run)
     else:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from actions.registry import Invocation, Outcome
 from actions.services import signing
+from actions.services.json_of_javascript import stringify
 
 
 class Echo:
@@ -17,7 +16,7 @@ class Echo:
     def invoke(self, invocation: Invocation) -> Outcome:
         payload = invocation.payload
         body = payload.get("body", payload)
-        content = orjson.dumps(body)
+        content = stringify(body).encode()
         headers: Mapping[str, Any] = payload.get("headers") or {}
         signed = {**headers, **signing.headers_for(content)}
         invocation.record(

@@ -29,6 +29,18 @@ class Principal(Protocol):
     def role(self) -> str: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Insider:
+    """A principal that no request is behind: the server itself, which may do everything, or
+    somebody (`email`) in whose name it acts.
+    """
+
+    email: str = ""
+    role: str = Role.ADMIN.value
+    is_authenticated: bool = True
+    is_active: bool = True
+
+
 class Verb(StrEnum):
     """What is done to an entity, in the words of blueprint permissions."""
 

@@ -19,7 +19,7 @@ from django.db import connection
 from django.db.models import F
 
 from catalog.kernel import jq
-from catalog.kernel.actors import Role
+from catalog.kernel.actors import Insider
 from catalog.kernel.errors import InvalidInput
 from catalog.kernel.schema import check_json
 from catalog.models import Entity
@@ -60,18 +60,9 @@ _FUNCTIONS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """As whom aggregations look at the catalogue: they count what is there."""
-
-    is_authenticated: bool = True
-    is_active: bool = True
-    role: str = Role.ADMIN.value
-
-
 def new_scope(kinds: Kinds | None = None) -> Scope:
     """What the searches of one refresh share. kinds: the blueprints, if not as they are stored."""
-    scope = Scope(_Reader())
+    scope = Scope(Insider())  # aggregations count what is there
     if kinds is not None:
         scope.kinds = kinds
     return scope
