@@ -9,6 +9,8 @@ class ActionsConfig(AppConfig):
 
     def ready(self) -> None:
         from actions.automations import following
+        from actions.backends import registering
         from catalog.registry import register_feed_consumer
 
         register_feed_consumer(following.CONSUMER, following.follow)
+        registering.register()

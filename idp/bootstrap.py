@@ -5,6 +5,9 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.conf import settings
+
+from actions.services import signing
 from catalog.kernel.actors import Actor, Role
 from idp.auth import create_client
 from idp.models import ApiClient, User
@@ -41,7 +44,8 @@ def make_access(*, password: str = "", client_id: str = "", client_secret: str =
     """Make the user `admin` and an API client with the role Admin, where there is none yet.
 
     Empty arguments become random. What exists is left alone, and harmlessly so: a second run makes
-    nothing. Raises InvalidInput for a client secret that is too short.
+    nothing. The client's secret becomes the key that outgoing calls are signed with, unless there
+    is one. Raises InvalidInput for a client secret that is too short.
     """
     made_user: User | None = None
     fresh_password = password or secrets.token_urlsafe(12)
@@ -60,6 +64,8 @@ def make_access(*, password: str = "", client_id: str = "", client_secret: str =
             client_id=client_id or None,
             client_secret=client_secret or None,
         )
+        if settings.IDP_ENCRYPTION_KEYS:  # receivers check calls with it, as with Port's
+            signing.adopt_key(secret, _ACTOR)
     return Made(
         username=made_user.username if made_user else None,
         password=fresh_password if made_user and not password else None,

@@ -111,7 +111,7 @@ def get_secret(name: str) -> Secret:
 
 def is_known(name: str) -> bool:
     """Whether `${NAME}` leads somewhere now."""
-    return bool(_values_of({name}))
+    return bool(values_of({name}))
 
 
 def references() -> dict[str, list[Integration | ProxyEndpoint]]:
@@ -258,7 +258,7 @@ def resolve_with_secrets(
     """As `resolve`, with the texts that logs and errors must not show."""
     opened = open_settings(sealed)
     whole = {**settings, **opened}
-    values = _values_of(names_in(whole))
+    values = values_of(names_in(whole))
     try:
         clear = expand(whole, values, what="secret")
     except InvalidInput as error:
@@ -324,8 +324,8 @@ def _reseal(sealed: bytes | memoryview, what: str) -> bytes:
 # Parts
 
 
-def _values_of(names: Collection[str]) -> dict[str, str]:
-    """The secrets of these names that there are."""
+def values_of(names: Collection[str]) -> dict[str, str]:
+    """The secrets of these names that there are, in clear. Raises SealingFailed."""
     stored = Secret.objects.filter(name__in=names) if names else ()
     values = {secret.name: str(crypto.open_(secret.sealed)) for secret in stored}
     for name in set(names) - values.keys():

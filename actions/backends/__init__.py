@@ -1,0 +1,1 @@
+"""What does the work of runs: one backend for each type of invocation method."""

@@ -1,0 +1,114 @@
+"""UPSERT_ENTITY: an entity of the catalogue is created or changed, here and at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django.conf import settings
+
+from actions.backends.base import FIELD, MethodBackend, text_of
+from actions.models import Run
+from actions.registry import Invocation, Outcome
+from catalog.kernel.actors import Actor
+from catalog.kernel.errors import InvalidInput
+from catalog.portal.links import entity_url
+from catalog.services.entities import EntityDraft, MissingTargets, Mode, Status, apply
+
+_SAID: Final = {
+    Status.CREATED: "Created",
+    Status.UPDATED: "Changed",
+    Status.UNCHANGED: "Nothing to change in",
+}
+_TEXT_OR_NULL: Final = {"type": ["string", "null"]}
+
+
+class UpsertEntity(MethodBackend):
+    type = "UPSERT_ENTITY"
+    title = "Create or change an entity"
+    description = "Creates or changes an entity of the catalogue"
+    icon = "add_box"
+    schema = {
+        "type": "object",
+        "properties": {
+            "type": {"const": "UPSERT_ENTITY"},
+            "blueprintIdentifier": {
+                "type": "string",
+                "minLength": 1,
+                "title": "Blueprint",
+                "description": "Of the entity.",
+            },
+            "mapping": {
+                "type": "object",
+                "title": "Entity",
+                "description": "What it is to be; keys that are left out stay as they are. "
+                "{{ JQ }} is filled in.",
+                "properties": {
+                    "identifier": {"type": "string", "minLength": 1, "title": "Identifier"},
+                    "title": {**_TEXT_OR_NULL, "title": "Title"},
+                    "icon": {**_TEXT_OR_NULL, "title": "Icon"},
+                    "team": {"type": ["string", "array", "null"], "title": "Teams"},
+                    "properties": {"type": ["object", "string", "null"], "title": "Properties"},
+                    "relations": {"type": ["object", "string", "null"], "title": "Relations"},
+                },
+                "required": ["identifier"],
+            },
+        },
+        "required": ["type", "blueprintIdentifier", "mapping"],
+    }
+
+    def invoke(self, invocation: Invocation) -> Outcome:
+        payload = invocation.payload
+        blueprint = text_of(payload, "blueprintIdentifier")
+        mapping = payload.get("mapping")
+        if not isinstance(mapping, Mapping):
+            raise InvalidInput.of(f"{FIELD}.mapping", mapping, "an object")
+        [item] = apply(
+            [_draft(blueprint, mapping)],
+            mode=Mode.MERGE,
+            actor=_actor(invocation.run),
+            missing_targets=MissingTargets.REJECT,
+            run=invocation.run.identifier,
+        ).items
+        if item.error:
+            raise item.error
+        said = f'{_SAID[item.status]} {blueprint} "{item.identifier}"'
+        invocation.log(f"{said}.")
+        return Outcome(
+            status="SUCCESS",
+            summary=said,
+            links=[settings.IDP_URL + entity_url(blueprint, item.identifier)],
+        )
+
+
+def _draft(blueprint: str, mapping: Mapping[str, Any]) -> EntityDraft:
+    """What the mapping says, and nothing of what it does not."""
+    said: dict[str, Any] = {
+        key: mapping[key] for key in ("title", "icon", "team") if key in mapping
+    }
+    for key in ("properties", "relations"):
+        if mapping.get(key) is None:
+            continue
+        if not isinstance(mapping[key], Mapping):
+            raise InvalidInput.of(f"{FIELD}.mapping.{key}", mapping[key], "an object")
+        said[key] = dict(mapping[key])
+    if "relations" in said:
+        said["relations"] = {name: _target(one) for name, one in said["relations"].items()}
+    identifier = text_of(mapping, "identifier")
+    return EntityDraft(blueprint, identifier, **said)
+
+
+def _target(value: Any) -> Any:
+    """An input that picks entities has their documents; relations name them."""
+    if isinstance(value, list):
+        return [_target(one) for one in value]
+    return value["identifier"] if isinstance(value, Mapping) and "identifier" in value else value
+
+
+def _actor(run: Run) -> Actor:
+    """Whoever started the run; what the action may write is decided by whoever may define it."""
+    by = run.trigger.get("by") or {}
+    is_person = bool((by.get("user") or {}).get("email"))
+    kind = "system" if run.source == "AUTOMATION" else "user" if is_person else "client"
+    name = f"idp/action/{run.about['identifier']}"
+    return Actor(kind=kind, name=run.created_by, datasource=name)
