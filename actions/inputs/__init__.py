@@ -18,6 +18,7 @@ from actions.inputs.definition import (
     Step,
 )
 from actions.inputs.definition_check import check_user_inputs, warnings_of
+from actions.inputs.parameters import definition_of_parameters
 from actions.inputs.picks import expanded
 from actions.inputs.resolving import Resolved, ResolvedField, resolve
 from actions.inputs.user_inputs import definition_of_user_inputs
@@ -37,6 +38,7 @@ __all__ = [
     "check",
     "check_user_inputs",
     "definition_of",
+    "definition_of_parameters",
     "definition_of_user_inputs",
     "expanded",
     "form_context",

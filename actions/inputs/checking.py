@@ -10,6 +10,7 @@ from actions.inputs.context import FormContext
 from actions.inputs.definition import MASK, Definition, Field, Jq, masked, secrets_in
 from actions.inputs.patterns import fits, is_linear
 from actions.inputs.picks import fitting, known_teams, known_users, names_in, with_documents
+from actions.inputs.refs import missing_refs
 from actions.inputs.resolving import Resolved, ResolvedField, is_empty, resolve
 from actions.inputs.wording import in_words
 from catalog.kernel.actors import Principal
@@ -78,6 +79,7 @@ def check(
     check_json(dict(given))
     resolved = resolve(definition, given, context)
     checker = _Checker(resolved, principal, Scope(principal))
+    checker.put_in(secrets or {})
     problems = list(checker.problems(given, secrets or {}))
     if problems:
         raise _refused(problems[:MAX_PROBLEMS])
@@ -105,9 +107,15 @@ class _Checker:
         self.resolved, self.principal, self.scope = resolved, principal, scope
         self.values: dict[str, Any] = dict(resolved.values)
 
+    def put_in(self, secrets: Mapping[str, str]) -> None:
+        """Secrets that came apart from the inputs count as if they had been typed into them."""
+        for name, one in self.resolved.fields.items():
+            if one.field.in_secrets and name in secrets:
+                self.values[name] = secrets[name]
+
     def problems(self, given: Mapping[str, Any], secrets: Mapping[str, str]) -> Iterator[Problem]:
         yield from self._unknown(given)
-        absent = list(self._missing(secrets))
+        absent = list(self._missing())
         yield from absent
         missing = {one.path for one in absent}
         wrong = [one for one in self._misfits() if one.path not in missing]
@@ -125,6 +133,7 @@ class _Checker:
         yield from self._people(sound)
         yield from self._teams(sound)
         yield from self._entities(sound)
+        yield from self._refs(sound)
         yield from self._secrets(secrets)
 
     def _unknown(self, given: Mapping[str, Any]) -> Iterator[Problem]:
@@ -142,9 +151,9 @@ class _Checker:
                     else "there is no such input; there are none",
                 )
 
-    def _missing(self, secrets: Mapping[str, str]) -> Iterator[Problem]:
+    def _missing(self) -> Iterator[Problem]:
         for name, one in self.resolved.fields.items():
-            if not one.is_required or (one.field.in_secrets and secrets.get(name)):
+            if not one.is_required:
                 continue
             value = self.values.get(name)
             # an empty list is a value, whose length `minItems` speaks of
@@ -216,6 +225,8 @@ class _Checker:
             )
 
     def _texts(self, field: Field, value: Any, path: str) -> Iterator[Problem]:
+        if field.widget == "repository" and (wrong := _wrong_host(field, value)):
+            yield Problem(path, shorten(value), wrong, f"must name {wrong}")
         if field.format != "yaml" or not isinstance(value, str):
             return
         try:
@@ -284,6 +295,17 @@ class _Checker:
                         f'"{shorten(each)}" is none of those to choose from',
                     )  # fmt: skip
 
+    def _refs(self, sound: Mapping[str, ResolvedField]) -> Iterator[Problem]:
+        for name, refs in _picked(sound, self.values, "ref").items():
+            pick = sound[name].field.one.pick
+            if pick is None or pick.is_free:
+                continue
+            for one in missing_refs(refs, pick, self.principal):
+                yield Problem(
+                    name, shorten(one), "an entity to choose from",
+                    f'"{shorten(one)}" is none of those to choose from',
+                )  # fmt: skip
+
     def _secrets(self, secrets: Mapping[str, str]) -> Iterator[Problem]:
         schema = self.resolved.definition.secrets_schema
         if schema is None:
@@ -303,6 +325,13 @@ def _picked(
         if pick is not None and pick.kind == kind and (names := names_in(values.get(name))):
             found[name] = names
     return found
+
+
+def _wrong_host(field: Field, value: Any) -> str:
+    """Where a repository may be, if this is elsewhere; "" for one that may be there."""
+    hosts = field.options.get("allowedHosts")
+    host = str(value).partition("?")[0]
+    return "" if not hosts or host in hosts else f"a repository on {' or '.join(hosts)}"
 
 
 def _is_free(one: ResolvedField) -> bool:

@@ -212,7 +212,7 @@ class _Sight:
                 errors += [wrong] if wrong else []
         return ResolvedField(
             field=one,
-            value=self.given[one.name] if is_given else default,
+            value=_completed(one, self.given[one.name]) if is_given else default,
             default=default,
             is_visible=is_visible,
             is_required=is_required and is_visible and not is_disabled,
@@ -221,6 +221,16 @@ class _Sight:
             dataset=dataset,
             errors=tuple(errors),
         )
+
+
+def _completed(one: Field, value: Any) -> Any:
+    """`value` with the defaults of what an object lacks; null is what was emptied on purpose."""
+    if not one.children or not isinstance(value, Mapping):
+        return value
+    whole = dict(value)
+    for name, child in one.children.items():
+        whole[name] = _completed(child, value[name]) if name in value else child.default
+    return {name: part for name, part in whole.items() if part is not None}
 
 
 def _wrong_answer(key: str, value: Any) -> str:

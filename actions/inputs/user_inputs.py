@@ -211,9 +211,9 @@ def _steps(document: Mapping[str, Any], known: Sequence[str]) -> tuple[Step, ...
         )
         for one in given
     ]
-    named = [name for one in steps for name in one.names]
-    if rest := tuple(name for name in document.get("properties") or {} if name not in named):
-        steps[-1] = replace(steps[-1], names=steps[-1].names + rest)
+    placed = {name for one in steps for name in one.names}
+    rest = tuple(name for name in document.get("properties") or {} if name not in placed)
+    steps[-1] = replace(steps[-1], names=steps[-1].names + rest)
     return tuple(steps)
 
 
