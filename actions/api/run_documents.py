@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from actions.models import Delivery, Run, RunLog
+from actions.selectors.run_documents import run_document as told
 from actions.selectors.runs import Present, present
-from catalog.api.base import signed
 from catalog.selectors.documents import timestamp
 
 TIMED_OUT = "Timed out"  # of a run that clients are told has failed
@@ -56,37 +56,18 @@ def delivery(attempt: Delivery) -> dict[str, Any]:
 
 
 def _document(run: Run, there: Present) -> dict[str, Any]:
-    status, label = run.status, run.status_label
-    if status == Run.Status.TIMED_OUT:  # clients wait for SUCCESS, FAILURE or CANCELLED
-        status, label = Run.Status.FAILURE, label or TIMED_OUT
+    document = told(run)
+    if run.status == Run.Status.TIMED_OUT:  # clients wait for SUCCESS, FAILURE or CANCELLED
+        document |= {"status": Run.Status.FAILURE, "statusLabel": run.status_label or TIMED_OUT}
     return {
-        "id": run.identifier,
-        "status": status,
-        "statusLabel": label,
-        "summary": run.summary,
-        "link": run.link,
-        "externalRunId": run.external_run_id,
-        "action": {**run.about, "deleted": run.action is None},
+        **document,
         "blueprint": _blueprint(run, there),
         "entity": _entity(run, there),
-        "properties": run.properties,
-        "rawProperties": {},
-        "source": run.source,
-        "requiredApproval": {"type": run.required_approval} if run.required_approval else None,
-        "approval": _approval(run),
-        "payload": run.payload,
-        "response": run.response,
-        "pendingExecution": run.is_pending,
-        "claimedUntil": timestamp(run.claimed_until) if run.claimed_until else None,
-        "installationId": run.installation or None,
-        "endedAt": timestamp(run.ended_at) if run.ended_at else None,
-        "impersonatedBy": run.impersonated_by or None,
         "actionVersion": run.version,
         "isTest": run.is_test,
         "expiresAt": timestamp(run.expires_at) if run.expires_at else None,
         "steps": run.steps,
         "output": run.output,
-        **signed(run),
     }
 
 
@@ -101,11 +82,3 @@ def _entity(run: Run, there: Present) -> dict[str, Any] | None:
         return None
     key = (run.blueprint["identifier"], run.entity["identifier"])
     return {**run.entity, "deleted": key not in there.entities}
-
-
-def _approval(run: Run) -> dict[str, Any] | None:
-    """The last word on the run."""
-    if not run.approvals:
-        return None
-    last = run.approvals[-1]
-    return {"state": last["state"], "userId": last["user"], "description": last["description"]}

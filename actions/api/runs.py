@@ -437,8 +437,8 @@ class ClaimPending(ApiView):
         },
         answers={200: envelope(runs=list_of(OBJECT))},
         errors=[403, 422],
-        description="Nobody else gets them until the time is over, or for ever once they are "
-        "acknowledged.",
+        description="With their payloads in clear. Nobody else gets them until the time is over, "
+        "or for ever once they are acknowledged.",
     )
     def post(self, request: Request) -> Response:
         body = params.body_object(request)
@@ -451,7 +451,13 @@ class ClaimPending(ApiView):
             exclude=params.body_names(body, "exclude"),
             principal=self.principal,
         )
-        return ok(runs=run_documents(claimed))
+        shown = run_documents([run for run, _ in claimed])
+        return ok(
+            runs=[
+                {**document, "payload": payload}
+                for document, (_, payload) in zip(shown, claimed, strict=True)
+            ]
+        )
 
 
 class Acknowledge(ApiView):

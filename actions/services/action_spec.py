@@ -170,6 +170,8 @@ def _check_self_service(trigger: Mapping[str, Any], blueprint: Blueprint | None)
         raise InvalidInput.of(
             field, condition, "none: an action that creates something is offered everywhere"
         )
+    if condition.get("type") not in (None, "SEARCH"):
+        raise InvalidInput.of(f"{field}.type", condition["type"], "SEARCH")
     try:
         search(condition, principal=_Anybody(), blueprint=blueprint)
     except InvalidQuery as error:

@@ -15,18 +15,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
-import regex
 
-from actions.services.templating import fill_in
+from actions.services.templates import OPENING, Expression, parse, texts
+from actions.services.templating import check, fill_in
 from catalog.kernel import jq
 from catalog.kernel.actors import Role
 from catalog.kernel.errors import IdpError, InvalidExpression, InvalidInput, shorten
 from catalog.selectors.documents import documents
 from catalog.selectors.search import Scope, search
-from catalog.selectors.search.rules import parse
+from catalog.selectors.search.rules import parse as parse_query
 
 MAX_ENTITIES: Final = 1000  # of one query
-_PLACEHOLDER: Final = regex.compile(r"\{\{(.*?)\}\}", regex.DOTALL)
 _ROOT: Final = "$__root"
 
 
@@ -46,18 +45,11 @@ class PolicyFailed(Exception):
 
 def check_policy(policy: Mapping[str, Any], *, field: str) -> None:
     """Raises InvalidInput, naming the place, for a policy that could never be evaluated."""
-    expressions: dict[str, str] = {}
     for name, query in (policy.get("queries") or {}).items():
-        where = f"{field}.queries.{name}"
-        found = dict(_placeholders(query, where))
-        if not found:  # values that are not there yet may be of any kind
-            parse(query, path=where)
-        elif not isinstance(query, Mapping):
-            raise InvalidInput.of(where, query, "an object with combinator and rules")
-        expressions |= found
-    for number, condition in enumerate(policy["conditions"]):
-        expressions[f"{field}.conditions[{number}]"] = _spliced(condition)
-    for error in jq.check_all(expressions).values():
+        _check_query(query, f"{field}.queries.{name}")
+    places = {f"{field}.conditions[{n}]": one for n, one in enumerate(policy["conditions"])}
+    spliced = {place: _spliced(condition, place) for place, condition in places.items()}
+    for error in jq.check_all(spliced).values():
         raise error
 
 
@@ -91,7 +83,11 @@ def _evaluated(policy: Mapping[str, Any], context: Mapping[str, Any]) -> Iterato
     """Each condition with what it gave."""
     results = _results(policy.get("queries") or {}, context)
     conditions: list[str] = policy["conditions"]
-    program = jq.Program({str(n): _spliced(one) for n, one in enumerate(conditions)})
+    try:
+        spliced = [_spliced(one, "conditions") for one in conditions]
+    except IdpError as error:
+        raise PolicyFailed(str(error)) from error
+    program = jq.Program({str(number): one for number, one in enumerate(spliced)})
     [outcome] = jq.run(program, [{**context, "results": results}])
     if outcome.failure:
         raise PolicyFailed(f"The conditions failed: {outcome.failure}")
@@ -156,39 +152,54 @@ def _refuse_rules(template: Any, filled: Any, field: str) -> None:
             _refuse_rules(one, value, f"{field}[{number}]")
 
 
-def _placeholders(value: Any, where: str) -> Iterator[tuple[str, str]]:
-    """(place, JQ) of all that a query leaves open."""
-    template = _as_template(value)
-    if isinstance(template, str):
-        for number, match in enumerate(_PLACEHOLDER.finditer(template)):
-            yield f"{where}#{number}" if number else where, match[1]
-    elif isinstance(template, Mapping):
-        for key, one in template.items():
-            yield from _placeholders(one, f"{where}.{key}")
-    elif isinstance(template, list):
-        for number, one in enumerate(template):
-            yield from _placeholders(one, f"{where}[{number}]")
+def _check_query(query: Any, where: str) -> None:
+    template = _as_template(query)
+    if not isinstance(template, Mapping):
+        raise InvalidInput.of(where, query, "an object with combinator and rules")
+    check(template, field=where)
+    if not any(texts(template, where)):  # values that are not there yet may be of any kind
+        parse_query(query, path=where)
+    for key in _keys(template):
+        if OPENING in key:
+            raise InvalidInput.of(where, key, "templates in values of rules only")
 
 
-def _spliced(condition: str) -> str:
+def _keys(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        yield from value
+    parts = value.values() if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping | list):
+        for part in parts:
+            yield from _keys(part)
+
+
+def _spliced(condition: str, where: str) -> str:
     """A condition with its `{{ JQ }}` as JQ: asked of the whole, whatever `.` is at that place.
 
     A value is never put into the program as text: whoever fills in an input would write conditions.
+    Raises InvalidExpression.
     """
-    if "{{" not in condition:
+    template = parse(condition, where=where)
+    if template is None:
         return condition
     parts: list[str] = []
-    place, is_text = 0, False
-    while place < len(condition):
-        match = _PLACEHOLDER.match(condition, place)
-        if match:
-            asked = f"({_ROOT} | {match[1].strip()})"
+    is_text = False
+    for part in template.parts:
+        if isinstance(part, Expression):
+            asked = f"({_ROOT} | {part.jq})"
             parts.append(f"\\{asked}" if is_text else asked)
-            place = match.end()
-            continue
-        sign = condition[place]
-        step = 2 if is_text and sign == "\\" else 1
-        is_text ^= sign == '"'
-        parts.append(condition[place : place + step])
-        place += step
+        else:
+            is_text = _ends_in_text(part, is_text=is_text)
+            parts.append(part)
     return f". as {_ROOT} | {''.join(parts)}"
+
+
+def _ends_in_text(part: str, *, is_text: bool) -> bool:
+    """Whether JQ that begins in a text, or not, ends in one."""
+    signs = iter(part)
+    for sign in signs:
+        if sign == '"':
+            is_text = not is_text
+        elif sign == "\\" and is_text:
+            next(signs, None)
+    return is_text

@@ -1,51 +1,25 @@
-"""Actions: kept as sent; who may run them; runs from start to end."""
+"""Actions: kept as sent, with versions, checked as they are defined, carried in and out."""
 
 import json
 
 import pytest
+import yaml
+from django.core.management import CommandError, call_command
 
-from actions.models import Action, Run
+from actions.models import Action, ActionVersion
 from catalog.kernel.actors import Role
 from catalog.models import Blueprint, Change, Entity
-from tests.factories import make_api, make_blueprint, make_browser, make_entity
+from tests.actions.actions import WEBHOOK, action, automation, day2
+from tests.factories import make_api, make_blueprint, make_browser
 
 pytestmark = pytest.mark.django_db
 
 ADDED = ("id", "createdAt", "createdBy", "updatedAt", "updatedBy")
-INPUTS = {
-    "properties": {
-        "name": {"type": "string", "title": "Name", "minLength": 2},
-        "size": {"type": "number", "default": 3, "enum": [1, 3]},
-        "tags": {"type": "array", "items": {"type": "string"}, "maxItems": {"jqQuery": "2"}},
-        "token": {"type": "string", "encryption": "aes256-gcm", "pattern": "^t-"},
-        "later": {"type": "string", "visible": {"jqQuery": ".form.name != null"}},
-    },
-    "required": ["name", "later"],
-    "order": ["size", "name"],
-}
-
-
-def action(identifier="scaffold", **parts):
-    trigger = {"type": "self-service", "operation": "CREATE", "userInputs": INPUTS}
-    return {
-        "identifier": identifier,
-        "title": "Scaffold",
-        "icon": None,
-        "trigger": {**trigger, **parts.pop("trigger", {})},
-        "invocationMethod": {
-            "type": "WEBHOOK",
-            "url": "https://ci.example.com",
-            "headers": {"Z": "1", "A": "2"},
-            "body": {"name": "{{ .inputs.name }}"},
-        },
-        "publish": True,
-        **parts,
-    }
 
 
 @pytest.fixture
 def admin(db):
-    make_blueprint("service")
+    make_blueprint("service", properties={"tier": {"type": "number"}})
     return make_api()
 
 
@@ -55,9 +29,9 @@ def said(answer):
 
 
 def test_an_action_lives_as_terraform_keeps_it(admin):
-    body = action()
+    body = action(category="Services", timeoutMinutes=30, approvalExpiryHours=2)
     made = admin.post("/v1/actions", body)
-    assert made.status_code == 201
+    assert made.status_code == 201, made.content
     assert made.json()["action"]["id"].startswith("action_")
     assert said(made) == said(admin.get("/v1/actions/scaffold")) == json.dumps(body)
     assert admin.post("/v1/actions", body).status_code == 409
@@ -73,6 +47,26 @@ def test_an_action_lives_as_terraform_keeps_it(admin):
     assert admin.get("/v1/actions/scaffold").json()["error"] == "not_found"
     acts = Change.objects.filter(model="action").order_by("id").values_list("action", flat=True)
     assert list(acts) == ["create", "update", "delete"]
+    assert not ActionVersion.objects.exists()
+
+
+def test_each_change_is_a_version_and_an_earlier_one_can_come_back(admin):
+    admin.post("/v1/actions", action("a"))
+    admin.put("/v1/actions/a", action("a"))  # says nothing new
+    admin.put("/v1/actions/a", {**action("a"), "title": "Other"})
+    admin.put("/v1/actions/a", {**action("b"), "title": "Other"})  # only its name
+    versions = admin.get("/v1/actions/b/versions").json()["versions"]
+    assert [one["version"] for one in versions] == [2, 1]
+    assert admin.get("/v1/actions/b?version=1").json()["action"]["title"] == "Scaffold"
+    assert admin.get("/v1/actions/b?version=v2").json()["action"]["title"] == "Other"
+    for number in ("3", "0", "99999999999", "x"):
+        assert admin.post(f"/v1/actions/b/versions/{number}/restore").status_code == 404
+    assert admin.get("/v1/actions/b?version=3").status_code == 404
+    restored = admin.post("/v1/actions/b/versions/1/restore").json()["action"]
+    assert (restored["identifier"], restored["title"]) == ("b", "Scaffold")
+    assert Action.objects.get().version == 3
+    assert admin.post("/v1/actions/b/versions/3/restore").status_code == 200
+    assert Action.objects.get().version == 3
 
 
 def test_lists_and_the_older_form(admin):
@@ -83,7 +77,7 @@ def test_lists_and_the_older_form(admin):
             "identifier": "b",
             "trigger": "DAY-2",
             "userInputs": {"properties": {}},
-            "invocationMethod": {"type": "GITHUB"},
+            "invocationMethod": {"type": "WEBHOOK", "url": "https://x.io", "agent": True},
         },
     )
     assert made.json()["action"]["trigger"] == {
@@ -92,21 +86,20 @@ def test_lists_and_the_older_form(admin):
         "userInputs": {"properties": {}},
         "blueprintIdentifier": "service",
     }
-    event = {"type": "ENTITY_CREATED", "blueprintIdentifier": "service"}
-    admin.post(
-        "/v1/actions",
-        action("c", trigger={"type": "automation", "event": event}, publish=False),
-    )
+    admin.post("/v1/actions", automation("c", publish=False))
+    event = {"type": "RUN_CREATED", "actionIdentifier": "a"}
+    admin.post("/v1/actions", automation("d", trigger={"event": event}))
 
     def found(**query):
         return [one["identifier"] for one in admin.get("/v1/actions", query).json()["actions"]]
 
-    assert found() == ["a", "b", "c"]
+    assert found() == ["a", "b", "c", "d"]
     assert found(trigger_type="self-service") == ["a", "b"]
     assert found(trigger_type="automation", trigger_event="ENTITY_CREATED") == ["c"]
+    assert found(trigger_event_action_identifier="a") == ["d"]
     assert found(blueprint_identifier="service") == ["b", "c"]
     assert found(operation="DAY-2") == ["b"]
-    assert found(published="true") == ["a", "b"]
+    assert found(published="true") == ["a", "b", "d"]
     assert found(published="false") == ["c"]
     assert found(action_identifier="a", version="v2") == ["a"]
     url = "/v1/blueprints/service/actions"
@@ -123,8 +116,7 @@ def test_an_action_follows_its_blueprint(admin):
     shown = admin.get("/v1/actions/a").json()["action"]["trigger"]["blueprintIdentifier"]
     assert shown == "app"
     event = {"type": "ENTITY_CREATED", "blueprintIdentifier": "app"}
-    trigger = {"type": "automation", "event": event, "operation": None}
-    admin.post("/v1/actions", action("b", trigger=trigger))
+    admin.post("/v1/actions", automation("b", trigger={"event": event}))
     admin.patch("/v1/blueprints/app", {"identifier": "application"})
     said = admin.get("/v1/actions/b").json()["action"]
     assert said["trigger"]["event"]["blueprintIdentifier"] == "application"
@@ -139,6 +131,11 @@ def test_an_action_follows_its_blueprint(admin):
         "icon": None,
         "deleted": True,
     }
+    assert kept["blueprint"]["deleted"] is True
+
+
+SEARCH = {"type": "SEARCH", "combinator": "and"}
+BIG = "x" * 16
 
 
 @pytest.mark.parametrize(
@@ -146,22 +143,30 @@ def test_an_action_follows_its_blueprint(admin):
     [
         ({"identifier": "a/b"}, "identifier", 422),
         ({"identifier": None}, "identifier", 422),
+        ({"identifier": "runs"}, "identifier", 422),
+        ({"identifier": "template:x"}, "identifier", 422),
         ({"trigger": {"type": "cron"}}, "trigger.type", 422),
         ({"trigger": {"operation": "DROP"}}, "trigger.operation", 422),
         ({"trigger": {"operation": "DAY-2"}}, "trigger.blueprintIdentifier", 422),
         ({"trigger": {"blueprintIdentifier": "nope"}}, None, 404),
+        ({"trigger": {"actionCardButtonText": ""}}, "trigger.actionCardButtonText", 422),
+        (
+            {"trigger": {"executeActionButtonText": "x" * 16}},
+            "trigger.executeActionButtonText",
+            422,
+        ),
+        ({"trigger": {"condition": {**SEARCH, "rules": []}}}, "trigger.condition", 422),
+        ({"trigger": {"type": "automation"}}, "trigger.event", 422),
         ({"invocationMethod": {}}, "invocationMethod", 422),
+        ({"invocationMethod": {"type": "PIGEON"}}, "invocationMethod.type", 422),
+        ({"invocationMethod": {"type": "WEBHOOK"}}, "invocationMethod", 422),
         ({"requiredApproval": "yes"}, "requiredApproval", 422),
-        (
-            {"trigger": {"userInputs": {"properties": {"a b": {}}}}},
-            "trigger.userInputs.properties",
-            422,
-        ),
-        (
-            {"trigger": {"userInputs": {"properties": {"a": {"pattern": "("}}}}},
-            "schema.properties.a.pattern",
-            422,
-        ),
+        ({"requiredApproval": {"type": "SOME"}}, "requiredApproval.type", 422),
+        ({"approvalNotification": {"type": "webhook"}}, "approvalNotification.url", 422),
+        ({"timeoutMinutes": 0}, "timeoutMinutes", 422),
+        ({"timeoutMinutes": 43_201}, "timeoutMinutes", 422),
+        ({"approvalExpiryHours": 8_761}, "approvalExpiryHours", 422),
+        ({"category": 3}, "category", 422),
     ],
 )
 def test_bad_actions(admin, change, field, status):
@@ -170,362 +175,250 @@ def test_bad_actions(admin, change, field, status):
     assert not Action.objects.exists()
 
 
-def test_a_run_from_start_to_end(admin):
-    admin.post("/v1/actions", action())
-    started = admin.post(
-        "/v1/actions/scaffold/runs", {"properties": {"name": "pay", "token": "t-1"}}
-    )
-    assert started.status_code == 202
-    run = started.json()["run"]
-    assert run["id"].startswith("r_")
-    nothing = (
-        "Nothing was called: backends of actions are not called by this version. The run stays "
-        f"open until its end is reported (PATCH /v1/actions/runs/{run['id']})."
-    )
-    assert run == {
-        "id": run["id"],
-        "status": "IN_PROGRESS",
-        "statusLabel": None,
-        "summary": nothing,
-        "link": [],
-        "externalRunId": None,
-        "action": {
-            "identifier": "scaffold",
-            "title": "Scaffold",
-            "icon": None,
-            "deleted": False,
-        },
-        "blueprint": None,
-        "entity": None,
-        "properties": {"size": 3, "name": "pay", "token": "••••••"},
-        "rawProperties": {},
-        "source": "API",
-        "requiredApproval": None,
-        "approval": None,
-        "payload": action()["invocationMethod"],
-        "response": None,
-        "pendingExecution": False,
-        "claimedUntil": None,
-        "installationId": None,
-        "endedAt": None,
-        "impersonatedBy": None,
-        **{key: run[key] for key in ADDED if key != "id"},
-    }
-    url = f"/v1/actions/runs/{run['id']}"
-    line = admin.post(f"{url}/logs", {"message": "building"})
-    assert (line.status_code, line.json()["runLog"]["message"]) == (201, "building")
-    report = {"link": "https://ci/1", "externalRunId": "7", "statusLabel": "Building"}
-    assert admin.patch(url, report).json()["run"]["link"] == ["https://ci/1"]
-    ended = admin.patch(f"{url}?runId={run['id']}", {"status": "success", "summary": "Done"})
-    assert (ended.status_code, ended.json()["run"]["status"]) == (200, "SUCCESS")
-    ended_at = ended.json()["run"]["endedAt"]
-    again = admin.patch(url, {"status": "FAILURE"}).json()["run"]
-    assert (again["status"], again["endedAt"], again["summary"]) == ("FAILURE", ended_at, "Done")
-    assert admin.post(f"{url}/logs", {"message": "late"}).status_code == 201
-    assert [one["message"] for one in admin.get(f"{url}/logs").json()["runLogs"]] == [
-        nothing,
-        "building",
-        "late",
-    ]
-    page = admin.get(f"{url}/logs?limit=1&offset=1").json()["runLogs"]
-    assert [one["message"] for one in page] == ["building"]
-    answered = admin.patch(f"{url}/response", {"response": {"b": 1, "a": [None]}})
-    assert json.dumps(answered.json()["run"]["response"]) == '{"b": 1, "a": [null]}'
-    by_id = admin.get("/v1/actions/runs?version=v2&external_run_id=7").json()["runs"]
-    assert [one["id"] for one in by_id] == [run["id"]]
-
-    admin.post(f"/v1/blueprints/service/entities?run_id={run['id']}", {"identifier": "pay"})
-    linked = admin.get(f"/v1/audit-log?run_id={run['id']}&resources=entity").json()["audits"]
-    assert [one["context"]["entity"] for one in linked] == ["pay"]
+OF_USER = {"context": "user", "property": "x"}
 
 
 @pytest.mark.parametrize(
-    ("properties", "field", "expected"),
+    ("rule", "field"),
     [
-        ({}, "properties", "required: name"),
-        ({"name": "x"}, "properties.name", "minLength: 2"),
-        ({"name": 3}, "properties.name", "type: string"),
-        ({"name": "pay", "size": 2}, "properties.size", "enum: [1,3]"),
-        ({"name": "pay", "tags": [1]}, "properties.tags.0", "type: string"),
-        ({"name": "pay", "tags": ["a", "b", "c"]}, None, None),
-        ({"name": "pay", "tags": None}, None, None),
-        ({"name": "pay", "other": 1}, "properties.other", "one of name, size, tags, token, later"),
-        ("pay", "properties", "an object"),
+        ({"property": "tier", "operator": "like", "value": 1}, "rules[0].operator"),
+        ({"property": "tier", "operator": ">", "value": "high"}, "rules[0].value"),
+        ({"relation": "owner", "operator": "=", "value": "x"}, "rules[0].relation"),
+        ({"property": "tier", "operator": ">", "value": 1}, None),
+        (
+            {"property": "tier", "operator": "=", "value": {"context": "user", "property": "x"}},
+            None,
+        ),
     ],
 )
-def test_inputs(admin, properties, field, expected):
-    admin.post("/v1/actions", action())
-    answer = admin.post("/v1/actions/scaffold/runs", {"properties": properties})
+def test_conditions_are_compiled(admin, rule, field):
+    condition = {**SEARCH, "rules": [rule]}
+    refused = admin.post(
+        "/v1/actions", day2("x", trigger={"condition": {**condition, "type": "JQ"}})
+    )
+    assert refused.json()["details"]["field"] == "trigger.condition.type"
+    answer = admin.post("/v1/actions", day2("x", trigger={"condition": condition}))
     if field is None:
-        assert answer.status_code == 202
+        assert answer.status_code == 201, answer.content
         return
     assert answer.status_code == 422
-    assert answer.json()["details"]["field"] == field
-    assert answer.json()["details"]["expected"] == expected
-    assert not Run.objects.exists()
+    assert answer.json()["details"]["field"] == f"trigger.condition.{field}"
+    assert f"trigger.condition.{field}" in answer.json()["message"]
 
 
-def test_encrypted_inputs_are_told_nowhere(admin):
-    admin.post("/v1/actions", action())
-    answer = admin.post(
-        "/v1/actions/scaffold/runs", {"properties": {"name": "pay", "token": "hush-hush"}}
-    )
-    assert answer.status_code == 422
-    assert b"hush" not in answer.content
-    admin.post("/v1/actions/scaffold/runs", {"properties": {"name": "pay", "token": "t-hush"}})
-    assert "hush" not in json.dumps(list(Run.objects.values("properties", "payload")))
+def test_an_unknown_kind_of_invocation_names_those_there_are(admin):
+    answer = admin.post("/v1/actions", action(invocationMethod={"type": "PIGEON"}))
+    for kind in ("WEBHOOK", "GITHUB", "KAFKA", "UPSERT_ENTITY", "TEMPLATE"):
+        assert kind in answer.json()["message"]
+    kafka = admin.post("/v1/actions", action(invocationMethod={"type": "KAFKA", "payload": {}}))
+    assert kafka.status_code == 201
 
 
-def test_runs_on_an_entity(admin):
-    admin.post(
-        "/v1/actions",
-        action(
-            "d2", trigger={"operation": "DAY-2", "blueprintIdentifier": "service", "userInputs": {}}
-        ),
-    )
-    make_entity("service", "pay", title="Payments")
-    assert admin.post("/v1/actions/d2/runs", {}).status_code == 422
-    assert admin.post("/v1/actions/d2/runs", {"entity": "no"}).status_code == 404
-    run = admin.post("/v1/actions/d2/runs", {"entity": "pay"}).json()["run"]
-    assert run["entity"] == {
-        "identifier": "pay",
-        "title": "Payments",
-        "icon": None,
-        "deleted": False,
+def seed_action():
+    return {
+        "name": "Create",
+        "identifier": "seed",
+        "trigger": {
+            "type": "webhook",
+            "webhook": {"url": "https://x.io/a", "method": "POST"},
+        },
+        "userInputs": {"properties": {"team": {"type": "string", "enum": ["a"]}}},
+        "blueprint": "service",
+        "odd": 1,
     }
-    assert run["blueprint"]["identifier"] == "service"
-    old = "/v1/blueprints/service/entities/pay/actions/d2/runs"
-    assert admin.post(old, {}).json()["run"]["entity"]["identifier"] == "pay"
-    runs = admin.get("/v1/actions/runs?entity=pay&blueprint=service&action=d2&active=true")
-    assert len(runs.json()["runs"]) == 2
-    assert admin.get("/v1/actions/runs?active=false").json()["runs"] == []
-    shown = admin.get("/v1/actions/runs?exclude=payload&limit=1").json()["runs"]
-    assert len(shown) == 1
-    assert "payload" not in shown[0]
-    assert admin.post("/v1/blueprints/service/actions/x/runs", {}).status_code == 404
 
 
-def grant(admin, identifier, **grants):
-    answer = admin.patch(f"/v1/actions/{identifier}/permissions", grants)
-    assert answer.status_code == 200, answer.content
-    return answer.json()["permissions"]
+def test_the_form_of_the_guide_becomes_todays(admin):
+    beside = seed_action()
+    beside["webhook"] = beside["trigger"].pop("webhook")
+    for body in (seed_action(), beside):
+        made = admin.post("/v1/actions", body).json()["action"]
+        assert {key: made[key] for key in made if key not in ADDED} == {
+            "identifier": "seed",
+            "title": "Create",
+            "odd": 1,
+            "trigger": {
+                "type": "self-service",
+                "operation": "CREATE",
+                "userInputs": body["userInputs"],
+                "blueprintIdentifier": "service",
+            },
+            "invocationMethod": {"type": "WEBHOOK", "url": "https://x.io/a", "method": "POST"},
+        }
+        assert admin.delete("/v1/actions/seed").status_code == 200
 
 
-def test_permissions(admin):
-    trigger = {"operation": "DAY-2", "blueprintIdentifier": "service", "userInputs": {}}
-    admin.post("/v1/actions", action("d2", trigger=trigger))
-    admin.post("/v1/actions", action("c", trigger={"userInputs": {}}))
-    admin.post("/v1/actions", action("auto", trigger={"type": "automation"}))
+def test_schedules_have_a_next_turn_that_other_changes_leave_alone(admin):
+    event = {"type": "SCHEDULE", "cron": "0 6 * * *"}
+    body = automation("s", trigger={"event": event})
+    admin.post("/v1/actions", body)
+    due = Action.objects.get().scheduled_at
+    assert due.hour == 6
+    Action.objects.update(scheduled_at=due.replace(year=2020))  # overdue
+    admin.put("/v1/actions/s", {**body, "title": "x"})
+    assert Action.objects.get().scheduled_at.year == 2020
+    admin.put("/v1/actions/s", {**body, "publish": False})
+    assert Action.objects.get().scheduled_at is None
+    admin.put("/v1/actions/s", body)
+    assert Action.objects.get().scheduled_at == due
+
+
+def test_actions_go_out_and_come_back_as_they_were(admin, tmp_path, capsys):
+    admin.post("/v1/actions", action("a"))
+    admin.post("/v1/actions", automation("b"))
+    admin.patch("/v1/actions/a/permissions", {"execute": {"roles": ["Admin"]}})
+    exported = admin.get("/v1/actions/export").json()["actions"]
+    assert [one["identifier"] for one in exported] == ["a", "b"]
+    assert exported[0]["permissions"]["execute"]["roles"] == ["Admin"]
+    text = admin.get("/v1/actions/export?format=yaml")
+    assert text["Content-Type"] == "application/yaml"
+    assert list(yaml.safe_load_all(text.content)) == exported
+    assert admin.get("/v1/actions/export?format=xml").status_code == 400
+    call_command("export_actions", "-")
+    assert capsys.readouterr().out.encode() == text.content
+    call_command("export_actions", str(tmp_path / "out"))
+    assert sorted(one.name for one in (tmp_path / "out").iterdir()) == ["a.yaml", "b.yaml"]
+    with pytest.raises(CommandError, match="empty folder"):
+        call_command("export_actions", str(tmp_path / "out"))
+    before = admin.get("/v1/actions").json()
+
+    def imported(body=exported, query=""):
+        kind = {"content_type": "application/yaml"} if isinstance(body, bytes) else {}
+        return admin.post(f"/v1/actions/import{query}", body, **kind).json()["counts"]
+
+    counts = {"created": 0, "updated": 0, "unchanged": 0, "refused": 0}
+    assert imported() == imported(text.content) == {**counts, "unchanged": 2}
+    assert admin.get("/v1/actions").json() == before
+    Action.objects.all().delete()
+    assert imported(query="?dry_run=true") == {**counts, "created": 2}
+    assert not Action.objects.exists()
+    assert imported({"actions": exported}) == {**counts, "created": 2}
+    assert admin.get("/v1/actions/export").json()["actions"] == exported
+    call_command("import_actions", str(tmp_path / "out"))
+    assert "2 unchanged" in capsys.readouterr().out
+    assert imported({**exported[0], "title": "New"}) == {**counts, "updated": 1}
+    loosened = {**exported[0], "title": "New", "permissions": {"execute": {"roles": ["Viewer"]}}}
+    assert imported(loosened) == {**counts, "updated": 1}
+
+
+def test_one_bad_action_of_an_import_does_not_stop_the_others(admin, tmp_path, capsys):
+    file = tmp_path / "actions.yaml"
+    bad = action("bad", invocationMethod={"type": "PIGEON"})
+    documents = [
+        [action("good"), bad, "text"],
+        action("good"),
+        {"identifier": "x", "a": "[", "b": 1},
+    ]
+    text = yaml.safe_dump_all(documents, sort_keys=False)
+    file.write_text(text.replace("'['", "["))
+    with pytest.raises(CommandError, match=r"4 actions were refused"):
+        call_command("import_actions", str(file), "--dry-run")
+    out = capsys.readouterr().out
+    assert not Action.objects.exists()
+    for words in ("created", "PIGEON", "stands here twice", "expected an action", "Dry run"):
+        assert words in out
+    with pytest.raises(CommandError):
+        call_command("import_actions", str(file), "--format", "json")
+    report = json.loads(capsys.readouterr().out)
+    assert report["counts"] == {"created": 1, "updated": 0, "unchanged": 0, "refused": 4}
+    assert report["actions"][0]["place"] == f"{file}:1"
+    assert [one.identifier for one in Action.objects.all()] == ["good"]
+    with pytest.raises(CommandError, match="no such file"):
+        call_command("import_actions", str(tmp_path / "none"))
+
+
+def test_permissions_are_changed_key_by_key(admin):
+    admin.post("/v1/actions", day2("d2"))
     url = "/v1/actions/d2/permissions"
     lists = {"users": [], "teams": []}
     assert admin.get(url).json()["permissions"] == {
         "execute": {**lists, "roles": ["Admin", "Member"], "ownedByTeam": False, "policy": None},
         "approve": {**lists, "roles": ["Admin"], "policy": None},
     }
-    changed = grant(admin, "d2", execute={"roles": [], "ownedByTeam": True, "policy": None})
-    assert changed["execute"] == {**lists, "roles": [], "ownedByTeam": True, "policy": None}
-    policy = {"queries": {"a": {}}, "conditions": ["true"]}
-    refused = admin.patch(url, {"execute": {"policy": policy}})
-    assert (refused.status_code, refused.json()["details"]["field"]) == (422, "execute.policy")
+    changed = admin.patch(url, {"execute": {"roles": [], "ownedByTeam": True, "policy": None}})
+    execute = {**lists, "roles": [], "ownedByTeam": True, "policy": None}
+    assert changed.json()["permissions"]["execute"] == execute
+    rule = {"property": "$blueprint", "operator": "=", "value": "{{ .entity.blueprint }}"}
+    query = {"combinator": "and", "rules": [rule]}
+    policy = {"queries": {"a": query}, "conditions": [".results.a.entities | length > 0"]}
+    kept = admin.patch(url, {"execute": {"policy": policy}}).json()["permissions"]
+    assert kept["execute"] == {**execute, "policy": policy}
+    assert admin.get(url).json()["permissions"] == kept
+    assert (
+        admin.patch(url, {"execute": {"policy": None}}).json()["permissions"]["execute"] == execute
+    )
+    acts = Change.objects.filter(model="action", action="update").count()
+    assert acts == 3
 
-    browser = make_browser(role=Role.MEMBER)
-    make_entity("_team", "core")
-    make_entity("_user", browser.user.email, relations={"team": ["core"]})
-    make_entity("service", "theirs", team=["core"])
-    make_entity("service", "others")
 
-    def run(entity):
-        return browser.post(
-            "/v1/actions/d2/runs", {"entity": entity}, content_type="application/json"
-        )
+@pytest.mark.parametrize(
+    ("policy", "field"),
+    [
+        ("yes", "execute.policy"),
+        ({"queries": [], "conditions": ["true"]}, "execute.policy.queries"),
+        ({"queries": {}, "conditions": []}, "execute.policy.conditions"),
+        ({"queries": {}}, "execute.policy.conditions"),
+        ({"queries": {}, "conditions": [".a |"]}, "execute.policy.conditions[0]"),
+        (
+            {"queries": {"q": {"combinator": "xor", "rules": [1]}}, "conditions": ["true"]},
+            "execute.policy.queries.q.combinator",
+        ),
+        (
+            {
+                "queries": {
+                    "q": {
+                        "combinator": "and",
+                        "rules": [{"property": "a", "operator": "=", "value": "{{ .b | }}"}],
+                    }
+                },
+                "conditions": ["true"],
+            },
+            "execute.policy.queries.q.rules[0].value",
+        ),
+    ],
+)
+def test_bad_policies(admin, policy, field):
+    admin.post("/v1/actions", action("a"))
+    answer = admin.patch("/v1/actions/a/permissions", {"execute": {"policy": policy}})
+    assert (answer.status_code, answer.json()["details"]["field"]) == (422, field)
+    assert Action.objects.get().permissions is None
 
-    def permissions(who):
-        return who.get("/v1/auth/permissions?action_version=v2").json()["permissions"]
 
-    assert permissions(browser) == ["execute:team_entities:actions:d2", "execute:actions:c"]
-    assert permissions(make_api(Role.VIEWER)) == []
-    assert permissions(admin) == ["execute:actions:d2", "execute:actions:c"]
-    assert run("theirs").status_code == 202
-    assert run("theirs").json()["run"]["source"] == "UI"
-    assert run("others").status_code == 403
-    assert make_api(Role.VIEWER).post("/v1/actions/c/runs", {}).status_code == 403
-    assert admin.post("/v1/actions/auto/runs", {}).status_code == 422
-    assert Run.objects.count() == 2
-
+def test_only_admins_write_actions(admin):
+    admin.post("/v1/actions", action("c"))
     for method, where, body in (
         ("post", "/v1/actions", action("n")),
         ("put", "/v1/actions/c", action("c")),
         ("delete", "/v1/actions/c", {}),
-        ("patch", url, {}),
+        ("patch", "/v1/actions/c/permissions", {}),
+        ("post", "/v1/actions/c/versions/1/restore", {}),
+        ("post", "/v1/actions/import", [action("n")]),
+        ("get", "/v1/actions/export", {}),
         ("post", "/v1/blueprints/service/actions", action("n")),
     ):
         answer = getattr(make_api(Role.MEMBER), method)(where, body)
         assert answer.status_code == 403
-    assert Action.objects.count() == 3
+    assert Action.objects.count() == 1
 
 
-def test_in_the_name_of_somebody_else(admin):
-    admin.post("/v1/actions", action("c", trigger={"userInputs": {}}))
-    run = admin.post("/v1/actions/c/runs?run_as=ann@x.io", {}).json()["run"]
-    assert run["createdBy"] == "ann@x.io"
-    assert run["impersonatedBy"] == run["updatedBy"] != "ann@x.io"
-    refused = make_api(Role.MEMBER).post("/v1/actions/c/runs?run_as=ann@x.io", {})
-    assert refused.status_code == 403
-    found = admin.get("/v1/actions/runs?user_email=ann@x.io").json()["runs"]
-    assert [one["id"] for one in found] == [run["id"]]
-
-
-def test_approval(admin):
-    empty = {"userInputs": {}}
-    admin.post("/v1/actions", action("any", trigger=empty, requiredApproval=True))
-    admin.post("/v1/actions", action("all", trigger=empty, requiredApproval={"type": "ALL"}))
-    ann, bob = make_browser("ann"), make_browser("bob")
-    grant(admin, "all", approve={"users": ["ann@example.com", "bob@example.com"], "roles": []})
-
-    def decide(who, run, status):
-        return who.patch(
-            f"/v1/actions/runs/{run['id']}/approval",
-            {"status": status, "description": "ok"},
-            content_type="application/json",
-        )
-
-    run = admin.post("/v1/actions/any/runs", {}).json()["run"]
-    assert (run["status"], run["requiredApproval"]) == ("WAITING_FOR_APPROVAL", {"type": "ANY"})
-    assert decide(ann, run, "APPROVE").status_code == 403
-    answer = admin.patch(f"/v1/actions/runs/{run['id']}/approval", {"status": "APPROVE"})
-    assert (answer.status_code, answer.json()["run"]["status"]) == (201, "IN_PROGRESS")
-    again = admin.patch(f"/v1/actions/runs/{run['id']}/approval", {"status": "DECLINE"})
-    assert again.status_code == 409
-
-    run = admin.post("/v1/actions/all/runs", {}).json()["run"]
-    assert decide(ann, run, "APPROVE").json()["run"]["status"] == "WAITING_FOR_APPROVAL"
-    url = f"/v1/actions/runs/{run['id']}/approvers?include_pending_approvers=true"
-    assert admin.get(url).json()["approvers"] == [
-        {"userId": "ann@example.com", "state": "APPROVED", "description": "ok"},
-        {"userId": "bob@example.com", "state": "PENDING", "description": ""},
-    ]
-    assert decide(bob, run, "APPROVE").json()["run"]["status"] == "IN_PROGRESS"
-    run = admin.post("/v1/actions/all/runs", {}).json()["run"]
-    declined = decide(bob, run, "DECLINE").json()["run"]
-    assert (declined["status"], declined["approval"]["state"]) == ("DECLINED", "DECLINED")
-    assert decide(bob, run, "MAYBE").status_code == 422
-
-
-def test_closed_runs(admin):
-    admin.post("/v1/actions", action("c", trigger={"userInputs": {}}, allowAnyoneToViewRuns=False))
+def test_a_list_costs_the_same_however_long_it_is(admin, django_assert_num_queries):
     member = make_api(Role.MEMBER)
-    theirs = admin.post("/v1/actions/c/runs", {}).json()["run"]
-    own = member.post("/v1/actions/c/runs", {}).json()["run"]
-    url = f"/v1/actions/runs/{theirs['id']}"
-    assert [one["id"] for one in member.get("/v1/actions/runs").json()["runs"]] == [own["id"]]
-    for answer in (
-        member.get(url),
-        member.get(f"{url}/logs"),
-        member.patch(url, {"status": "SUCCESS"}),
-        member.post(f"{url}/logs", {"message": "x"}),
-        member.patch(f"{url}/response", {"response": 1}),
-        member.patch(f"{url}/approval", {"status": "APPROVE"}),
-    ):
-        assert answer.status_code == 404
-    assert Run.objects.get(identifier=theirs["id"]).status == "IN_PROGRESS"
-    assert make_api(Role.VIEWER).patch(url, {"status": "SUCCESS"}).status_code == 404
-    admin.post("/v1/actions", action("open", trigger={"userInputs": {}}))
-    run = admin.post("/v1/actions/open/runs", {}).json()["run"]
-    viewer = make_api(Role.VIEWER)
-    assert viewer.get(f"/v1/actions/runs/{run['id']}").status_code == 200
-    assert viewer.patch(f"/v1/actions/runs/{run['id']}", {"summary": "x"}).status_code == 403
 
+    def count(many):
+        for number in range(many):
+            admin.post("/v1/actions", day2(f"a{many}-{number}"))
+        with django_assert_num_queries(2):  # the token, the actions
+            return len(member.get("/v1/actions").json()["actions"])
 
-AGENT = {"installationId": "_PORT_EXEC_AGENT", "limit": 100, "invocationMethod": "WEBHOOK"}
-
-
-def test_agents_fetch_runs(admin):
-    payload = {"type": "WEBHOOK", "url": "https://in.side", "agent": True, "body": {"a": 1}}
-    empty = {"userInputs": {}}
-    admin.post("/v1/actions", action("c", trigger=empty, invocationMethod=payload))
-    templated = {**payload, "body": {"{{ .x }}": 1}}
-    admin.post("/v1/actions", action("t", trigger=empty, invocationMethod=templated))
-    run = admin.post("/v1/actions/c/runs", {}).json()["run"]
-    assert (run["pendingExecution"], run["summary"]) == (True, None)
-    assert admin.post("/v1/actions/t/runs", {}).json()["run"]["pendingExecution"] is False
-    agent = make_api(Role.MEMBER)
-
-    def claim(**body):
-        answer = agent.post("/v1/actions/runs/claim-pending", {**AGENT, **body})
-        assert answer.status_code == 200
-        return [(one["id"], one["payload"]) for one in answer.json()["runs"]]
-
-    assert claim(installationId="my-gh") == claim(invocationMethod="KAFKA") == []
-    assert claim(exclude=["c"]) == []
-    assert claim(visibilityTimeoutMs=1) == [(run["id"], payload)]
-    assert claim(visibilityTimeoutMs=60_000) == [(run["id"], payload)]
-    assert claim() == []
-    ack = "/v1/actions/runs/ack"
-    assert agent.patch(ack, {"runIds": [run["id"]]}).json() == {"ok": True, "ackedCount": 1}
-    assert agent.patch(ack, {"runIds": [run["id"]]}).json() == {"ok": True, "ackedCount": 0}
-    assert agent.patch(ack, {"runId": run["id"]}).status_code == 409
-    Run.objects.update(claimed_until=None)
-    assert claim() == []
-    browser = make_browser(role=Role.MEMBER)
-    for who in (make_api(Role.VIEWER), browser):
-        kind = {} if who is not browser else {"content_type": "application/json"}
-        assert who.post("/v1/actions/runs/claim-pending", AGENT, **kind).status_code == 403
-        assert who.patch(ack, {"runIds": []}, **kind).status_code == 403
-
-
-def test_integrations_fetch_their_own_runs(admin):
-    payload = {
-        "type": "INTEGRATION_ACTION",
-        "installationId": "my-gh",
-        "integrationActionType": "dispatch_workflow",
-        "integrationActionExecutionProperties": {"workflow": "x.yml"},
-    }
-    admin.post(
-        "/v1/actions",
-        action(
-            "c",
-            trigger={"userInputs": {}},
-            invocationMethod=payload,
-            requiredApproval=True,
-        ),
-    )
-    run = admin.post("/v1/actions/c/runs", {}).json()["run"]
-    claim = {"installationId": "my-gh", "limit": 300, "visibilityTimeoutMs": 60_000}
-    url = "/v1/actions/runs/claim-pending"
-    assert admin.post(url, claim).json()["runs"] == []
-    admin.patch(f"/v1/actions/runs/{run['id']}/approval", {"status": "APPROVE"})
-    [claimed] = admin.post(url, claim).json()["runs"]
-    assert (claimed["id"], claimed["action"]["identifier"]) == (run["id"], "c")
-    admin.patch(f"/v1/actions/runs/{run['id']}", {"status": "SUCCESS"})
-    assert Run.objects.get().is_pending is False
-
-
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({"status": "WAITING_FOR_APPROVAL"}, "status"),
-        ({"link": 3}, "link"),
-        ({"summary": {}}, "summary"),
-        ({"externalRunId": 7}, "externalRunId"),
-    ],
-)
-def test_bad_reports(admin, body, field):
-    admin.post("/v1/actions", action("c", trigger={"userInputs": {}}))
-    run = admin.post("/v1/actions/c/runs", {}).json()["run"]
-    answer = admin.patch(f"/v1/actions/runs/{run['id']}", body)
-    assert (answer.status_code, answer.json()["details"]["field"]) == (422, field)
-    assert admin.get(f"/v1/actions/runs/{run['id']}").json()["run"] == run
-    assert admin.post(f"/v1/actions/runs/{run['id']}/logs", {"message": ""}).status_code == 422
+    assert count(1) == 1
+    assert count(5) == 6
 
 
 def test_admin_lists(admin):
     browser = make_browser(role=Role.ADMIN)
-    admin.post("/v1/actions", action("c", trigger={"userInputs": {}}))
-    run = admin.post("/v1/actions/c/runs", {}).json()["run"]
+    admin.post("/v1/actions", action("c", invocationMethod={**WEBHOOK, "agent": True}))
+    run = admin.post("/v1/actions/c/runs", {"properties": {"name": "pay"}}).json()["run"]
     assert b"Scaffold" in browser.get("/admin/actions/action/").content
     assert run["id"].encode() in browser.get("/admin/actions/run/?status=IN_PROGRESS").content
-    for model, pk in (("action", Action.objects.get().pk), ("run", Run.objects.get().pk)):
-        assert browser.get(f"/admin/actions/{model}/{pk}/change/").status_code == 200
-        assert browser.get(f"/admin/actions/{model}/add/").status_code == 403
     assert Blueprint.objects.filter(identifier="service").exists()
     assert not Entity.objects.filter(blueprint__identifier="service").exists()
