@@ -6,13 +6,16 @@ from datetime import timedelta
 from typing import Any
 
 from celery import shared_task
+from django.conf import settings
 from django.dispatch import receiver
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 from structlog import get_logger
 
 from actions import dispatching
-from actions.automations import schedules, timers
+from actions.automations import firing, schedules, timers
+from actions.notifications import reading, sending
+from actions.notifications.notices import messages_due
 from actions.services import reporting
 from actions.services.telling import run_due
 
@@ -51,6 +54,29 @@ def tick_automations() -> None:
     now = timezone.now()
     schedules.fire_due(now)
     timers.fire_expired(now)
+
+
+@shared_task
+def send_messages() -> None:
+    """Send the messages that are due: new ones, and those that did not arrive."""
+    sending.send_due(timezone.now())
+
+
+@shared_task
+def prune_history() -> None:
+    """Forget what automations did and people were told, once nobody will ask for it."""
+    if days := settings.IDP_SYNC_HISTORY_DAYS:
+        before = timezone.now() - timedelta(days=days)
+        firing.prune(before)
+        reading.prune(before)
+
+
+@receiver(messages_due, dispatch_uid="actions.send")
+def _send(**_: Any) -> None:
+    try:
+        send_messages.apply_async(retry=False)
+    except OperationalError as error:
+        logger.warning("message_poke_lost", error=str(error))
 
 
 @receiver(run_due, dispatch_uid="actions.dispatch")

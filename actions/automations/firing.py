@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import connection, transaction
@@ -61,6 +61,11 @@ def fire(events: Sequence[Event], listeners: Sequence[Listener]) -> list[Firing]
     lately = _started_lately({shot.listener.action.pk for shot in shots})
     firings = [_fire(shot, depths, lately) for shot in shots]
     return Firing.objects.bulk_create(firings)
+
+
+def prune(before: datetime) -> int:
+    """Forget what automations did before this; returns how many rows there were."""
+    return Firing.objects.filter(at__lt=before).delete()[0]
 
 
 def _shots(listener: Listener, events: Sequence[Event]) -> list[_Shot]:

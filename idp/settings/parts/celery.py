@@ -101,6 +101,12 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 10,
         "options": {"expires": 10},
     },
+    "messages": {
+        "task": "actions.tasks.send_messages",
+        "schedule": 10,
+        "options": {"expires": 10},
+    },
+    "told": {"task": "actions.tasks.prune_history", "schedule": crontab("30", "3")},
     "run-secrets": {"task": "actions.tasks.forget_secrets", "schedule": crontab("20", "3")},
     "partitions": {"task": "catalog.tasks.keep_partitions", "schedule": crontab("10", "3")},
     "sessions": {"task": "idp.tasks.clear_sessions", "schedule": crontab("40", "3")},
@@ -109,7 +115,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
 # The heartbeat of a worker expires after three missed beats; /readyz then says so.
 IDP_HEARTBEAT_S = env.whole("IDP_HEARTBEAT_S", 5, low=1, high=300)
 
-# How many days runs of sources, their log and their events stay; 0 keeps all.
+# How many days runs of sources, their log and their events stay, what automations did, and what
+# people were told; 0 keeps all.
 IDP_SYNC_HISTORY_DAYS = env.whole("IDP_SYNC_HISTORY_DAYS", 30, high=3650)
 
 # How many hours a run of an action may take, where the action does not say so itself.

@@ -1,0 +1,41 @@
+"""Who is meant by a team, an owner, an entity or everybody: e-mail addresses in small letters."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from django.contrib.auth import get_user_model
+from django.db.models import Q
+
+from catalog.models import TEAM, USER, Entity
+from catalog.selectors.memberships import members_of, person_row, teams
+
+
+def members(names: Collection[str]) -> set[str]:
+    """The people in these teams, called by identifier or title; three statements."""
+    if not names:
+        return set()
+    pks = teams().filter(Q(identifier__in=names) | Q(title__in=names)).values_list("pk", flat=True)
+    people = (person for one in members_of(list(pks)).values() for person in one)
+    return {person.email.lower() for person in people if person.email}
+
+
+def behind(entities: Iterable[Entity]) -> set[str]:
+    """Each person themselves, the members of each team, the owners of anything else."""
+    found: set[str] = set()
+    names: set[str] = set()
+    for entity in entities:
+        if entity.blueprint.identifier == USER:
+            email = person_row(entity).email
+            found |= {email.lower()} if email else set()
+        elif entity.blueprint.identifier == TEAM:
+            names.add(entity.identifier)
+        else:
+            names |= set(entity.team)
+    return found | members(names)
+
+
+def everybody() -> set[str]:
+    """All who may log in and have an address."""
+    users = get_user_model()._default_manager.filter(is_active=True).exclude(email="")
+    return {email.lower() for email in users.values_list("email", flat=True)}
