@@ -1,0 +1,5 @@
+"""Actions' part of the admin: edges that parse, call one service and shape the answer."""
+
+from actions.admin import automations, runs
+
+__all__ = ["automations", "runs"]
