@@ -9,6 +9,7 @@ from typing import Final
 from actions.models import Run
 from actions.portal.inputs import Input, inputs_of
 from actions.portal.run_list import UNSHOWN, Row, rows_of, url_of_entity
+from actions.portal.words import tile_of
 from actions.services.access import Access
 from catalog.kernel.actors import Principal
 
@@ -22,6 +23,7 @@ class Waiting:
     sees that a run waits may approve it."""
 
     run: Run
+    tile: str
     entity_url: str
     inputs: Sequence[Input]
     more: int
@@ -57,6 +59,7 @@ def _row(run: Run, access: Access) -> Waiting:
     inputs = inputs_of(run)
     return Waiting(
         run=run,
+        tile=tile_of(run),
         entity_url=url_of_entity(run),
         inputs=inputs[:MAX_INPUTS],
         more=max(len(inputs) - MAX_INPUTS, 0),

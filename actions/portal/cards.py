@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from actions.models import Action
 from actions.portal.run_list import own_runs
-from actions.portal.words import OPERATIONS, button_of
+from actions.portal.words import ACTION_TILE, OPERATIONS, TEMPLATE_TILE, button_of
 from actions.services.access import Access
 from catalog.kernel.actors import Principal
 from catalog.kernel.html import markdown
@@ -40,11 +40,11 @@ class Card:
         return str(self.action.document.get("icon") or "")
 
     @property
-    def hue_of(self) -> str:
+    def tile(self) -> str:
         """What gives its tile the colour, and an icon where it names none."""
         if self.action.blueprint:
             return self.action.blueprint.identifier
-        return "template" if self.action.template_id else self.category
+        return TEMPLATE_TILE if self.action.template_id else ACTION_TILE
 
     def fits(self, words: Sequence[str]) -> bool:
         text = " ".join(

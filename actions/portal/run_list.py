@@ -13,7 +13,7 @@ from django.http import QueryDict
 from django.utils import timezone
 
 from actions.models import Run
-from actions.portal.words import STATUSES, badge_of
+from actions.portal.words import STATUSES, badge_of, tile_of
 from catalog.kernel.actors import Principal
 from catalog.kernel.identifiers import is_storable
 from catalog.kernel.keyset import Key, Keyset, KeysetPage
@@ -43,6 +43,7 @@ class Row:
 
     run: Run
     badge: Badge
+    tile: str
     entity_url: str
     seconds: float
 
@@ -84,7 +85,7 @@ class Asked:
         """The runs that fit. name: of whoever asks, as runs name people."""
         wanted = Q()
         if self.action:
-            wanted &= Q(about__identifier=self.action)
+            wanted &= Q(action__identifier=self.action)
         if self.status:
             wanted &= Q(status__in=Run.OPEN if self.status == OPEN else [self.status])
         if self.by:
@@ -107,6 +108,7 @@ def rows_of(runs: Iterable[Run]) -> list[Row]:
         Row(
             run=run,
             badge=badge_of(run),
+            tile=tile_of(run),
             entity_url=url_of_entity(run),
             seconds=((run.ended_at or now) - run.created_at).total_seconds(),
         )

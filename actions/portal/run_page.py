@@ -14,7 +14,7 @@ from django.utils.dateparse import parse_datetime
 
 from actions.models import Delivery, Run, RunArtifact, RunLog
 from actions.portal.log_text import plain
-from actions.portal.words import badge_of
+from actions.portal.words import badge_of, tile_of
 from catalog.dialects.backstage.mapping import key_of_ref
 from catalog.dialects.backstage.refs import RefError, parse_ref
 from catalog.kernel import feed
@@ -127,6 +127,7 @@ class Parts:
 
     run: Run
     badge: Badge
+    tile: str
     waiting: str
     trouble: Sequence[str]
     steps: Sequence[Step]
@@ -159,6 +160,7 @@ def parts_of(run: Run) -> Parts:
     return Parts(
         run=run,
         badge=badge_of(run),
+        tile=tile_of(run),
         waiting=_waiting(run, attempts),
         trouble=_trouble(run, attempts),
         steps=[_step(one, run) for one in run.steps or ()],

@@ -23,7 +23,15 @@ OPERATIONS: Final[Mapping[str, Badge]] = {
     "DAY-2": Badge("Day-2", "blue", "build"),
     "DELETE": Badge("Delete", "red", "delete"),
 }
+ACTION_TILE, TEMPLATE_TILE = "actions", "template"
 _BUTTONS: Final = {"CREATE": "Create", "DAY-2": "Run", "DELETE": "Delete"}
+
+
+def tile_of(run: Run) -> str:
+    """What gives a run's tile its colour, and an icon where the action names none."""
+    if run.blueprint:
+        return str(run.blueprint["identifier"])
+    return TEMPLATE_TILE if ":" in str(run.about.get("identifier", "")) else ACTION_TILE
 
 
 def badge_of(run: Run) -> Badge:

@@ -21,7 +21,7 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_GET, require_POST
 
 from actions import dispatching
-from actions.models import Action, Run
+from actions.models import Run
 from actions.portal.inputs import inputs_of
 from actions.portal.log_text import plain
 from actions.portal.run_list import (
@@ -47,7 +47,6 @@ from catalog.portal.acting import actor_for
 from catalog.portal.shell import Crumb, PortalRequest, fragment, page, portal_view
 from catalog.portal.values import read_number
 
-MAX_ACTIONS: Final = 500
 LOG_BATCH: Final = 1000
 
 
@@ -67,14 +66,10 @@ def index(request: PortalRequest) -> HttpResponseBase:
             "asked": asked,
             "rows": rows_of(found.rows),
             **neighbours(request, found),
-            "actions": [
-                (identifier, title or identifier)
-                for identifier, title in Action.objects.order_by(
-                    "document__title", "identifier"
-                ).values_list("identifier", "document__title")[:MAX_ACTIONS]
-            ]
-            if access.standing.is_admin
-            else [(one.identifier, one.title) for one in access.visible_actions()],
+            "actions": sorted(
+                ((one.identifier, one.title) for one in access.visible_actions()),
+                key=lambda pair: pair[1].lower(),
+            ),
             "blueprints": Blueprint.objects.order_by("title").values_list("identifier", "title"),
             "statuses": [(OPEN, "Open")] + [(key, one.words) for key, one in STATUSES.items()],
             "periods": [(key, words) for key, (words, _) in PERIODS.items()],

@@ -95,7 +95,7 @@ def form(request: PortalRequest, identifier: str) -> HttpResponseBase:
         "actions/form.html",
         {
             **_form_context(asked, drawn),
-            "badge": OPERATIONS.get(action.operation, OPERATIONS["CREATE"]),
+            "card": card_of(action),
             "sentence": sentence_of(action),
             "approval": approval_words(action, permissions_document(action)["approve"]),
             "key": request.POST.get("key") or token_urlsafe(18),
@@ -216,7 +216,7 @@ def _choose(request: PortalRequest, asked: _Asked) -> HttpResponseBase:
     context: dict[str, Any] = {
         "action": action,
         "blueprint": action.blueprint,
-        "badge": OPERATIONS[action.operation],
+        "card": card_of(action),
         "sentence": sentence_of(action),
         "text": text,
         "entities": found[:CHOICES],
