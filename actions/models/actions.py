@@ -12,8 +12,8 @@ class Action(StoredDocument):
     """Something people may have done for them, or that is done when something happens.
 
     document: {"title", "trigger", "invocationMethod", "requiredApproval", …}. blueprint: the one
-    its trigger names; it goes with it. template: the software template it was made for, with which
-    it goes, too. permissions: {"execute": grant, "approve": grant}; null where nobody set any.
+    its trigger names; it goes with it. template: the software template it was made for; the
+    consumer of the feed deletes it with that. permissions: {"execute": grant, "approve": grant}; null where nobody set any.
     version: rises with each change of the document; `ActionVersion` keeps them. scheduled_at: when
     an automation with a schedule is due next.
     """
@@ -22,8 +22,14 @@ class Action(StoredDocument):
     blueprint = models.ForeignKey(
         "catalog.Blueprint", models.CASCADE, related_name="+", null=True, blank=True
     )
+    # the migration makes it ON DELETE SET NULL: entities are deleted by SQL
     template = models.OneToOneField(
-        "catalog.Entity", models.CASCADE, related_name="+", null=True, editable=False
+        "catalog.Entity",
+        models.SET_NULL,
+        related_name="+",
+        null=True,
+        editable=False,
+        db_constraint=False,
     )
     permissions: Any = OrderedJSONField(null=True, editable=False)
     version = models.PositiveIntegerField(default=1, editable=False)

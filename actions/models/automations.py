@@ -41,7 +41,10 @@ class Firing(models.Model):
 class Timer(models.Model):
     """When a property of an entity with the format "timer" runs out. Gone once it has been told."""
 
-    entity = models.ForeignKey("catalog.Entity", models.CASCADE, related_name="+")
+    # the migration makes it ON DELETE CASCADE: entities are deleted by SQL
+    entity = models.ForeignKey(
+        "catalog.Entity", models.CASCADE, related_name="+", db_constraint=False
+    )
     property = models.CharField(max_length=100)
     expires_at = models.DateTimeField(db_index=True)
 
