@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from actions.portal.views import approvals, classic, runs, self_service
+from actions.portal.views import approvals, classic, notifications, runs, self_service
 from catalog.portal import links  # noqa: F401 - registers the converter "identifier"
 
 app_name = "actions"
@@ -24,6 +24,8 @@ urlpatterns = [
     path("runs/<str:identifier>/redeliver", runs.redeliver, name="redeliver"),
     path("runs/<str:identifier>/files/<str:name>", runs.file, name="run-file"),
     path("approvals", approvals.index, name="approvals"),
+    path("notifications", notifications.index, name="notifications"),
+    path("notifications/read", notifications.read, name="notifications-read"),
     path("create", classic.templates),
     path("create/templates/<str:namespace>/<str:name>", classic.template),
     path("create/tasks/<str:identifier>", classic.task),

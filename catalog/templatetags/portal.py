@@ -9,13 +9,14 @@ from typing import Any, Final
 import regex
 from django import template
 from django.http import QueryDict
-from django.utils.html import format_html
+from django.template.loader import render_to_string
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from catalog.ingest.provenance import source_url
 from catalog.kernel.html import markdown
 from catalog.models import Entity
-from catalog.portal import code, icons, links, values
+from catalog.portal import code, header, icons, links, values
 from catalog.selectors.entity_page import RelatedGroup
 from catalog.selectors.history import TimelineEntry
 
@@ -33,6 +34,22 @@ def icon(name: str, extra: str = "") -> SafeString:
     """A Material Symbol; decoration, so screen readers pass over it."""
     return format_html(
         '<span class="material-symbols-outlined {}" aria-hidden="true">{}</span>', extra, name
+    )
+
+
+@register.simple_tag(takes_context=True)
+def header_items(context: template.Context) -> SafeString:
+    """What apps put into the header, for somebody who is logged in."""
+    request = context.get("request")
+    if request is None or not request.user.is_authenticated:
+        return SafeString()
+    return format_html_join(
+        "",
+        "{}",
+        (
+            (render_to_string(one.template, dict(one.context(request))),)
+            for one in header.header_items()
+        ),
     )
 
 
