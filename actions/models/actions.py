@@ -13,7 +13,8 @@ class Action(StoredDocument):
 
     document: {"title", "trigger", "invocationMethod", "requiredApproval", …}. blueprint: the one
     its trigger names; it goes with it. template: the software template it was made for; the
-    consumer of the feed deletes it with that. permissions: {"execute": grant, "approve": grant}; null where nobody set any.
+    consumer of the feed deletes it with that. permissions: {"execute": grant, "approve": grant};
+    null where nobody set any.
     version: rises with each change of the document; `ActionVersion` keeps them. scheduled_at: when
     an automation with a schedule is due next.
     """
