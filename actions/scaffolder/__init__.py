@@ -1,0 +1,1 @@
+"""Software templates: a new repository, a changed one, whatever their steps make."""

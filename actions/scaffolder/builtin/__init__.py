@@ -1,0 +1,13 @@
+"""The template actions that come with the platform."""
+
+from __future__ import annotations
+
+from actions.scaffolder.builtin import catalogue, debug, fetching, files, publishing
+from actions.scaffolder.registry import register_template_action
+
+
+def register() -> None:
+    """Called once, as the app starts."""
+    for module in (catalogue, debug, fetching, files, publishing):
+        for action in module.ACTIONS:
+            register_template_action(action)

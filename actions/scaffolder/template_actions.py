@@ -1,0 +1,175 @@
+"""Each software template is an action, too: the same cards, permissions, approvals and runs.
+
+The action follows its template; what an admin has set (`SETTINGS`, permissions) stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from django.db import transaction
+from structlog import get_logger
+
+from actions.models import Action, ActionVersion
+from actions.scaffolder.finding import BLUEPRINT, document_of
+from actions.scaffolder.template import Template, read_template
+from actions.services.action_spec import checked_action
+from catalog.kernel import feed
+from catalog.kernel.actors import Actor
+from catalog.kernel.errors import AlreadyExists, IdpError, InvalidInput, NotFound
+from catalog.kernel.feed import FeedRow
+from catalog.models import Change, Entity
+from catalog.services import catalog_settings, documents
+
+logger = get_logger(__name__)
+
+CONSUMER: Final = "actions.templates"
+WRITER: Final = Actor.system("templates")
+_MAX_CATEGORY: Final = 100
+
+# What is the admins' to say of the action of a template; all else comes from the template.
+SETTINGS: Final = (
+    "requiredApproval",
+    "approvalNotification",
+    "approvalExpiryHours",
+    "timeoutMinutes",
+    "publish",
+    "allowAnyoneToViewRuns",
+)
+
+
+def identifier_of(template: Template) -> str:
+    """Of the action for a template: `template:name`, with another namespace `template:ns.name`."""
+    namespace, _, name = template.ref.partition(":")[2].partition("/")
+    return f"template:{name}" if namespace == "default" else f"template:{namespace}.{name}"
+
+
+def ensure_action(entity: Entity) -> Action:
+    """The action of a template, made or brought up to date where it is not.
+
+    One that comes from a location that no admin vouches for is not published until an admin does
+    so: its steps use the credentials of the platform. Raises InvalidInput for a descriptor that is
+    no template, AlreadyExists where another action has its identifier.
+    """
+    template = read_template(document_of(entity))
+    with transaction.atomic():
+        action = Action.objects.select_for_update(of=("self",)).filter(template=entity).first()
+        if action is not None:
+            return _change(action, identifier_of(template), _document(template, entity, action))
+        action = Action(
+            identifier=identifier_of(template),
+            template=entity,
+            document=_document(template, entity, None),
+        )
+        try:
+            documents.create(action, actor=WRITER, blueprint=BLUEPRINT)
+        except AlreadyExists:
+            made = Action.objects.filter(template=entity).first()
+            if made is None:
+                raise
+            return made  # by somebody else, just now
+        _keep_version(action)
+    return action
+
+
+def change_settings(identifier: str, changes: Mapping[str, Any], *, actor: Actor) -> Action:
+    """Set what is the admins' to say of a template's action; null takes a setting back.
+
+    Raises NotFound; InvalidInput for a key that comes from the template, or a wrong value.
+    """
+    for key in changes:
+        if key not in SETTINGS:
+            raise InvalidInput.of(key, changes[key], f"one of {', '.join(SETTINGS)}")
+    with transaction.atomic():
+        action = (
+            Action.objects.select_for_update(of=("self",))
+            .filter(identifier=identifier, template__isnull=False)
+            .first()
+        )
+        if action is None:
+            raise NotFound.of("Action", identifier)
+        settings = {**action.document, **changes}
+        document = {key: one for key, one in settings.items() if one is not None}
+        checked_action({"identifier": identifier, **document})
+        return _change(action, identifier, document, actor=actor)
+
+
+def follow(rows: Sequence[FeedRow]) -> None:
+    """Make and change the actions of templates that are new or have changed. They are deleted with
+    their templates, by the database."""
+    touched = {
+        row.object_id
+        for row in rows
+        if row.model == Change.ENTITY
+        and row.blueprint == BLUEPRINT
+        and row.action != feed.DELETE
+        and row.object_id is not None
+    }
+    if not touched:
+        return
+    for entity in Entity.objects.select_related("located__file__location").filter(
+        pk__in=touched, blueprint__identifier=BLUEPRINT
+    ):
+        try:
+            with transaction.atomic():
+                ensure_action(entity)
+        except IdpError as error:  # running it says the same to whoever tries
+            logger.warning("template_action_failed", template=entity.identifier, error=str(error))
+
+
+def _document(template: Template, entity: Entity, action: Action | None) -> dict[str, Any]:
+    spec = (entity.descriptor or {}).get("spec") or {}
+    category = spec.get("type")
+    kept = action.document if action else {}
+    default = {} if action or _is_vouched_for(entity) else {"publish": False}
+    said = {
+        "title": template.title,
+        "description": template.description or None,
+        "icon": entity.icon or "Template",
+        "category": str(category)[:_MAX_CATEGORY] if category else None,
+        "trigger": {
+            "type": "self-service",
+            "operation": "CREATE",
+            "userInputs": {"properties": {}, "required": []},
+        },
+        "invocationMethod": {"type": "TEMPLATE", "template": template.ref},
+        **default,
+        **{key: kept[key] for key in SETTINGS if key in kept},
+    }
+    return {key: one for key, one in said.items() if one is not None}
+
+
+def _is_vouched_for(entity: Entity) -> bool:
+    """Whether an admin brought it here (an import, a source), registered where it is read, or said
+    by rule that templates may come from there."""
+    located = getattr(entity, "located", None)
+    if located is None or located.file is None or located.file.location.is_trusted:
+        return True
+    rules = [*catalog_settings.current().rules, *located.file.location.rules]
+    allowed = [one for rule in rules for one in rule.get("allow") or ()]
+    kinds = [one.get("kind") if isinstance(one, Mapping) else one for one in allowed]
+    return any(str(kind).lower() == BLUEPRINT for kind in kinds)
+
+
+def _change(
+    action: Action, identifier: str, document: dict[str, Any], *, actor: Actor = WRITER
+) -> Action:
+    """Give a locked action another document, if it is another."""
+    is_other = not documents.is_same(action.document, document)
+    if is_other:
+        action.version += 1
+    documents.change(action, identifier, document, actor=actor, blueprint=BLUEPRINT)
+    if is_other:
+        _keep_version(action)
+    return action
+
+
+def _keep_version(action: Action) -> None:
+    ActionVersion.objects.create(
+        action=action,
+        number=action.version,
+        document=action.document,
+        created_at=action.updated_at,
+        created_by=action.updated_by,
+    )
