@@ -6,8 +6,8 @@ items come out as if nothing had been. Threads may share the functions below.
 
 What JQ does with values: text and structures come back unchanged. So do numbers that a program
 only passes on, however many digits they have; arithmetic is done in doubles, which are exact for
-integers up to 2^53. `env` and `$ENV` hold what the caller gives and nothing else; `import`,
-`include`, `input`, `halt` and the like are taken away.
+integers up to 2^53. Texts in a program may stand in single quotes. `env` and `$ENV` hold what the
+caller gives and nothing else; `import`, `include`, `input`, `halt` and the like are taken away.
 """
 
 from __future__ import annotations

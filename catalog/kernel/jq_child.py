@@ -95,10 +95,50 @@ def explain(text: str) -> dict[str, Any]:
     return {"message": first[:MAX_MESSAGE]}
 
 
+def double_quoted(expression: str) -> str:
+    """JQ whose texts stand in double quotes. Port's engine knows single ones, too: 'a' is "a"."""
+    if "'" not in expression:
+        return expression
+    parts: list[str] = []
+    within: list[str] = []  # texts by their quote, and brackets of what is worked out in one
+    place = 0
+    while place < len(expression):
+        sign, step = expression[place], 1
+        quote = within[-1] if within and within[-1] != "(" else ""
+        if quote:
+            if sign == "\\":
+                step = 2
+                sign = expression[place : place + step]
+                if sign == "\\(":
+                    within.append("(")
+                elif sign == "\\'":
+                    sign = "'"
+            elif sign == quote:
+                within.pop()
+                sign = '"'
+            elif sign == '"':
+                sign = '\\"'
+        elif sign in "\"'":
+            within.append(sign)
+            sign = '"'
+        elif sign == "#":
+            end = expression.find("\n", place)
+            sign = expression[place:] if end < 0 else expression[place:end]
+            step = len(sign)
+        elif within and sign == "(":
+            within.append(sign)
+        elif within and sign == ")":
+            within.pop()
+        parts.append(sign)
+        place += step
+    return expression if within else "".join(parts)
+
+
 def check(expression: str, env: dict[str, str]) -> None:
     """Raises Refused (with `explain`'s JSON) unless it can stand in brackets among others."""
     if "\0" in expression:
         raise Refused(json.dumps({"message": "it holds a NUL character"}))
+    expression = double_quoted(expression)
     start = prefix(env)
     compiled(start + expression)
     if "#" in expression:  # a comment that ends in a backslash would go on into our bracket
@@ -113,6 +153,7 @@ def attempt(expression: str | None, env: dict[str, str]) -> str:
     """JQ that gives [first output or null], or the error as a string. It never fails itself."""
     if expression is None:
         return "[true]"
+    expression = double_quoted(expression)
     try:
         check(expression, env)
     except Refused as error:

@@ -43,6 +43,12 @@ def run_one(item, /, **program):
         ("def f: . + 1; f", 1, 2),
         ("nan", None, None),
         ('"constant"', None, "constant"),
+        ("'constant'", None, "constant"),
+        ("if .a == 'x' then 'yes' else \"it's\" end", {"a": "x"}, "yes"),
+        ("if .a == 'x' then 'yes' else \"it's\" end", {"a": 1}, "it's"),
+        ("'say \"\\(.a + '!')\" and it\\'s'", {"a": "x"}, 'say "x!" and it\'s'),
+        ("\"\\(.a | tostring + ')')\" # don't", {"a": 1}, "1)"),
+        (".['a b']", {"a b": 1}, 1),
     ],
 )
 def test_the_first_output_comes_back_as_it_is(expression, value, expected):
