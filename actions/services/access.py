@@ -288,7 +288,7 @@ def _team(action: Action, entity: Entity | None) -> Sequence[str] | None:
     """Who owns what the action is run on; None: something or other."""
     if entity is not None:
         return entity.team
-    return () if action.operation == "CREATE" else None
+    return () if action.operation == "CREATE" or action.blueprint is None else None
 
 
 def _entity_of(run: Run) -> Entity | None:

@@ -155,20 +155,14 @@ def _with_call(
 
 
 def _check_self_service(trigger: Mapping[str, Any], blueprint: Blueprint | None) -> None:
-    operation = trigger.get("operation") or "CREATE"
-    if operation != "CREATE" and blueprint is None:
-        raise InvalidInput(
-            f"An action of operation {operation} needs a blueprint",
-            details={"field": "trigger.blueprintIdentifier", "expected": "a blueprint"},
-        )
     check_user_inputs(trigger)
     condition = trigger.get("condition")
     if condition is None:
         return
     field = "trigger.condition"
-    if operation == "CREATE":
+    if (trigger.get("operation") or "CREATE") == "CREATE" or blueprint is None:
         raise InvalidInput.of(
-            field, condition, "none: an action that creates something is offered everywhere"
+            field, condition, "none: it says on which entities of a blueprint one is offered"
         )
     if condition.get("type") not in (None, "SEARCH"):
         raise InvalidInput.of(f"{field}.type", condition["type"], "SEARCH")

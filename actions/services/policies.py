@@ -183,23 +183,25 @@ def _spliced(condition: str, where: str) -> str:
     if template is None:
         return condition
     parts: list[str] = []
-    is_text = False
+    quote = ""
     for part in template.parts:
         if isinstance(part, Expression):
             asked = f"({_ROOT} | {part.jq})"
-            parts.append(f"\\{asked}" if is_text else asked)
+            parts.append(f"\\{asked}" if quote else asked)
         else:
-            is_text = _ends_in_text(part, is_text=is_text)
+            quote = _quote_behind(part, quote)
             parts.append(part)
     return f". as {_ROOT} | {''.join(parts)}"
 
 
-def _ends_in_text(part: str, *, is_text: bool) -> bool:
-    """Whether JQ that begins in a text, or not, ends in one."""
+def _quote_behind(part: str, quote: str) -> str:
+    """The quote of the text that we are in behind this part of JQ; "" in none."""
     signs = iter(part)
     for sign in signs:
-        if sign == '"':
-            is_text = not is_text
-        elif sign == "\\" and is_text:
+        if quote and sign == "\\":
             next(signs, None)
-    return is_text
+        elif sign == quote:
+            quote = ""
+        elif not quote and sign in "\"'":
+            quote = sign
+    return quote

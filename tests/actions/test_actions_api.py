@@ -147,7 +147,11 @@ BIG = "x" * 16
         ({"identifier": "template:x"}, "identifier", 422),
         ({"trigger": {"type": "cron"}}, "trigger.type", 422),
         ({"trigger": {"operation": "DROP"}}, "trigger.operation", 422),
-        ({"trigger": {"operation": "DAY-2"}}, "trigger.blueprintIdentifier", 422),
+        (
+            {"trigger": {"operation": "DAY-2", "condition": {**SEARCH, "rules": []}}},
+            "trigger.condition",
+            422,
+        ),
         ({"trigger": {"blueprintIdentifier": "nope"}}, None, 404),
         ({"trigger": {"actionCardButtonText": ""}}, "trigger.actionCardButtonText", 422),
         (

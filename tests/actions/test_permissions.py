@@ -252,6 +252,8 @@ def test_inputs_are_values_for_a_policy_and_no_rules(builder):
     assert answer(name="a") == 202
     assert answer(name='a" or true or "') == 403
     assert answer(name='" == "a" or "a') == 403
+    grant(builder, execute={"policy": policy("[.inputs.name] | .[0] == '{{ .inputs.name }}'")})
+    assert answer(name="it's") == 202
     found = ".results.q.entities | length == 1"
     grant(
         builder,
