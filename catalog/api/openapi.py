@@ -58,6 +58,7 @@ _PATH = {
     "mirror": "Name of the mirror property.",
     "relation": "Name of the relation.",
     "migration": "Id of the migration.",
+    "notification": "Id of the notification.",
     "secret": "Name of the secret.",
     "page": "Identifier of the page, percent-encoded.",
     "widget": "Id of the widget.",

@@ -9,7 +9,13 @@ import orjson
 from django.http import HttpRequest, HttpResponse
 
 JSON = "application/json; charset=utf-8"
-PREFIXES = ("/api/catalog/", "/api/search/", "/api/techdocs/", "/api/proxy/")
+PREFIXES = (
+    "/api/catalog/",
+    "/api/search/",
+    "/api/techdocs/",
+    "/api/proxy/",
+    "/api/notifications/",
+)
 
 _NAMES = {
     400: "InputError",
