@@ -201,7 +201,8 @@ class _Attempt:
         """It may work later."""
         asked = error.details.get("retry_after_s")
         if self.run.attempts > len(BACKOFF_S):
-            self.give_up(f"{error} Given up after {self.run.attempts} attempts.")
+            why = str(error).rstrip(".")
+            self.give_up(f"{why}. Given up after {self.run.attempts} attempts.")
             return
         wait_s = BACKOFF_S[self.run.attempts - 1]
         if isinstance(asked, int | float):
@@ -210,7 +211,9 @@ class _Attempt:
             self._close(Delivery.State.FAILED, str(error))
             if self._is_mine(run):
                 run.due_at, run.leased_until = timezone.now() + timedelta(seconds=wait_s), None
-                self._say(run, f"{error} Next attempt in {wait_s} s.", RunLog.Level.WARNING)
+                why = str(error).rstrip(".")
+                self._say(run, f"{why}. Next attempt in {wait_s} s.", RunLog.Level.WARNING)
+                tell_worker(run)
 
     def give_up(self, why: str) -> None:
         with changing(self.run.pk, WORKER) as run:
@@ -323,6 +326,7 @@ def _look_later(run: Run) -> None:
     waited_s = (now - (begun or now)).total_seconds()
     wait_s = min(MAX_WATCH_S, max(backend.watch_every_s, waited_s / 2))
     run.is_watched, run.due_at = True, now + timedelta(seconds=wait_s)
+    tell_worker(run)
 
 
 def _plain(headers: Mapping[str, Any]) -> dict[str, str]:

@@ -80,9 +80,9 @@ def _send(**_: Any) -> None:
 
 
 @receiver(run_due, dispatch_uid="actions.dispatch")
-def _dispatch(run_pk: int, is_long: bool, **_: Any) -> None:
+def _dispatch(run_pk: int, is_long: bool, in_s: float, **_: Any) -> None:
     try:
-        dispatch_run.apply_async((run_pk,), retry=False, **_route(is_long))
+        dispatch_run.apply_async((run_pk,), countdown=in_s or None, retry=False, **_route(is_long))
     except OperationalError as error:
         logger.warning("run_poke_lost", run=run_pk, error=str(error))
 
