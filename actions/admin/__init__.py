@@ -1,5 +1,5 @@
 """Actions' part of the admin: edges that parse, call one service and shape the answer."""
 
-from actions.admin import automations, runs
+from actions.admin import automations, channels, runs
 
-__all__ = ["automations", "runs"]
+__all__ = ["automations", "channels", "runs"]
