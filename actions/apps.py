@@ -11,7 +11,11 @@ class ActionsConfig(AppConfig):
         from actions.automations import following
         from actions.backends import registering
         from actions.notifications import following as telling
+        from actions.portal import entity_card
+        from actions.portal.views import notifications
         from actions.scaffolder import builtin, template_actions
+        from catalog.portal.entity_tabs import register_card
+        from catalog.portal.header import register_header_item
         from catalog.registry import register_feed_consumer
 
         register_feed_consumer(following.CONSUMER, following.follow)
@@ -19,3 +23,5 @@ class ActionsConfig(AppConfig):
         register_feed_consumer(template_actions.CONSUMER, template_actions.follow)
         registering.register()
         builtin.register()
+        register_card(entity_card.CARD)
+        register_header_item(notifications.BELL)
