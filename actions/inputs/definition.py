@@ -45,8 +45,8 @@ class Field:
 
     schema: JSON Schema of its value, without what JQ works out. widget: how it is asked:
     "text", "textarea", "code", "markdown", "number", "yes-no", "checkbox", "select", "radio",
-    "checkboxes", "moment", "date", "range", "password", "hidden", "pick", "lines", "json", "link",
-    "group" (the fields of an object), "rows" (objects of a list), "repository". enum_names and
+    "checkboxes", "moment", "date", "range", "password", "hidden", "pick", "lines", "json", "group"
+    (the fields of an object), "rows" (objects of a list), "repository". enum_names and
     enum_colors: by the JSON text of a value. limits: "pattern", "minLength", …, each a value or
     `Jq`. item: what a list consists of. children: fields of an object that are asked one by one.
     is_secret: masked wherever it is shown. in_secrets: it is not even an input, but a secret of

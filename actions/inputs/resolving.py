@@ -35,8 +35,8 @@ _FLAGS: Final = ("visible", "disabled", "readOnly")
 class ResolvedField:
     """A question as it stands. field: without JQ; where JQ failed, its key is left as `Jq` or is
     as if nobody had written it. value: given, or the default; None for none. default: what it is
-    when nobody answers. waits_for: inputs to be filled in first. dataset: rules that the search
-    takes. errors: in words, what could not be worked out.
+    when nobody answers. is_given: whether `value` is an answer. waits_for: inputs to be filled in
+    first. dataset: rules that the search takes. errors: in words, what could not be worked out.
     """
 
     field: Field
@@ -45,6 +45,7 @@ class ResolvedField:
     is_visible: bool = True
     is_required: bool = False
     is_disabled: bool = False
+    is_given: bool = False
     waits_for: tuple[str, ...] = ()
     dataset: Mapping[str, Any] | None = None
     errors: tuple[str, ...] = ()
@@ -217,6 +218,7 @@ class _Sight:
             is_visible=is_visible,
             is_required=is_required and is_visible and not is_disabled,
             is_disabled=is_disabled,
+            is_given=is_given,
             waits_for=tuple(name for name in one.depends_on if is_empty(form.get(name))),
             dataset=dataset,
             errors=tuple(errors),

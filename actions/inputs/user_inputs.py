@@ -23,7 +23,7 @@ LIMITS: Final = (
 )  # fmt: skip
 CHECKED_FORMATS: Final = ("date-time", "url", "email", "ipv4", "ipv6")
 _SHAPES: Final = ("properties", "patternProperties", "additionalProperties", "required")
-_LABELED_URL: Final = {
+_LABELED_URL: Final[Mapping[str, Any]] = {
     "type": "object",
     "properties": {
         "url": {"type": "string", "format": "url"},
@@ -140,8 +140,19 @@ def _field(name: str, given: Mapping[str, Any]) -> Field:
         dataset=dataset if isinstance(dataset, Mapping) and dataset.get("rules") else None,
         sort=sort if isinstance(sort, Mapping) else None,
         item=item,
+        children=_link_parts() if kind == "object" and form == "labeled-url" else {},
+        required=("url",) if kind == "object" and form == "labeled-url" else (),
         is_secret=is_secret,
     )
+
+
+def _link_parts() -> dict[str, Field]:
+    """A labeled URL is asked for in its two parts."""
+    url, text = _LABELED_URL["properties"].values()
+    return {
+        "url": Field(name="url", title="URL", type="string", format="url", schema=url),
+        "displayText": Field(name="displayText", title="Text", type="string", schema=text),
+    }
 
 
 def _schema(
@@ -190,7 +201,7 @@ def _widget(
             return "pick"
         return "json" if item.type in ("object", "array") else "lines"
     if kind == "object" and form == "labeled-url":
-        return "link"
+        return "group"
     return _TYPES.get(kind) or _TEXTS.get(form, "text")
 
 
@@ -212,8 +223,8 @@ def _steps(document: Mapping[str, Any], known: Sequence[str]) -> tuple[Step, ...
         for one in given
     ]
     placed = {name for one in steps for name in one.names}
-    rest = tuple(name for name in document.get("properties") or {} if name not in placed)
-    steps[-1] = replace(steps[-1], names=steps[-1].names + rest)
+    unplaced = tuple(name for name in document.get("properties") or {} if name not in placed)
+    steps[-1] = replace(steps[-1], names=steps[-1].names + unplaced)
     return tuple(steps)
 
 

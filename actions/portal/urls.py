@@ -2,7 +2,8 @@
 
 from django.urls import path
 
-from actions.portal.views import approvals, classic, notifications, runs, self_service
+from actions.portal.forms.pickers import pick
+from actions.portal.views import approvals, classic, notifications, runs, self_service, trials
 from catalog.portal import links  # noqa: F401 - registers the converter "identifier"
 
 app_name = "actions"
@@ -12,6 +13,8 @@ urlpatterns = [
     path("self-service/", self_service.index),
     path("self-service/<identifier:identifier>", self_service.form, name="form"),
     path("self-service/<identifier:identifier>/form", self_service.form_part, name="form-part"),
+    path("self-service-choices", pick, name="pick"),
+    path("self-service/<identifier:identifier>/try", trials.dry_run, name="try"),
     path("runs", runs.index, name="runs"),
     path("runs/", runs.index),
     path("runs/<str:identifier>", runs.run, name="run"),
