@@ -9,13 +9,14 @@ from typing import Any, Final
 import orjson
 
 from catalog.dialects.backstage.annotations import with_added
+from catalog.dialects.backstage.documents import ref_of_entity
 from catalog.dialects.backstage.mapping import identifier_of
 from catalog.dialects.backstage.projection import ensure_current
 from catalog.dialects.backstage.queries.answers import entity_json
 from catalog.dialects.backstage.refs import EntityRef
 from catalog.kernel.errors import InvalidInput, NotFound
 from catalog.kernel.identifiers import is_storable
-from catalog.models import Entity
+from catalog.models import USER, Entity
 from catalog.selectors.teams import people
 
 BLUEPRINT: Final = "template"
@@ -62,17 +63,16 @@ def document_of(entity: Entity) -> Mapping[str, Any]:
 
 
 def user_of(email: str) -> dict[str, Any]:
-    """{"ref", "entity"} of a person, as expressions see them; empty where the catalogue does not
-    know them."""
+    """{"ref", "entity"} of a person, as expressions see them; without the entity where the
+    catalogue does not know them."""
     if not email or not is_storable(email):
         return {}
     pk = people(email).order_by("pk").values_list("pk", flat=True).first()
-    if pk is None:
-        return {}
-    ensure_current()
-    document = entity_json(pk)
+    if pk is not None:
+        ensure_current()
+    document = entity_json(pk) if pk is not None else None
     if document is None:
-        return {}
+        return {"ref": ref_of_entity(USER, email)}
     entity = orjson.loads(document)
     metadata = entity["metadata"]
     ref = f"user:{metadata.get('namespace', 'default')}/{metadata['name']}".lower()

@@ -39,10 +39,10 @@ SETTINGS: Final = (
 )
 
 
-def identifier_of(template: Template) -> str:
-    """Of the action for a template: `template:name`, with another namespace `template:ns.name`."""
-    namespace, _, name = template.ref.partition(":")[2].partition("/")
-    return f"template:{name}" if namespace == "default" else f"template:{namespace}.{name}"
+def identifier_of(entity: str) -> str:
+    """Of the action for a template (by its entity's identifier): `template:name`, with another
+    namespace `template:namespace.name`."""
+    return f"template:{entity.replace('/', '.')}"
 
 
 def ensure_action(entity: Entity) -> Action:
@@ -53,14 +53,13 @@ def ensure_action(entity: Entity) -> Action:
     no template, AlreadyExists where another action has its identifier.
     """
     template = read_template(document_of(entity))
+    identifier = identifier_of(entity.identifier)
     with transaction.atomic():
-        action = Action.objects.select_for_update(of=("self",)).filter(template=entity).first()
+        action = _known(entity, identifier, template.ref)
         if action is not None:
-            return _change(action, identifier_of(template), _document(template, entity, action))
+            return _change(action, identifier, _document(template, entity, action))
         action = Action(
-            identifier=identifier_of(template),
-            template=entity,
-            document=_document(template, entity, None),
+            identifier=identifier, template=entity, document=_document(template, entity, None)
         )
         try:
             documents.create(action, actor=WRITER, blueprint=BLUEPRINT)
@@ -96,18 +95,11 @@ def change_settings(identifier: str, changes: Mapping[str, Any], *, actor: Actor
 
 
 def follow(rows: Sequence[FeedRow]) -> None:
-    """Make and change the actions of templates that are new or have changed. They are deleted with
-    their templates, by the database."""
-    touched = {
-        row.object_id
-        for row in rows
-        if row.model == Change.ENTITY
-        and row.blueprint == BLUEPRINT
-        and row.action != feed.DELETE
-        and row.object_id is not None
-    }
-    if not touched:
+    """Make, change and delete the actions of templates that came, changed and went."""
+    told = [row for row in rows if row.model == Change.ENTITY and row.blueprint == BLUEPRINT]
+    if not told:
         return
+    touched = {row.object_id for row in told if row.object_id is not None}
     for entity in Entity.objects.select_related("located__file__location").filter(
         pk__in=touched, blueprint__identifier=BLUEPRINT
     ):
@@ -116,6 +108,30 @@ def follow(rows: Sequence[FeedRow]) -> None:
                 ensure_action(entity)
         except IdpError as error:  # running it says the same to whoever tries
             logger.warning("template_action_failed", template=entity.identifier, error=str(error))
+    gone = {identifier_of(row.identifier) for row in told if row.action == feed.DELETE}
+    for action in _orphans(*gone):
+        documents.delete(action, actor=WRITER, blueprint=BLUEPRINT)
+
+
+def _known(entity: Entity, identifier: str, ref: str) -> Action | None:
+    """The action of a template, locked; also the one of a template that went and came again."""
+    action = Action.objects.select_for_update(of=("self",)).filter(template=entity).first()
+    if action is not None:
+        return action
+    for orphan in _orphans(identifier):
+        if orphan.invocation.get("template") == ref:
+            orphan.template = entity
+            orphan.save(update_fields=["template"])
+            return orphan
+    return None
+
+
+def _orphans(*identifiers: str) -> list[Action]:
+    """Actions of templates that went, locked."""
+    found = Action.objects.select_for_update(of=("self",)).filter(
+        identifier__in=identifiers, template=None
+    )
+    return [one for one in found if one.invocation.get("type") == "TEMPLATE"]
 
 
 def _document(template: Template, entity: Entity, action: Action | None) -> dict[str, Any]:
