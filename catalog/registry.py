@@ -8,7 +8,7 @@ from typing import Any
 
 from catalog.kernel.actors import Actor
 from catalog.kernel.feed import FeedRow
-from catalog.kernel.source import SourceKind
+from catalog.kernel.source import Event, SourceKind
 
 FeedHandler = Callable[[Sequence[FeedRow]], None]
 Welcome = Callable[[Sequence[int], Actor], Mapping[int, Mapping[str, Any]]]
@@ -16,6 +16,9 @@ Welcome = Callable[[Sequence[int], Actor], Mapping[int, Mapping[str, Any]]]
 ConfigurationTaker = Callable[[Mapping[str, str], Actor], Mapping[str, str]]
 
 FixedTokenTaker = Callable[[str, str, Actor], str]
+
+LiveListener = Callable[[str, Event], None]
+Resealer = Callable[[], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ event_kinds: dict[str, EventKind] = {}
 feed_consumers: dict[str, FeedHandler] = {}
 configuration_takers: dict[tuple[str, ...], ConfigurationTaker] = {}
 fixed_token_takers: list[FixedTokenTaker] = []
+live_listeners: list[LiveListener] = []
+resealers: dict[str, Resealer] = {}
 source_kinds: dict[str, SourceKind] = {}
 welcomes: dict[str, Welcome] = {}
 
@@ -83,6 +88,22 @@ def register_fixed_tokens(take: FixedTokenTaker) -> None:
     InvalidInput for a token that cannot be one here.
     """
     fixed_token_takers.append(take)
+
+
+def register_live_listener(heed: LiveListener) -> None:
+    """Call `heed` with the kind of a source and each live event of it, in the transaction that
+    processes the event: to poke, not to work.
+    """
+    live_listeners.append(heed)
+
+
+def register_resealer(what: str, reseal: Resealer) -> None:
+    """Call `reseal` when keys are rotated. It seals anew what is not sealed with the first key, and
+    returns how many `what` ("runs") that were; it raises SealingFailed.
+    """
+    if what in resealers:
+        raise ValueError(f"{what!r} are resealed already")
+    resealers[what] = reseal
 
 
 def register_feed_consumer(name: str, handler: FeedHandler) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from actions.services import templating
 from catalog.kernel.errors import InvalidInput
@@ -21,11 +21,11 @@ class MethodBackend:
     schema: JSON Schema of the method, as `actions.registry.Backend` says.
     """
 
-    type: ClassVar[str]
-    title: ClassVar[str]
-    description: ClassVar[str]
-    icon: ClassVar[str]
-    schema: ClassVar[Mapping[str, Any]]
+    type: str
+    title: str
+    description: str
+    icon: str
+    schema: Mapping[str, Any]
 
     def check(self, method: Mapping[str, Any]) -> None:
         """Raises InvalidInput for a method that could never work."""
@@ -44,11 +44,11 @@ def is_false(value: Any) -> bool:
     return value is False or (isinstance(value, str) and value.strip().lower() == "false")
 
 
-def text_of(payload: Mapping[str, Any], key: str) -> str:
+def text_of(payload: Mapping[str, Any], key: str, *, field: str = FIELD) -> str:
     """A filled in text. Raises InvalidInput when there is none."""
     value = payload.get(key)
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not value.strip():
-        raise InvalidInput.of(f"{FIELD}.{key}", value, "text")
+        raise InvalidInput.of(f"{field}.{key}", value, "text")
     return value.strip()

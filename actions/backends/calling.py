@@ -1,4 +1,4 @@
-"""One call for a run: sent once, kept as it may be shown; it is done, refused, or the other is away."""
+"""One call for a run: sent once, kept as it may be shown, and what its answer means."""
 
 from __future__ import annotations
 

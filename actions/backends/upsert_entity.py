@@ -94,7 +94,7 @@ def _draft(blueprint: str, mapping: Mapping[str, Any]) -> EntityDraft:
         said[key] = dict(mapping[key])
     if "relations" in said:
         said["relations"] = {name: _target(one) for name, one in said["relations"].items()}
-    identifier = text_of(mapping, "identifier")
+    identifier = text_of(mapping, "identifier", field=f"{FIELD}.mapping")
     return EntityDraft(blueprint, identifier, **said)
 
 

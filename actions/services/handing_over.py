@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 
 from actions.inputs import definition_of, expanded
@@ -72,6 +73,28 @@ def seal(run: Run, **parts: Any) -> None:
     """Keep what nobody may see; parts that hold nothing are left out."""
     kept = {name: value for name, value in parts.items() if value}
     run.sealed = crypto.seal(kept) if kept else None
+
+
+def reseal_runs() -> int:
+    """Seal anew what is not sealed with the server's first key, one run at a time; how many that
+    were. Raises SealingFailed.
+    """
+    pks = Run.objects.filter(sealed__isnull=False).values_list("pk", flat=True)
+    return sum(_reseal(pk) for pk in pks)
+
+
+@transaction.atomic
+def _reseal(pk: int) -> bool:
+    run = Run.objects.select_for_update(of=("self",)).filter(pk=pk).first()
+    if run is None or run.sealed is None or crypto.is_current(run.sealed):
+        return False
+    try:
+        run.sealed = crypto.reseal(run.sealed)
+    except crypto.SealingFailed as error:
+        error.message = f"What run {run.identifier} keeps cannot be opened with this server's keys"
+        raise
+    run.save(update_fields=["sealed"])
+    return True
 
 
 def masked(value: Any, secrets: Collection[str]) -> Any:

@@ -79,16 +79,15 @@ def adopt_key(secret: str, actor: Actor) -> None:
             _note(feed.CREATE, actor)
 
 
-def reseal() -> bool:
-    """Seal the key with the server's first encryption key, if it is with another. Raises
-    SealingFailed."""
+def reseal() -> int:
+    """Seal it with the server's first encryption key; how many were not. Raises SealingFailed."""
     with transaction.atomic():
         held = SigningKey.objects.select_for_update().filter(pk=_ROW).first()
         if held is None or crypto.is_current(held.sealed):
-            return False
+            return 0
         held.sealed = crypto.reseal(held.sealed)
         held.save(update_fields=["sealed"])
-        return True
+    return 1
 
 
 def headers_for(body: bytes, at: int | None = None) -> dict[str, str]:

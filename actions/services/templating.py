@@ -197,12 +197,10 @@ class _Filling:
         if not self.places:
             return self.value
         values: dict[Expression, Any] = {}
-        open_, closed = [], []
-        for expression in self.places:
-            (closed if self.secrets[expression] else open_).append(expression)
-        values |= self._evaluated(open_, {**context, "secrets": {}})
-        if closed:
-            values |= self._evaluated(closed, context)
+        plain = [one for one in self.places if not self.secrets[one]]
+        reading = [one for one in self.places if self.secrets[one]]
+        values |= self._evaluated(plain, {**context, "secrets": {}})
+        values |= self._evaluated(reading, context)
         return self._filled(self.value, self.field, values)
 
     def _evaluated(

@@ -47,7 +47,7 @@ from catalog.kernel.identifiers import OWN_RUN
 from catalog.kernel.locks import Lock, hold, try_hold
 from catalog.kernel.source import Event, SourceKind
 from catalog.models import InboundEvent, Integration
-from catalog.registry import source_kinds
+from catalog.registry import live_listeners, source_kinds
 from catalog.services import secrets
 from catalog.services.entities import MissingTargets, Mode
 
@@ -291,6 +291,8 @@ def _process(event: InboundEvent, log: Log) -> None:
         outcome = _process_change(event, raw, log)
     if integration.kind in pushes.KINDS:
         pushes.heed(integration.kind, raw)
+    for heed in live_listeners:
+        heed(integration.kind, raw)
     said_something = outcome.count or outcome.problems
     _end(
         event,

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from catalog.kernel import crypto
+from catalog.registry import resealers
 from catalog.services import secrets
 
 
@@ -28,11 +29,14 @@ class Command(BaseCommand):
             return
         try:
             resealed, integrations = secrets.reseal_all()
+            others = {what: reseal() for what, reseal in resealers.items()}
         except crypto.SealingFailed as error:
             raise CommandError(str(error)) from error
         self.stdout.write(
             self.style.SUCCESS(
                 f"Sealed with the first key: {resealed} secrets, "
-                f"the settings of {integrations} integrations."
+                f"the settings of {integrations} integrations"
+                + "".join(f", {count} {what}" for what, count in others.items())
+                + "."
             )
         )
