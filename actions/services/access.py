@@ -19,6 +19,7 @@ from structlog import get_logger
 
 from actions.inputs import form_context
 from actions.models import Action, Run
+from actions.selectors.entity_documents import document_of
 from actions.services import policies
 from actions.services.policies import PolicyFailed
 from catalog.kernel.actors import Principal, Role
@@ -26,6 +27,7 @@ from catalog.kernel.errors import IdpError, NotFound, PermissionDenied, shorten
 from catalog.models import Entity
 from catalog.selectors.memberships import members_of, teams
 from catalog.selectors.search import Scope, search
+from catalog.selectors.teams import people
 from catalog.services.grants import grant_to
 from catalog.services.permissions import WRITERS, Standing
 
@@ -310,9 +312,14 @@ def _context(
     inputs: Mapping[str, Any],
     trigger: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """What policies are asked of (see `policies`). Whoever a run is for counts as its user."""
+    """What policies are asked of (see `policies`). Whoever a run is for counts as its user, who has
+    the properties and relations of their entity, too.
+    """
     by = (trigger or {}).get("by") or {}
     user = by.get("user") or form.user
+    person = people(user["email"]).first() if user.get("email") else None
+    if person is not None:
+        user = {**(document_of(person) or {}), **user}
     blueprint = action.blueprint
     return {
         "action": {"identifier": action.identifier, **action.document},

@@ -20,11 +20,6 @@ OPERATIONS: Final = ("CREATE", "DAY-2", "DELETE")
 MAX_BUTTON: Final = 15  # characters
 MAX_MINUTES: Final = 43_200  # of a run: 30 days
 MAX_HOURS: Final = 8_760  # of waiting for approval: a year
-# Types of Port's that are kept, and whose runs fail.
-NOT_DONE_HERE: Final = (
-    "WEBHOOK", "GITHUB", "GITLAB", "AZURE_DEVOPS", "AZURE-DEVOPS", "KAFKA", "INTEGRATION_ACTION",
-    "UPSERT_ENTITY", "TEMPLATE",
-)  # fmt: skip
 
 _TEXT: Final = {"type": ["string", "null"]}
 _FLAG: Final = {"type": ["boolean", "null"]}
@@ -176,9 +171,7 @@ def _check_method(method: Mapping[str, Any]) -> None:
     kind = method["type"]
     backend = backends.get(kind)
     if backend is None:
-        if kind in NOT_DONE_HERE:
-            return
-        known = ", ".join(sorted({*backends, *NOT_DONE_HERE}))
+        known = ", ".join(sorted(backends))
         raise InvalidInput.of("invocationMethod.type", kind, f"one of {known}")
     if problems := compile_schema(backend.schema).problems(method):
         first = problems[0]

@@ -5,9 +5,11 @@ Each case is asked of every face in `FACES`; a face that is added is asked all o
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from actions.models import Action, Run
 from catalog.kernel.actors import Role
@@ -47,7 +49,35 @@ class Api:
         return answer.status_code == 201
 
 
-FACES = [Api()]
+class Portal:
+    """The pages of self-service."""
+
+    def sees(self, who, identifier=NAME):
+        is_listed = f'"/self-service/{identifier}' in who.get("/self-service").content.decode()
+        answer = who.get(f"/self-service/{identifier}")
+        assert answer.status_code == (200 if is_listed else 404)
+        return is_listed
+
+    def may_run(self, who, entity):
+        answer = who.post(f"/self-service/{NAME}", {"entity": entity, "input.size": "3"})
+        assert answer.status_code in (302, 403, 404), answer.content
+        return answer.status_code == 302
+
+    def may_approve(self, who, run):
+        answer = who.post(f"/runs/{run.identifier}/approve")
+        assert answer.status_code in (302, 403, 404), answer.content
+        return answer.status_code == 302
+
+
+FACES = [Api(), Portal()]
+
+
+@contextmanager
+def undone():
+    """What happens inside is forgotten: one set of things serves all cases."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 def policy(*conditions, **queries):
@@ -97,58 +127,62 @@ def person(role):
     return make_browser("pat", role=role)
 
 
+# role, grant of `execute`: sees it, may run it on what its team owns, on what others own
+RUNNING = [
+    # by default
+    (ADMIN, {}, True, True, True),
+    (MEMBER, {}, True, True, True),
+    (VIEWER, {}, False, False, False),
+    # roles
+    (VIEWER, {"roles": ["Viewer"]}, True, True, True),
+    (MEMBER, {"roles": ["Viewer"]}, False, False, False),
+    (MEMBER, {"roles": ["service-moderator"]}, False, False, False),
+    # users
+    (MEMBER, MINE, True, True, True),
+    (VIEWER, MINE, True, True, True),
+    (MEMBER, {**NOBODY, "users": ["other@example.com"]}, False, False, False),
+    # teams, by identifier and by title
+    (MEMBER, {**NOBODY, "teams": ["core"]}, True, True, True),
+    (VIEWER, {**NOBODY, "teams": ["Core team"]}, True, True, True),
+    (MEMBER, {**NOBODY, "teams": ["ops"]}, False, False, False),
+    # owners
+    (MEMBER, OWNERS, True, True, False),
+    (VIEWER, OWNERS, True, True, False),
+    (ADMIN, OWNERS, True, True, True),
+    (ADMIN, NOBODY, True, True, True),
+    (MEMBER, NOBODY, False, False, False),
+    # policies narrow down what grants allow; everybody, admins too
+    (MEMBER, {"policy": YES}, True, True, True),
+    (VIEWER, {"policy": YES}, False, False, False),
+    (MEMBER, {"policy": NO}, True, False, False),
+    (ADMIN, {"policy": NO}, True, False, False),
+    (MEMBER, {"policy": policy('.entity.team == ["core"]')}, True, True, False),
+    (MEMBER, {**OWNERS, "policy": policy('.entity.identifier == "other"')}, True, False, False),
+    (MEMBER, {"policy": policy(".inputs.size == 3", IS_MEMBER)}, True, True, True),
+    (MEMBER, {"policy": policy('.user.relations.team == ["core"]')}, True, True, True),
+    (MEMBER, {"policy": policy(".inputs.size > 3")}, True, False, False),
+    (MEMBER, {"policy": FIRST}, True, True, True),
+    (ADMIN, {"policy": policy('.action.identifier == "restart"')}, True, True, True),
+    # what cannot be evaluated allows nothing
+    (MEMBER, {"policy": policy(".entity | error")}, True, False, False),
+    (MEMBER, {"policy": policy(".entity.identifier")}, True, False, False),
+    (ADMIN, {"policy": policy("true", q=rule("$nope", "{{ .user }}"))}, True, False, False),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("face", FACES, ids=lambda face: type(face).__name__)
-@pytest.mark.parametrize(
-    ("role", "execute", "sees", "own", "other"),
-    [
-        # by default
-        (ADMIN, {}, True, True, True),
-        (MEMBER, {}, True, True, True),
-        (VIEWER, {}, False, False, False),
-        # roles
-        (VIEWER, {"roles": ["Viewer"]}, True, True, True),
-        (MEMBER, {"roles": ["Viewer"]}, False, False, False),
-        (MEMBER, {"roles": ["service-moderator"]}, False, False, False),
-        # users
-        (MEMBER, MINE, True, True, True),
-        (VIEWER, MINE, True, True, True),
-        (MEMBER, {**NOBODY, "users": ["other@example.com"]}, False, False, False),
-        # teams, by identifier and by title
-        (MEMBER, {**NOBODY, "teams": ["core"]}, True, True, True),
-        (VIEWER, {**NOBODY, "teams": ["Core team"]}, True, True, True),
-        (MEMBER, {**NOBODY, "teams": ["ops"]}, False, False, False),
-        # owners
-        (MEMBER, OWNERS, True, True, False),
-        (VIEWER, OWNERS, True, True, False),
-        (ADMIN, OWNERS, True, True, True),
-        (ADMIN, NOBODY, True, True, True),
-        (MEMBER, NOBODY, False, False, False),
-        # policies narrow down what grants allow; everybody, admins too
-        (MEMBER, {"policy": YES}, True, True, True),
-        (VIEWER, {"policy": YES}, False, False, False),
-        (MEMBER, {"policy": NO}, True, False, False),
-        (ADMIN, {"policy": NO}, True, False, False),
-        (MEMBER, {"policy": policy('.entity.team == ["core"]')}, True, True, False),
-        (MEMBER, {**OWNERS, "policy": policy('.entity.identifier == "other"')}, True, False, False),
-        (MEMBER, {"policy": policy(".inputs.size == 3", IS_MEMBER)}, True, True, True),
-        (MEMBER, {"policy": policy(".inputs.size > 3")}, True, False, False),
-        (MEMBER, {"policy": FIRST}, True, True, True),
-        (ADMIN, {"policy": policy('.action.identifier == "restart"')}, True, True, True),
-        # what cannot be evaluated allows nothing
-        (MEMBER, {"policy": policy(".entity | error")}, True, False, False),
-        (MEMBER, {"policy": policy(".entity.identifier")}, True, False, False),
-        (ADMIN, {"policy": policy("true", q=rule("$nope", "{{ .user }}"))}, True, False, False),
-    ],
-)  # fmt: skip
-def test_who_sees_and_runs(builder, face, role, execute, sees, own, other):
-    grant(builder, execute=execute)
-    who = person(role)
-    assert face.sees(who) is sees
-    assert face.may_run(who, "own") is own
-    assert face.may_run(who, "other") is other
-    started = {run.entity["identifier"] for run in Run.objects.all()}
-    assert started == {name for name, is_one in (("own", own), ("other", other)) if is_one}
-    assert Change.objects.filter(model="run", action="create").count() == len(started)
+def test_who_sees_and_runs(builder, face, subtests):
+    for role, execute, sees, own, other in RUNNING:
+        with subtests.test(role=str(role), execute=execute), undone():
+            grant(builder, execute=execute)
+            who = person(role)
+            assert face.sees(who) is sees
+            assert face.may_run(who, "own") is own
+            assert face.may_run(who, "other") is other
+            started = {run.entity["identifier"] for run in Run.objects.all()}
+            assert started == {name for name, is_one in (("own", own), ("other", other)) if is_one}
+            noted = Change.objects.filter(model="run", action="create")
+            assert noted.count() == len(started)
 
 
 def team_leader():
@@ -159,55 +193,71 @@ STARTER = "starter@example.com"
 APART = policy(f'["{STARTER}", "{EMAIL}"] - [.trigger.user.email]')
 
 
+# role, grant of `approve`: may approve
+APPROVING = [
+    (ADMIN, {}, True),
+    (MEMBER, {}, False),
+    (VIEWER, {}, False),
+    (MEMBER, {"roles": ["Member"]}, True),
+    (MEMBER, MINE, True),
+    (VIEWER, MINE, True),
+    (MEMBER, {**NOBODY, "teams": ["core"]}, True),
+    (MEMBER, {**NOBODY, "teams": ["ops"]}, False),
+    (ADMIN, NOBODY, True),
+    # a policy names approvers beside the grant; admins may then do no more than it says
+    (MEMBER, {**NOBODY, "policy": APART}, True),
+    (VIEWER, {**NOBODY, "policy": APART}, True),
+    (ADMIN, {**NOBODY, "policy": policy("[]")}, False),
+    (ADMIN, {"roles": ["Admin"], "policy": policy("[]")}, True),
+    (MEMBER, {**NOBODY, "policy": team_leader()}, True),
+    (MEMBER, {**NOBODY, "policy": policy("[]", '["PAT@example.com"]')}, True),
+    # what cannot be evaluated names nobody
+    (MEMBER, {**NOBODY, "policy": policy('"pat@example.com"')}, False),
+    (MEMBER, {**NOBODY, "policy": policy('["pat@example.com"]', ".inputs | error")}, False),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("face", FACES, ids=lambda face: type(face).__name__)
-@pytest.mark.parametrize(
-    ("role", "approve", "may"),
-    [
-        (ADMIN, {}, True),
-        (MEMBER, {}, False),
-        (VIEWER, {}, False),
-        (MEMBER, {"roles": ["Member"]}, True),
-        (MEMBER, MINE, True),
-        (VIEWER, MINE, True),
-        (MEMBER, {**NOBODY, "teams": ["core"]}, True),
-        (MEMBER, {**NOBODY, "teams": ["ops"]}, False),
-        (ADMIN, NOBODY, True),
-        # a policy names approvers beside the grant; admins may then do no more than it says
-        (MEMBER, {**NOBODY, "policy": APART}, True),
-        (VIEWER, {**NOBODY, "policy": APART}, True),
-        (ADMIN, {**NOBODY, "policy": policy("[]")}, False),
-        (ADMIN, {"roles": ["Admin"], "policy": policy("[]")}, True),
-        (MEMBER, {**NOBODY, "policy": team_leader()}, True),
-        (MEMBER, {**NOBODY, "policy": policy("[]", '["PAT@example.com"]')}, True),
-        # what cannot be evaluated names nobody
-        (MEMBER, {**NOBODY, "policy": policy('"pat@example.com"')}, False),
-        (MEMBER, {**NOBODY, "policy": policy('["pat@example.com"]', ".inputs | error")}, False),
-    ],
-)  # fmt: skip
-def test_who_approves(builder, face, role, approve, may):
+def test_who_approves(builder, face, subtests):
     make_entity("_user", "lead@example.com", title="Lead")
     builder.patch("/v1/blueprints/_user/entities/pat@example.com", {"title": "Pat"})
     document = builder.get(f"/v1/actions/{NAME}").json()["action"]
     builder.put(f"/v1/actions/{NAME}", {**document, "requiredApproval": True})
-    grant(builder, approve=approve)
     starter = make_browser("starter")
-    url = f"/v1/actions/{NAME}/runs"
-    assert starter.post(url, {"entity": "own"}, **JSON).status_code == 202
-    run = Run.objects.get()
-    assert face.may_approve(person(role), run) is may
-    run.refresh_from_db()
-    assert run.status == ("IN_PROGRESS" if may else "WAITING_FOR_APPROVAL")
-    assert [one["user"] for one in run.approvals] == ([EMAIL] if may else [])
+    for role, approve, may in APPROVING:
+        with subtests.test(role=str(role), approve=approve), undone():
+            grant(builder, approve=approve)
+            body = {"entity": "own"}
+            assert starter.post(f"/v1/actions/{NAME}/runs", body, **JSON).status_code == 202
+            run = Run.objects.get()
+            assert face.may_approve(person(role), run) is may
+            run.refresh_from_db()
+            assert run.status == ("IN_PROGRESS" if may else "WAITING_FOR_APPROVAL")
+            assert [one["user"] for one in run.approvals] == ([EMAIL] if may else [])
 
 
-@pytest.mark.parametrize("face", FACES, ids=lambda face: type(face).__name__)
-def test_automations_and_drafts_are_for_admins(builder, face):
+def test_automations_and_drafts_are_for_admins(builder):
     builder.post("/v1/actions", automation("auto"))
     builder.post("/v1/actions", action("draft", publish=False))
     admin, member = make_browser("adam", role=ADMIN), person(MEMBER)
     for identifier in ("auto", "draft"):
-        assert face.sees(admin, identifier)
-        assert not face.sees(member, identifier)
+        assert Api().sees(admin, identifier)
+        assert not Api().sees(member, identifier)
+        # people start neither, so the portal has neither
+        assert not Portal().sees(admin, identifier)
+        assert not Portal().sees(member, identifier)
+
+
+@pytest.mark.parametrize("model", ["action", "run"])
+def test_the_admin_is_for_admins(builder, model):
+    builder.post(f"/v1/actions/{NAME}/runs", {"entity": "own"})
+    pk = (Action if model == "action" else Run).objects.get().pk
+    for role in (MEMBER, VIEWER, ADMIN):
+        with undone():
+            who = person(role)
+            pages = (f"/admin/actions/{model}/", f"/admin/actions/{model}/{pk}/change/")
+            for page in pages:
+                assert (who.get(page).status_code == 200) is (role is ADMIN)
 
 
 def test_what_one_may_run_is_said_in_words_that_clients_know(builder):
