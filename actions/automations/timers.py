@@ -164,7 +164,7 @@ def _store(
     since: datetime,
 ) -> None:
     known = [{"blueprint": pk, "name": name} for timers in names.values() for pk, name in timers]
-    given = {
+    given: dict[str, Any] = {
         "names": orjson.dumps(known).decode(),
         "pattern": MOMENT_PATTERN,
         "pks": sorted(pks),

@@ -135,7 +135,7 @@ def run_diffs(rows: Sequence[FeedRow]) -> dict[int, tuple[Run, Diff]]:
     runs = Run.objects.select_related("action").filter(
         pk__in={row.object_id for row in rows if row.object_id is not None}
     )
-    found = {}
+    found: dict[int, tuple[Run, Diff]] = {}
     for run in runs.annotate(later=later):
         document = run_document(run)
         for change in _changes(run.later):

@@ -102,8 +102,9 @@ def next_turn(trigger: Mapping[str, Any], after: datetime) -> datetime | None:
     `check_trigger` would let pass.
     """
     event = trigger.get("event")
-    is_automation = trigger.get("type") == "automation" and isinstance(event, Mapping)
-    if not is_automation or event.get("type") != SCHEDULE:
+    if trigger.get("type") != "automation" or not isinstance(event, Mapping):
+        return None
+    if event.get("type") != SCHEDULE:
         return None
     try:
         schedule, zone = _schedule(event)
@@ -172,8 +173,11 @@ def _check_jq(condition: Any) -> None:
         raise InvalidInput.of("trigger.condition.combinator", combinator, '"and" or "or"')
     expressions = condition.get("expressions")
     field = "trigger.condition.expressions"
-    is_list = isinstance(expressions, list) and 0 < len(expressions) <= MAX_EXPRESSIONS
-    if not is_list or not all(isinstance(one, str) and one.strip() for one in expressions):
+    if (
+        not isinstance(expressions, list)
+        or not 0 < len(expressions) <= MAX_EXPRESSIONS
+        or not all(isinstance(one, str) and one.strip() for one in expressions)
+    ):
         raise InvalidInput.of(
             field, expressions, f"a list of 1 to {MAX_EXPRESSIONS} JQ expressions"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 from actions.notifications import reading
 from actions.portal.run_list import neighbours
 from actions.selectors.notifications import INBOX, UNREAD_CAP, inbox, unread_count
+from catalog.kernel.actors import Principal
 from catalog.kernel.errors import NotFound
 from catalog.portal.header import HeaderItem
 from catalog.portal.shell import PortalRequest, page, portal_view
@@ -22,7 +23,8 @@ ROWS: Final = 40
 
 
 def _bell(request: HttpRequest) -> dict[str, Any]:
-    return {"unread": unread_count(request.user), "cap": UNREAD_CAP}
+    principal = cast(Principal, request.user)
+    return {"unread": unread_count(principal), "cap": UNREAD_CAP}
 
 
 BELL: Final = HeaderItem("notifications", "actions/notifications/bell.html", _bell)
