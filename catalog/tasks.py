@@ -7,6 +7,7 @@ from functools import partial
 
 from celery import Task, shared_task
 from django.conf import settings
+from django.core.cache import cache
 from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
@@ -27,6 +28,9 @@ logger = get_logger(__name__)
 EVENTS_TICK_S = 10
 TICK_S = 30  # a run that nobody was told of begins at most so much later
 
+POKED = "feeds-poked"  # in the cache while a poke is on its way
+POKED_S = 10
+
 # A tick stops here, so that one consumer with a long backlog cannot keep a worker to itself.
 MAX_BATCHES = 50
 LOCATION_BATCHES = 10  # of one task
@@ -46,7 +50,8 @@ def consume_feed(name: str) -> int:
 
 @shared_task
 def consume_all_feeds() -> None:
-    """The tick that makes up for a lost poke."""
+    """Have every consumer catch up; also the tick that makes up for a lost poke."""
+    cache.delete(POKED)  # what changes from now on pokes anew
     for name in feed_consumers:
         consume_feed.delay(name)
 
