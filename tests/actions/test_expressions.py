@@ -514,7 +514,7 @@ SHARED_LISTS = REPEATED.format(start="[1]", step="[s, s]")
         ("{% set s = 'x'.repeat(100000) %}${{ s | replace(r/x/g, '$`') }}", "fuel"),
         ("{% set s = 'a'.repeat(999) %}${{ (s ~ '!') | replace(r/(a|aa)+$/, '') }}",
          "regex_seconds"),
-        ("{% for i in range(999) %}${{ 'aaaaaaaaaaaaaaaa!' | replace(r/(a|aa)+$/, '') }}{% endfor %}",
+        ("{% for i in range(999) %}${{ 'aaaaaaaaaaaaaa!' | replace(r/(a|aa)+$/, '') }}{% endfor %}",
          "regex_seconds"),
         ("${{ ('<'.repeat(900000) ~ '>') | striptags }}", "fuel"),
         ("{% set l = range(40000) %}{% for i in l %}${{ 'q' in l }}{% endfor %}", "fuel"),
@@ -535,7 +535,7 @@ SHARED_LISTS = REPEATED.format(start="[1]", step="[s, s]")
     ],
 )  # fmt: skip
 def test_a_hostile_template_is_stopped_soon(template, limit):
-    began = time.perf_counter()
+    began = time.process_time()
     if limit is None:
         assert render(template).startswith("[[[")
         with pytest.raises(TemplateLimitExceeded):
@@ -544,7 +544,7 @@ def test_a_hostile_template_is_stopped_soon(template, limit):
         with pytest.raises(TemplateLimitExceeded) as caught:
             render(template)
         assert caught.value.limit == limit
-    assert time.perf_counter() - began < 2  # well under one second where nothing else runs
+    assert time.process_time() - began < 1.5
 
 
 @pytest.mark.parametrize(

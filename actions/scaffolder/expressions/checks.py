@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from .budget import Meter
 from .errors import Fault
+from .operators import remainder
 from .values import (
     UNDEFINED,
-    Callable_,
+    Invocable,
     Pattern,
     Safe,
     is_number,
@@ -44,8 +44,7 @@ def _iterable(value: Any, _: list[Any], __: Meter) -> bool:
 
 
 def _remainder(value: Any, divisor: Any, meter: Meter) -> float:
-    left, right = to_number(value, meter), to_number(divisor, meter)
-    return math.nan if not right or math.isinf(left) else math.fmod(left, right)
+    return remainder(to_number(value, meter), to_number(divisor, meter))
 
 
 def _same(value: Any, arguments: list[Any], _: Meter) -> bool:
@@ -56,7 +55,7 @@ _LESS = Check(lambda v, a, m: order(v, a[0], m) < 0, 1)
 _MORE = Check(lambda v, a, m: order(v, a[0], m) > 0, 1)
 
 CHECKS: Final[Mapping[str, Check]] = {
-    "callable": Check(lambda v, _, __: isinstance(v, Callable_)),
+    "callable": Check(lambda v, _, __: isinstance(v, Invocable)),
     "defined": Check(lambda v, _, __: v is not UNDEFINED),
     "divisibleby": Check(lambda v, a, m: _remainder(v, a[0], m) == 0, 1),
     "eq": Check(_same, 1),

@@ -160,12 +160,12 @@ class Environment:
         depth, meter.depth = meter.depth, 0
         evaluator = self._evaluator(template, context, meter)
         lone = template.lone
-        if isinstance(lone, Output):
-            result = evaluator.run(lambda: _lone(evaluator, lone))
-        else:
-            result = evaluator.run(lambda: _coerced(evaluator, is_encoded=lone is not None))
-        meter.depth = depth
-        return result
+        try:
+            if isinstance(lone, Output):
+                return evaluator.run(lambda: _lone(evaluator, lone))
+            return evaluator.run(lambda: _coerced(evaluator, is_encoded=lone is not None))
+        finally:
+            meter.depth = depth  # a text that failed left it anywhere
 
 
 def is_truthy(value: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from catalog.kernel.errors import IdpError
 
-from . import methods, nodes
+from . import methods, nodes, operators
 from .budget import Meter
 from .checks import check
 from .errors import Fault, LimitReached, TemplateError, TemplateLimitExceeded, place
@@ -17,19 +17,16 @@ from .extensions import Function
 from .filters import FILTERS, PARAMETERS
 from .generators import generators
 from .nodes import Arguments, Body, Node
+from .scope import Scope
 from .statement_parser import Template
 from .values import (
     UNDEFINED,
-    Callable_,
+    Invocable,
     Safe,
-    add,
-    concat,
     has_own,
     json_text,
     kind_of,
-    loose_equal,
     number,
-    order,
     own,
     render,
     strict_equal,
@@ -39,40 +36,6 @@ from .values import (
     to_text,
     truthy,
 )
-
-
-class Scope:
-    """Names and their values. is_closed: `set` inside does not reach the names outside."""
-
-    __slots__ = ("is_closed", "names", "outer")
-
-    def __init__(self, outer: Scope | None = None, *, is_closed: bool = False) -> None:
-        self.outer = outer
-        self.is_closed = is_closed
-        self.names: dict[str, Any] = {}
-
-    def get(self, name: str) -> Any:
-        scope: Scope | None = self
-        while scope:
-            if name in scope.names:
-                return scope.names[name]
-            scope = scope.outer
-        return UNDEFINED
-
-    def has(self, name: str) -> bool:
-        return name in self.names or (self.outer is not None and self.outer.has(name))
-
-    def assign(self, name: str, value: Any) -> None:
-        """Into the nearest scope that has the name, else into this one."""
-        scope: Scope | None = self
-        while scope:
-            if name in scope.names:
-                scope.names[name] = value
-                return
-            if scope.is_closed:
-                break
-            scope = scope.outer
-        self.names[name] = value
 
 
 class Written:
@@ -257,12 +220,12 @@ class Evaluator:
     def _macro(self, node: nodes.Macro, _: Written) -> None:
         self.scope.names[node.name] = self.callable(node, self.root)
 
-    def callable(self, node: nodes.Macro, scope: Scope) -> Callable_:
+    def callable(self, node: nodes.Macro, scope: Scope) -> Invocable:
         def call(positional: list[Any], named: dict[str, Any]) -> Safe:
             local = Scope(scope, is_closed=True)
             return Safe(self.within(local, lambda: self._invoke(node, local, positional, named)))
 
-        return Callable_(node.name, call)
+        return Invocable(node.name, call)
 
     def _invoke(
         self, node: nodes.Macro, local: Scope, positional: list[Any], named: dict[str, Any]
@@ -281,7 +244,7 @@ class Evaluator:
 
     def _call_block(self, node: nodes.CallBlock, written: Written) -> None:
         target = self.evaluate(node.call.target)
-        if not isinstance(target, Callable_):
+        if not isinstance(target, Invocable):
             raise self.error("Call blocks can target only template macros", node.at)
         positional, named = self.arguments(node.call.arguments)
         named["caller"] = self.callable(node.caller, self.scope)
@@ -321,13 +284,13 @@ class Evaluator:
         value = self.globals.get(name, UNDEFINED)
         return self.global_(name, value) if isinstance(value, Function) else value
 
-    def global_(self, name: str, function: Function) -> Callable_:
+    def global_(self, name: str, function: Function) -> Invocable:
         def call(positional: list[Any], named: dict[str, Any]) -> Any:
             if named:
                 raise Fault(f"Registered global {name} does not accept keyword arguments")
             return self.hosted(f'Template global "{name}"', function, positional)
 
-        return Callable_(name, call)
+        return Invocable(name, call)
 
     def hosted(self, description: str, function: Function, arguments: list[Any]) -> Any:
         """What a function from outside the dialect gives, its own words in the error."""
@@ -341,7 +304,7 @@ class Evaluator:
         target = self.evaluate(node.target)
         key = to_text(self.evaluate(node.key), self.meter)
         self.at = node.at
-        if isinstance(target, Callable_):
+        if isinstance(target, Invocable):
             return target.member(key)
         if has_own(target, key):
             return own(target, key)
@@ -354,7 +317,7 @@ class Evaluator:
                 raise Fault(f"{key}() does not take these arguments")
             return method.call(target, positional, self.meter)
 
-        return Callable_(key, call)
+        return Invocable(key, call)
 
     def _slice(self, node: nodes.Slice) -> Any:
         target = self.evaluate(node.target)
@@ -404,10 +367,7 @@ class Evaluator:
         self.at = node.at
         if operator == "in":
             return self.contains(right, left)
-        if operator in _COMPARISONS:
-            return _COMPARISONS[operator](left, right, self.meter)
-        one, other = (to_float(to_number(side, self.meter)) for side in (left, right))
-        return number(_ARITHMETIC[operator](one, other))
+        return operators.apply(operator, left, right, self.meter)
 
     def contains(self, container: Any, value: Any) -> bool:
         self.meter.walk(container)
@@ -444,7 +404,7 @@ class Evaluator:
             return self.hosted(
                 f'Template filter "{name}"', self.filters[name], [value, *positional]
             )
-        if isinstance(value, Callable_) and name not in ("default", "d"):
+        if isinstance(value, Invocable) and name not in ("default", "d"):
             raise Fault(f'"{value.name}" is a function; call it with ()')
         try:
             return FILTERS[name](value, _placed(name, positional, named), self.meter)
@@ -457,14 +417,14 @@ class Evaluator:
 
     def _call(self, node: nodes.Call) -> Any:
         target = self.evaluate(node.target)
-        if not isinstance(target, Callable_):
+        if not isinstance(target, Invocable):
             path = _path(node.target)
             what = f'Template value "{path}"' if path else "Template expression"
             raise self.error(f"{what} resolved to {kind_of(target)} and cannot be called", node.at)
         return self.called(target, *self.arguments(node.arguments), node.at)
 
     def called(
-        self, target: Callable_, positional: list[Any], named: dict[str, Any], at: int
+        self, target: Invocable, positional: list[Any], named: dict[str, Any], at: int
     ) -> Any:
         self.at = at
         return target.call(positional, named)
@@ -490,47 +450,4 @@ def _placed(name: str, positional: list[Any], named: dict[str, Any]) -> list[Any
     return [*positional, *(named.get(parameter, UNDEFINED) for parameter in rest)]
 
 
-def _divide(left: float, right: float) -> float:
-    if right:
-        return left / right
-    sign = math.copysign(1, left) * math.copysign(1, right)
-    return math.nan if not left or left != left else sign * math.inf
-
-
-def _remainder(left: float, right: float) -> float:
-    return math.nan if not right or math.isinf(left) else math.fmod(left, right)
-
-
-def _power(left: float, right: float) -> float:
-    if abs(left) == 1 and not math.isfinite(right):
-        return math.nan
-    try:
-        result = left**right
-    except OverflowError:
-        is_odd = math.fmod(right, 2) != 0
-        return -math.inf if left < 0 and is_odd else math.inf
-    except ZeroDivisionError:
-        return math.inf
-    return math.nan if isinstance(result, complex) else result
-
-
 _PYTHON_CONSTANTS = {"True": True, "False": False, "None": None}
-_ARITHMETIC: Mapping[str, Callable[[float, float], float]] = {
-    "-": lambda left, right: left - right,
-    "*": lambda left, right: left * right,
-    "/": _divide,
-    "%": _remainder,
-    "**": _power,
-}
-_COMPARISONS: Mapping[str, Callable[[Any, Any, Meter], Any]] = {
-    "+": add,
-    "~": concat,
-    "==": loose_equal,
-    "!=": lambda left, right, meter: not loose_equal(left, right, meter),
-    "===": lambda left, right, _: strict_equal(left, right),
-    "!==": lambda left, right, _: not strict_equal(left, right),
-    "<": lambda left, right, meter: order(left, right, meter) < 0,
-    "<=": lambda left, right, meter: order(left, right, meter) <= 0,
-    ">": lambda left, right, meter: order(left, right, meter) > 0,
-    ">=": lambda left, right, meter: order(left, right, meter) >= 0,
-}

@@ -8,15 +8,15 @@ from typing import Any
 
 from .budget import Meter
 from .errors import Fault
-from .values import UNDEFINED, Callable_, add, order, truthy
+from .values import UNDEFINED, Invocable, add, order, truthy
 
 
-def generators(meter: Meter) -> Mapping[str, Callable_]:
+def generators(meter: Meter) -> Mapping[str, Invocable]:
     """Fresh ones for one evaluation."""
     return {
-        "range": Callable_("range", partial(_range, meter)),
-        "cycler": Callable_("cycler", _cycler),
-        "joiner": Callable_("joiner", _joiner),
+        "range": Invocable("range", partial(_range, meter)),
+        "cycler": Invocable("cycler", _cycler),
+        "joiner": Invocable("joiner", _joiner),
     }
 
 
@@ -45,7 +45,7 @@ def _range(meter: Meter, positional: list[Any], named: dict[str, Any]) -> list[A
     return result
 
 
-def _cycler(positional: list[Any], named: dict[str, Any]) -> Callable_:
+def _cycler(positional: list[Any], named: dict[str, Any]) -> Invocable:
     _only_positional("cycler", positional, named, len(positional))
     state = {"index": -1}
 
@@ -63,15 +63,15 @@ def _cycler(positional: list[Any], named: dict[str, Any]) -> Callable_:
         if key == "current":
             return None if state["index"] < 0 else positional[state["index"]]
         calls = {"next": following, "reset": reset}
-        return Callable_(key, calls[key]) if key in calls else UNDEFINED
+        return Invocable(key, calls[key]) if key in calls else UNDEFINED
 
     def refuse(_: list[Any], __: dict[str, Any]) -> Any:
         raise Fault("a cycler is not called itself; use next()")
 
-    return Callable_("cycler", refuse, member)
+    return Invocable("cycler", refuse, member)
 
 
-def _joiner(positional: list[Any], named: dict[str, Any]) -> Callable_:
+def _joiner(positional: list[Any], named: dict[str, Any]) -> Invocable:
     """Empty the first time, the separator from then on."""
     _only_positional("joiner", positional, named, 1)
     separator = positional[0] if positional and truthy(positional[0]) else ","
@@ -81,4 +81,4 @@ def _joiner(positional: list[Any], named: dict[str, Any]) -> Callable_:
         text, state["text"] = state["text"], separator
         return text
 
-    return Callable_("joiner", call)
+    return Invocable("joiner", call)

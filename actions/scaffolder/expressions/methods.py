@@ -195,15 +195,12 @@ def _split_by(pattern: Pattern, value: str, meter: Meter) -> Values:
     parts: Values = []
     at = 0
     for match in patterns.matches(pattern, value, meter, is_global=True):
-        if match.end() == match.start() and match.start() in (at, len(value)):
-            if match.start() == len(value) or match.start() == 0:
-                continue
-            if match.start() == at:
-                continue
-        parts.append(value[at : match.start()])
+        start, end = match.span()
+        if start == end and start in (at, len(value)):  # it would split off an empty text
+            continue
+        parts.append(value[at:start])
         parts += [UNDEFINED if group is None else group for group in match.groups()]
-        at = match.end()
-        meter.items(len(parts) // 64)
+        at = end
     parts.append(value[at:])
     return parts
 

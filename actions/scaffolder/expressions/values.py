@@ -56,10 +56,10 @@ class Pattern:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Callable_:
+class Invocable:
     """Something a template can call: a global, a method of a value, a macro.
 
-    call: takes the positional arguments and the named ones. members: what can be read from it.
+    call: takes the positional arguments and the named ones. member: what stands under a key of it.
     """
 
     name: str
@@ -93,8 +93,8 @@ def is_number(value: Any) -> bool:
 
 
 def truthy(value: Any) -> bool:
-    """JavaScript's truth: empty lists and objects are true."""
-    if isinstance(value, list | dict):
+    """JavaScript's truth: empty lists, objects and safe texts (objects, too) are true."""
+    if isinstance(value, list | dict | Safe):
         return True
     return value == value and bool(value)
 
@@ -152,7 +152,7 @@ def to_primitive(value: Any, meter: Meter) -> Any:
         return "[object Object]"
     if isinstance(value, Pattern):
         return f"/{value.source}/{value.flags}"
-    if isinstance(value, Callable_):
+    if isinstance(value, Invocable):
         raise Fault(f'"{value.name}" is a function; call it with ()')
     return value
 
@@ -236,7 +236,7 @@ def loose_equal(left: Any, right: Any, meter: Meter) -> bool:
     """`==`: numbers, texts and booleans are compared as numbers where their types differ."""
     if strict_equal(left, right):
         return True
-    compound = (list, dict, Pattern, Callable_, Safe)
+    compound = (list, dict, Pattern, Invocable, Safe)
     if isinstance(left, compound) and isinstance(right, compound):
         return False
     left, right = to_primitive(left, meter), to_primitive(right, meter)
@@ -297,7 +297,7 @@ def has_own(target: Any, key: str) -> bool:
 
 def detach(value: Any, meter: Meter) -> Any:
     """A copy as JSON has it: undefined keys left out, undefined items null, not-a-number null."""
-    if isinstance(value, Callable_):
+    if isinstance(value, Invocable):
         raise Fault(f'"{value.name}" is a function; call it with ()')
     if isinstance(value, Pattern):
         return {}
