@@ -20,8 +20,8 @@ class AzureDevOps(MethodBackend):
     type = "AZURE_DEVOPS"
     title = "Azure DevOps"
     description = "Calls the incoming webhook of an Azure pipeline, which reports back"
-    icon = "cloud_sync"
-    schema = {
+    icon = "Azure"
+    schema: Mapping[str, Any] = {
         "type": "object",
         "properties": {
             "type": {"enum": ["AZURE_DEVOPS", "AZURE-DEVOPS"]},

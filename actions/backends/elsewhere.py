@@ -16,8 +16,8 @@ class IntegrationAction(MethodBackend):
     type = "INTEGRATION_ACTION"
     title = "Integration"
     description = "An integration that runs elsewhere fetches the run and does it"
-    icon = "extension"
-    schema = {
+    icon = "Link"
+    schema: Mapping[str, Any] = {
         "type": "object",
         "properties": {
             "type": {"const": "INTEGRATION_ACTION"},
@@ -53,8 +53,8 @@ class Kafka(MethodBackend):
     type = "KAFKA"
     title = "Kafka"
     description = "Not done here: runs fail and say what to use instead"
-    icon = "stream"
-    schema = {
+    icon = "Kafka"
+    schema: Mapping[str, Any] = {
         "type": "object",
         "properties": {
             "type": {"const": "KAFKA"},

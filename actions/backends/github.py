@@ -30,9 +30,9 @@ class GitHub(MethodBackend):
     type = "GITHUB"
     title = "GitHub workflow"
     description = "Starts a GitHub workflow and follows it to its end"
-    icon = "rocket_launch"
+    icon = "Github"
     watch_every_s = 30
-    schema = {
+    schema: Mapping[str, Any] = {
         "type": "object",
         "properties": {
             "type": {"const": "GITHUB"},

@@ -24,9 +24,9 @@ class GitLab(MethodBackend):
     type = "GITLAB"
     title = "GitLab pipeline"
     description = "Starts a GitLab pipeline and follows it to its end"
-    icon = "rocket_launch"
+    icon = "GitLab"
     watch_every_s = 30
-    schema = {
+    schema: Mapping[str, Any] = {
         "type": "object",
         "properties": {
             "type": {"const": "GITLAB"},

@@ -10,14 +10,14 @@ from actions.backends.gitlab import GitLab
 from actions.backends.template import Template
 from actions.backends.upsert_entity import UpsertEntity
 from actions.backends.webhook import Webhook
-from actions.registry import register_backend
+from actions.registry import Backend, register_backend
 from actions.services import handing_over, signing
 from catalog.registry import register_live_listener, register_resealer
 
 
 def register() -> None:
     """Called once, as the app starts."""
-    for backend in (
+    brought: tuple[Backend, ...] = (
         Webhook(),
         GitHub(),
         GitLab(),
@@ -27,7 +27,8 @@ def register() -> None:
         UpsertEntity(),
         Template(),
         Kafka(),
-    ):
+    )
+    for backend in brought:
         register_backend(backend)
     register_live_listener(live.heed)
     register_resealer("signing keys", signing.reseal)

@@ -27,8 +27,8 @@ class UpsertEntity(MethodBackend):
     type = "UPSERT_ENTITY"
     title = "Create or change an entity"
     description = "Creates or changes an entity of the catalogue"
-    icon = "add_box"
-    schema = {
+    icon = "DefaultEntity"
+    schema: Mapping[str, Any] = {
         "type": "object",
         "properties": {
             "type": {"const": "UPSERT_ENTITY"},

@@ -24,8 +24,8 @@ class Webhook(MethodBackend):
     type = "WEBHOOK"
     title = "Webhook"
     description = "Calls an address, which does the work and reports back"
-    icon = "webhook"
-    schema = {
+    icon = "Webhook"
+    schema: Mapping[str, Any] = {
         "type": "object",
         "properties": {
             "type": {"const": "WEBHOOK"},

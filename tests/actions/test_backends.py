@@ -661,6 +661,14 @@ def test_a_token_that_may_not_start_pipelines(api, gitlab):
 # All of them
 
 
+def test_methods_of_real_actions_are_taken(test_data):
+    path = test_data / "port" / "ocean" / "gitlab" / "actions.json"
+    methods = [action["invocationMethod"] for action in json.loads(path.read_text())]
+    for method in methods:
+        backends[method["type"]].check(method)
+    assert len(methods) == 4
+
+
 def test_every_type_tells_forms_what_it_takes():
     for kind, backend in backends.items():
         assert all([backend.title, backend.description, backend.icon]), kind
