@@ -242,7 +242,7 @@ class YamlText(BaseParser):
         stream: IO[bytes],
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
-    ) -> bytes:
+    ) -> Any:
         return read_up_to(importing.MAX_BYTES, stream)
 
 

@@ -20,6 +20,7 @@ from actions.services.access import permissions_document
 from actions.services.definitions import create_action, replace_action, update_permissions
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import IdpError, InvalidInput, LimitExceeded, shorten
+from catalog.kernel.identifiers import is_storable
 from catalog.kernel.yaml_errors import YamlError
 from catalog.kernel.yaml_reader import read_documents
 from catalog.services import documents
@@ -80,9 +81,9 @@ def read_text(text: str | bytes, *, name: str) -> Iterator[Given]:
             if document.error:
                 yield Given(f"{name}:{document.line}", error=str(document.error))
             elif document.value is not None:
-                is_list, values = _spread(document.value)
+                place, values = _spread(document.value)
                 for number, value in enumerate(values):
-                    path = (*is_list, number) if is_list is not None else ()
+                    path: tuple[str | int, ...] = () if place is None else (*place, number)
                     yield Given(f"{name}:{document.line_of(path)}", value)
     except YamlError as error:
         yield Given(name, error=str(error))
@@ -161,11 +162,8 @@ def _stored(document: Mapping[str, Any], actor: Actor) -> Status:
     if grants is not None and not isinstance(grants, Mapping):
         raise InvalidInput.of(_PERMISSIONS, grants, "an object with execute and approve")
     identifier = body.get("identifier")
-    before = (
-        Action.objects.filter(identifier=identifier).first()
-        if isinstance(identifier, str)
-        else None
-    )
+    is_name = isinstance(identifier, str) and is_storable(identifier)
+    before = Action.objects.filter(identifier=identifier).first() if is_name else None
     if before is None:
         status, action = Status.CREATED, create_action(body, actor=actor)
     else:

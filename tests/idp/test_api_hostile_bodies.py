@@ -17,6 +17,15 @@ DEEP = json.loads('{"a":' * 150 + "[]" + "}" * 150)
 HOSTILE = [None, True, -1.5, "", "\x00", NAME, [], [[]], [None], {}, {"a": None}, DEEP]
 
 GRANT = {"users": ["ann@example.com"], "roles": ["Member"], "teams": ["core"]}
+POLICY = {
+    "queries": {
+        "q": {
+            "combinator": "and",
+            "rules": [{"property": "tier", "operator": "=", "value": {"jqQuery": ".inputs.tier"}}],
+        }
+    },
+    "conditions": [".results.q.entities | length > 0"],
+}
 REPORT = {
     "kind": "repository",
     "kindIdentifier": "repository-0",
@@ -39,9 +48,14 @@ METRICS = "/v1/integration/exporter/ingest/metrics/syncMetrics"
 GOOD = {
     **{f"POST {path}": body for path, body in BODIES.items()},
     "PATCH /v1/actions/scaffold/permissions": {
-        "execute": {**GRANT, "ownedByTeam": True},
+        "execute": {**GRANT, "ownedByTeam": True, "policy": POLICY},
         "approve": GRANT,
     },
+    "POST /v1/actions/import": {
+        "actions": [{**BODIES["/v1/actions"], "permissions": {"execute": GRANT}}]
+    },
+    "POST /v1/actions/runs/r_1/cancel": {"reason": "x"},
+    "POST /v1/actions/runs/r_1/repeat": {"properties": {"name": "x"}, "idempotencyKey": "k"},
     "PATCH /v1/actions/runs/r_1": {
         "status": "SUCCESS",
         "statusLabel": "x",

@@ -13,7 +13,7 @@ LISTS = {
     "/v1/sidebars/catalog": ("sidebar", 3),
     "/v1/actions": ("actions", 2),
     "/v1/blueprints/service/actions": ("actions", 3),
-    "/v1/actions/runs": ("runs", 2),
+    "/v1/actions/runs": ("runs", 3),  # whether the blueprint is still there
     "/v1/actions/runs/r_1/logs": ("runLogs", 3),
     "/v1/scorecards": ("scorecards", 2),
     "/v1/blueprints/service/scorecards": ("scorecards", 3),
