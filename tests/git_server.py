@@ -27,13 +27,62 @@ class GitServer:
         self.folder = folder
         self.token = ""
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(
+            target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        ).start()
         self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def answer(
+        self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
+        """What Git's own server says to a request."""
+        done = subprocess.run(
+            ["git", "http-backend"],
+            input=body,
+            capture_output=True,
+            env={
+                **os.environ,
+                "GIT_PROJECT_ROOT": str(self.folder / "bare"),
+                "GIT_HTTP_EXPORT_ALL": "1",
+                "PATH_INFO": path,
+                "QUERY_STRING": query,
+                "REQUEST_METHOD": method,
+                "REMOTE_USER": "tester",  # who may push
+                "CONTENT_TYPE": headers.get("content-type") or "",
+                "HTTP_CONTENT_ENCODING": headers.get("content-encoding") or "",
+                "GIT_PROTOCOL": headers.get("git-protocol") or "",
+            },
+            check=False,
+        )
+        head, _, content = done.stdout.partition(b"\r\n\r\n")
+        fields = dict(line.split(": ", 1) for line in head.decode().splitlines())
+        return int(fields.pop("Status", "200").split()[0]), fields, content
+
+    def make_empty(self, name: str, branch: str = "main") -> str:
+        bare = self.folder / "bare" / f"{name}.git"
+        _git(self.folder, "init", "--quiet", "--bare", f"--initial-branch={branch}", str(bare))
+        return f"{self.url}/{name}.git"
+
+    def files(self, name: str, branch: str = "main") -> dict[str, str]:
+        """What a branch holds: {path: content}, executable ones as "path*"."""
+        bare = self.folder / "bare" / f"{name}.git"
+        found = {}
+        for line in _git(bare, "ls-tree", "-r", branch).splitlines():
+            about, _, path = line.partition("\t")
+            mode, _, blob = about.split()
+            text = _git(bare, "cat-file", "blob", blob)
+            found[f"{path}*" if mode == "100755" else path] = text
+        return found
+
+    def log(self, name: str, branch: str = "main") -> list[str]:
+        """The commits of a branch, the newest first: "message (author <e-mail>)"."""
+        bare = self.folder / "bare" / f"{name}.git"
+        return _git(bare, "log", "--format=%s (%an <%ae>)", branch).splitlines()
 
     def make(self, name: str, files: Mapping[str, str], branch: str = "main") -> str:
         bare, work = self.folder / "bare" / f"{name}.git", self.folder / "work" / name
         work.mkdir(parents=True)
-        _git(self.folder, "init", "--quiet", "--bare", f"--initial-branch={branch}", str(bare))
+        self.make_empty(name, branch)
         _git(work, "init", "--quiet", f"--initial-branch={branch}")
         _git(work, "remote", "add", "origin", str(bare))
         self.commit(name, files)
@@ -53,8 +102,9 @@ class GitServer:
         _git(work, "push", "--quiet", "origin", "HEAD")
 
 
-def _git(folder: Path, *command: str) -> None:
-    subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True)
+def _git(folder: Path, *command: str) -> str:
+    done = subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout
 
 
 def _handler_of(owner: GitServer) -> type[BaseHTTPRequestHandler]:
@@ -67,26 +117,10 @@ def _handler_of(owner: GitServer) -> type[BaseHTTPRequestHandler]:
                 self.end_headers()
                 return
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            done = subprocess.run(
-                ["git", "http-backend"],
-                input=body,
-                capture_output=True,
-                env={
-                    **os.environ,
-                    "GIT_PROJECT_ROOT": str(owner.folder / "bare"),
-                    "GIT_HTTP_EXPORT_ALL": "1",
-                    "PATH_INFO": parts.path,
-                    "QUERY_STRING": parts.query,
-                    "REQUEST_METHOD": self.command,
-                    "CONTENT_TYPE": self.headers.get("content-type") or "",
-                    "HTTP_CONTENT_ENCODING": self.headers.get("content-encoding") or "",
-                    "GIT_PROTOCOL": self.headers.get("git-protocol") or "",
-                },
-                check=False,
+            status, fields, content = owner.answer(
+                self.command, parts.path, parts.query, self.headers, body
             )
-            head, _, content = done.stdout.partition(b"\r\n\r\n")
-            fields = dict(line.split(": ", 1) for line in head.decode().splitlines())
-            self.send_response(int(fields.pop("Status", "200").split()[0]))
+            self.send_response(status)
             for name, value in fields.items():
                 self.send_header(name, value)
             self.end_headers()

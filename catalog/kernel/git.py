@@ -1,4 +1,5 @@
-"""Reading Git repositories, by the program `git`, with as little trust as it can be given.
+"""Reading and writing Git repositories, by the program `git`, with as little trust as it can be
+given.
 
 Only http(s): addresses are checked as the HTTP client checks them, and `git` is told the very
 ones to dial (`http.curloptResolve`). It runs without the machine's configuration, without hooks,
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -43,6 +45,8 @@ _LOOK_EVERY_S = 0.2
 _REFUSED = ("authentication failed", "could not read username", "403", "access denied")
 _MISSING = ("not found", "404")
 _NO_BRANCH = "remote branch"
+_REJECTED = ("[rejected]", "[remote rejected]")
+_MAX_MESSAGE = 10_000  # characters of a commit's message
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,12 @@ class Checkout:
     folder: Path
     commit: str
     branch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    name: str
+    email: str
 
 
 @contextmanager
@@ -69,9 +79,7 @@ def checked_out(
     branch: "" is the repository's own choice. Raises AddressRefused, UpstreamRefused,
     UpstreamNotFound, UpstreamUnavailable, UpstreamError and InvalidInput.
     """
-    program = shutil.which("git")
-    if program is None:
-        raise UpstreamError("The program git is not installed here", hint="Install it.")
+    program = _program()
     if branch.startswith("-"):
         raise InvalidInput(f"{shorten(branch)} is no name of a branch")
     address = _address(url)
@@ -96,6 +104,87 @@ def checked_out(
         commit = _answer([*git, "rev-parse", "HEAD"], Path(temporary))
         name = _answer([*git, "rev-parse", "--abbrev-ref", "HEAD"], Path(temporary))
         yield Checkout(folder, commit, "" if name == "HEAD" else name)
+
+
+def push(
+    url: str,
+    tree: Path,
+    *,
+    branch: str,
+    message: str,
+    author: Author,
+    onto: Checkout | None = None,
+    username: str = "",
+    token: str = "",
+    max_bytes: int = MAX_BYTES,
+    timeout_s: float = TIMEOUT_S,
+) -> str:
+    """Commit all files of a folder, and push the commit as a branch; returns its full name.
+
+    onto: a checkout of the repository, whose newest commit it continues and whose folder `tree`
+    is; without one it is the first commit of an empty branch. What the folder ignores
+    (`.gitignore`) stays out. "" is returned, and nothing is pushed, where nothing has changed.
+    Nothing is ever pushed by force.
+    Raises AddressRefused, UpstreamRefused, UpstreamNotFound, UpstreamUnavailable, UpstreamError
+    (the server rejects the commit) and InvalidInput.
+    """
+    program = _program()
+    address = _address(url)
+    _check_branch(program, branch)
+    options = {**_options(address, username, token), "gc.auto": "0"}
+    with tempfile.TemporaryDirectory(prefix="idp-git-") as temporary:
+        home = Path(temporary)
+        store = onto.folder / ".git" if onto else home / "store"
+        environment = {
+            **_environment(options, home),
+            **{f"GIT_{who}_NAME": _plain(author.name) for who in ("AUTHOR", "COMMITTER")},
+            **{f"GIT_{who}_EMAIL": _plain(author.email) for who in ("AUTHOR", "COMMITTER")},
+            "GIT_DIR": str(store),
+            "GIT_WORK_TREE": str(tree),
+        }
+
+        def git(*command: str) -> None:
+            _run(
+                [program, *command],
+                environment,
+                home,
+                what=mask_url(url),
+                secrets={token, *options.values()} - {""},
+                max_bytes=max_bytes,
+                timeout_s=timeout_s,
+            )
+
+        if onto is None:
+            git("init", "--quiet", "--template=", f"--initial-branch={branch}")
+        git("add", "--all")
+        answer = [program, "--git-dir", str(store), "--work-tree", str(tree)]
+        if onto is not None and not _answer([*answer, "status", "--porcelain"], home):
+            return ""
+        text = message.strip()[:_MAX_MESSAGE] or "Update"
+        git("commit", "--quiet", "--no-verify", "--allow-empty", f"--message={text}")
+        git("push", "--quiet", "--", address, f"HEAD:refs/heads/{branch}")
+        return _answer([*answer, "rev-parse", "HEAD"], home)
+
+
+def _program() -> str:
+    program = shutil.which("git")
+    if program is None:
+        raise UpstreamError("The program git is not installed here", hint="Install it.")
+    return program
+
+
+def _check_branch(program: str, branch: str) -> None:
+    """Raises InvalidInput."""
+    done = subprocess.run(
+        [program, "check-ref-format", f"refs/heads/{branch}"], capture_output=True, check=False
+    )
+    if done.returncode or not branch or branch.startswith("-") or branch == "HEAD":
+        raise InvalidInput(f"{shorten(branch)!r} is no name of a branch")
+
+
+def _plain(text: str) -> str:
+    """A name as a commit may hold it."""
+    return " ".join(re.sub(r"[<>\x00-\x1f\x7f]", " ", text).split()) or "idp"
 
 
 def _address(url: str) -> str:
@@ -207,6 +296,8 @@ def _failed(what: str, said: str) -> UpstreamError:
     words = shorten("; ".join(lines[-2:]) or "git gave no reason", 300)
     message = f"{what}: {words}"
     lower = words.lower()
+    if any(one in lower for one in _REJECTED):
+        return UpstreamError(message)
     if any(one in lower for one in _REFUSED):
         return UpstreamRefused(message)
     if _NO_BRANCH in lower or any(one in lower for one in _MISSING):
