@@ -1,6 +1,8 @@
 """Actions: kept as sent, with versions, checked as they are defined, carried in and out."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -426,3 +428,15 @@ def test_admin_lists(admin):
     assert run["id"].encode() in browser.get("/admin/actions/run/?status=IN_PROGRESS").content
     assert Blueprint.objects.filter(identifier="service").exists()
     assert not Entity.objects.filter(blueprint__identifier="service").exists()
+
+
+def test_the_examples_of_the_docs_are_good(admin):
+    text = (Path(__file__).parents[2] / "docs" / "actions.md").read_text()
+    example = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1])
+    made = admin.post("/v1/actions", example)
+    assert made.status_code == 201, made.content
+    grants, policy = (json.loads(one) for one in re.findall(r"```json\n(.*?)```", text, re.DOTALL))
+    url = f"/v1/actions/{example['identifier']}/permissions"
+    assert admin.patch(url, grants).json()["permissions"] == grants
+    kept = admin.patch(url, {"execute": {"policy": policy}})
+    assert kept.json()["permissions"]["execute"]["policy"] == policy
