@@ -149,7 +149,7 @@ class _Attempt:
             Invocation(
                 run=run,
                 payload=payload,
-                inputs={**run.properties, **opened["inputs"]},
+                inputs=handing_over.with_secrets(run.properties, opened["inputs"]),
                 secrets=self.secrets,
                 record=self.record,
                 log=self.log,

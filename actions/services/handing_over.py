@@ -8,6 +8,7 @@ each attempt sends the same.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from copy import deepcopy
 from typing import Any
 
 from django.db import transaction
@@ -64,9 +65,22 @@ def opened(run: Run) -> dict[str, Any]:
     return {**empty, **crypto.open_(run.sealed)} if run.sealed else empty
 
 
-def clear_inputs(run: Run) -> dict[str, Any]:
-    """All inputs, secret ones in clear. Raises SealingFailed."""
-    return {**run.properties, **opened(run)["inputs"]}
+def with_secrets(inputs: Mapping[str, Any], secrets: Mapping[str, Any]) -> dict[str, Any]:
+    """`inputs` with each secret in its place, which its dotted path names ("database.password");
+    one of its own, which has no place, stands beside them.
+    """
+    found: dict[str, Any] = deepcopy(dict(inputs))
+    for path, value in secrets.items():
+        holder, _, rest = path.partition(".")
+        place: Any = found
+        while rest and _has(place, holder):
+            place = place[int(holder) if isinstance(place, list) else holder]
+            holder, _, rest = rest.partition(".")
+        if _has(place, holder) and not rest:
+            place[int(holder) if isinstance(place, list) else holder] = value
+        else:
+            found[path] = value
+    return found
 
 
 def seal(run: Run, **parts: Any) -> None:
@@ -122,7 +136,7 @@ def _filled_in(run: Run) -> tuple[Backend, dict[str, Any]]:
     sent = {name: signing.encrypt(value) for name, value in hidden.items()}
     context = templating.context_of(
         run,
-        inputs={**expanded(definition_of(action), run.properties, Insider()), **sent},
+        inputs=with_secrets(expanded(definition_of(action), run.properties, Insider()), sent),
         entity=_entity(run),
         event=run.event,
         action=action,
@@ -162,6 +176,12 @@ def _entity(run: Run) -> dict[str, Any] | None:
         "properties": {},
         "relations": {},
     }
+
+
+def _has(holder: Any, key: str) -> bool:
+    if isinstance(holder, list):
+        return key.isdigit() and int(key) < len(holder)
+    return isinstance(holder, dict) and key in holder
 
 
 def _texts(value: Any) -> set[str]:

@@ -122,6 +122,7 @@ def repeat_run(
     principal: Principal,
     actor: Actor,
     idempotency_key: str = "",
+    secrets: Mapping[str, Any] | None = None,
 ) -> Run:
     """Start the action of a run once more, with its inputs or those in `body["properties"]`.
 
@@ -157,6 +158,7 @@ def repeat_run(
         principal=principal,
         actor=actor,
         idempotency_key=idempotency_key,
+        secrets=secrets,
         origin=origin,
     )
 

@@ -52,6 +52,9 @@ def flag(name: str, description: str) -> OpenApiParameter:
 
 
 _PATH = {
+    "task": "The id of a run.",
+    "provider": "A host of repositories.",
+    "resource": "What is asked for there.",
     "blueprint": "Identifier of the blueprint, percent-encoded.",
     "entity": "Identifier of the entity, percent-encoded.",
     "property": "Name of the property.",

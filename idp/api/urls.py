@@ -25,6 +25,7 @@ urlpatterns = [
     path("v1/", include("catalog.api.urls")),
     re_path(r"^v1/", JoinedRoute.as_view()),
     path("api/catalog/openapi.json", schema.CatalogSchema.as_view()),
+    path("api/scaffolder/", include("actions.api.scaffolder.urls")),
     path("api/notifications/", include("actions.api.notification_urls")),
     path("api/", include("catalog.api.backstage.urls")),
     path("schema/", schema.Schema.as_view(), name="schema"),

@@ -15,6 +15,7 @@ PREFIXES = (
     "/api/techdocs/",
     "/api/proxy/",
     "/api/notifications/",
+    "/api/scaffolder/",
 )
 
 _NAMES = {
