@@ -100,13 +100,13 @@ class FiringAdmin(ReadOnlyAdmin):
 
 
 def event_in_words(firing: Firing) -> str:
-    """ "update service pay", "expired service pay: lease", "0 6 * * 1"."""
+    """ "update service pay", "expired service pay: lease", "schedule 0 6 * * 1"."""
     event: dict[str, Any] = firing.event
     context = event.get("context") or {}
     if run := context.get("runId"):
         return f"{str(event['action']).lower()} run {run} of {context.get('actionIdentifier')}"
     if cron := context.get("cron"):
-        return str(cron)
+        return f"schedule {cron}"
     verb = str(event.get("action", "")).lower().replace("_", " ")
     words = [verb, context.get("blueprintIdentifier"), context.get("entityIdentifier")]
     text = " ".join(str(one) for one in words if one)

@@ -10,6 +10,7 @@ from django.db.models import BigIntegerField, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 from unfold.widgets import UnfoldBooleanSwitchWidget
@@ -90,7 +91,7 @@ class ChannelAdmin(IdpModelAdmin):
 
     @display(description="Address")
     def place(self, channel: Channel) -> str:
-        return place_of(channel.url)
+        return format_html('<span class="idp-thing-name">{}</span>', place_of(channel.url))
 
     @display(description="Is told")
     def hears(self, channel: Channel) -> str:
