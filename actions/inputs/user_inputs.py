@@ -123,7 +123,7 @@ def _field(name: str, given: Mapping[str, Any]) -> Field:
         type=kind,
         schema=_schema(given, kind, form, limits, enum, item),
         format=form,
-        widget=_widget(kind, form, enum, item, pick, is_secret),
+        widget=_widget(given, form, enum, item, pick),
         description=_text(given, "description"),
         icon=_text(given, "icon"),
         default=_value(given.get("default")),
@@ -181,14 +181,14 @@ def _schema(
 
 
 def _widget(
-    kind: str,
+    given: Mapping[str, Any],
     form: str,
     enum: Sequence[Any] | Jq | None,
     item: Field | None,
     pick: Pick | None,
-    is_secret: bool,
 ) -> str:
-    if is_secret and kind == "string" and form not in _TEXTS:
+    kind = given.get("type") or "string"
+    if given.get("encryption") and kind == "string" and form not in _TEXTS:
         return "password"
     if enum is not None:
         return "select"
@@ -202,6 +202,8 @@ def _widget(
         return "json" if item.type in ("object", "array") else "lines"
     if kind == "object" and form == "labeled-url":
         return "group"
+    if kind == "boolean" and isinstance(given.get("default"), bool):
+        return "checkbox"  # there is no third state, of nobody having said
     return _TYPES.get(kind) or _TEXTS.get(form, "text")
 
 

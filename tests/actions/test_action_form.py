@@ -288,6 +288,15 @@ def test_only_what_has_changed_is_drawn_anew():
     assert '"s"' not in html.partition("form-marks")[0]
 
 
+def test_the_parts_of_a_repository_follow_its_host():
+    definition = template({"properties": {"repo": REPO}})
+    data = shown(html_of(form(definition)))
+    data["input.repo.host"] = "dev.azure.com"
+    swapped, html, _ = ask(definition, data)
+    assert swapped == ["box-input_2erepo", "form-marks"]
+    assert "input.repo.organization" in html
+
+
 def test_a_page_is_looked_through_before_the_next():
     definition = definition_of_user_inputs(WIZARD)
     data = shown(html_of(form(definition)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -63,6 +63,13 @@ class Drawn:
         return bool(self.errors) or any(one.has_errors for one in parts)
 
     @property
+    def parts(self) -> Iterator[str]:
+        """The paths of its parts, however deep; rows are for people to add."""
+        for one in self.children:
+            yield one.path
+            yield from one.parts
+
+    @property
     def description(self) -> str:
         return self.field.description
 
@@ -94,7 +101,13 @@ class Artist:
         html_name = names.child(names.PREFIX, name)
         value = one.value if as_typed else one.default
         drawn = self._drawn(
-            one.field, html_name, name, value, state=one, as_typed=as_typed and not one.is_settled
+            one.field,
+            html_name,
+            name,
+            value,
+            state=one,
+            as_typed=as_typed and not one.is_settled,
+            is_needed=one.is_required,
         )
         drawn.is_visible = one.is_visible
         drawn.is_required = one.is_required
@@ -110,6 +123,7 @@ class Artist:
         state: ResolvedField | None = None,
         as_typed: bool = True,
         is_fixed: bool = False,
+        is_needed: bool = False,
     ) -> Drawn:
         drawn = Drawn(
             name=name,
@@ -132,6 +146,8 @@ class Artist:
         if one.widget in ("group", "repository"):
             drawn.is_group = True
             drawn.children = self._parts(one, name, path, value, as_typed, is_fixed)
+            for part in drawn.children:  # what may be left out as a whole lacks nothing
+                part.is_required = part.is_required and (bool(value) or is_needed)
         elif one.widget == "rows" and one.item is not None:
             drawn.is_group = True
             self._draw_rows(drawn, one.item, value, as_typed, is_fixed)
@@ -171,6 +187,7 @@ class Artist:
                 values.get(key, child.default),
                 as_typed=as_typed,
                 is_fixed=is_fixed,
+                is_needed=key in one.required,
             )
             part.is_required = key in one.required
             parts.append(part)

@@ -261,7 +261,7 @@ class ActionForm:
                 state=_hash(f"{is_visible}{heading}"),
             )
         drawn = self._artist.draw(name)
-        return Item(drawn.box_id, drawn.is_visible, drawn=drawn, state=self._state(name))
+        return Item(drawn.box_id, drawn.is_visible, drawn=drawn, state=self._state(drawn))
 
     def html(self, item: Item) -> SafeString:
         """One item, as the page has it."""
@@ -273,11 +273,11 @@ class ActionForm:
     def _artist(self) -> Artist:
         return Artist(self.resolved, self.principal, raw=self.data, errors=self.errors)
 
-    def _state(self, name: str) -> str:
-        """A hash of how the question looks before anybody answers it."""
-        bare = self._bare.draw(name, as_typed=False)
+    def _state(self, drawn: Drawn) -> str:
+        """A hash of how the question looks before anybody answers it, and of the parts it has."""
+        bare = self._bare.draw(drawn.path, as_typed=False)
         item = Item(bare.box_id, bare.is_visible, drawn=bare)
-        return _hash(self.html(item))
+        return _hash(self.html(item) + ",".join(drawn.parts))
 
     @cached_property
     def _bare(self) -> Artist:

@@ -62,13 +62,17 @@
         constructor(root) {
             this.root = root;
             this.form = root.closest("form");
-            this.submit = this.form?.querySelector("[type=submit]");
+            this.submits = [...(this.form?.querySelectorAll("[type=submit]") ?? [])];
             this.furthest = 0;
+            this.back = root.querySelector("[data-back]");
+            this.forward = root.querySelector("[data-next]");
+            // beside the button that they stand for, where there is one
+            this.submits[0]?.before(this.back, this.forward);
             root.classList.add("act-paged");
             const wrong = this.pages.findIndex((page) => page.dataset.wrong !== undefined);
             this.show(Math.max(0, wrong), { isFirst: true });
-            root.querySelector("[data-next]").addEventListener("click", () => this.next());
-            root.querySelector("[data-back]").addEventListener("click", () => this.show(this.at - 1));
+            this.forward.addEventListener("click", () => this.next());
+            this.back.addEventListener("click", () => this.show(this.at - 1));
             root.querySelector("[data-steps]").addEventListener("click", (event) => {
                 const name = event.target.closest("[data-step-name]")?.dataset.stepName;
                 if (name !== undefined) this.go(name);
@@ -125,9 +129,9 @@
                 if (index === at) button.setAttribute("aria-current", "step");
                 else button.removeAttribute("aria-current");
             }
-            this.root.querySelector("[data-back]").hidden = at <= 0;
-            this.root.querySelector("[data-next]").hidden = this.isLast;
-            if (this.submit) this.submit.hidden = !this.isLast;
+            this.back.hidden = at <= 0;
+            this.forward.hidden = this.isLast;
+            for (const one of this.submits) one.hidden = !this.isLast;
         }
 
         go(name) {
