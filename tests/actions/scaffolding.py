@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from actions.scaffolder.origin import GivenOrigin, PlacedOrigin
+from actions.scaffolder.origin import GivenOrigin, Origin, PlacedOrigin
 from actions.scaffolder.runner import Result, Runner, Task
 from actions.scaffolder.template import read_template
 from actions.scaffolder.workspace import Caps, Workspace
@@ -78,9 +78,10 @@ def run(
     secrets: Mapping[str, str] | None = None,
     teller: Teller | None = None,
     caps: Caps | None = None,
+    origin: Origin | None = None,
     **parameters: Any,
 ) -> Ran:
-    """Run a template whose files are `contents`, in a folder."""
+    """Run a template whose files are `contents`, or come from `origin`, in a folder."""
     teller = teller or Teller()
     root = folder / "workspace"
     root.mkdir()
@@ -102,7 +103,7 @@ def run(
                 wall_clock_s=20,
             ),
             workspace=workspace,
-            origin=GivenOrigin(given, beyond),
+            origin=origin or GivenOrigin(given, beyond),
             reporter=teller,
         )
         result = runner.run()
