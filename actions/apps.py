@@ -8,6 +8,7 @@ class ActionsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from actions import tasks  # noqa: F401 - connects them
         from actions.automations import following
         from actions.backends import registering
         from actions.notifications import following as telling

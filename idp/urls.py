@@ -9,6 +9,7 @@ urlpatterns = [
     path("", include("idp.health")),
     path("", include("idp.portal.urls")),
     path("", include("catalog.portal.urls")),
+    path("", include("actions.portal.urls")),
     path("", include("idp.api.urls")),
     path("accounts/email/", own_addresses),
     path("accounts/", include("allauth.urls")),

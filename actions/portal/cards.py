@@ -77,10 +77,14 @@ def card_of(action: Action) -> Card:
         badge=OPERATIONS.get(action.operation, OPERATIONS["CREATE"]),
         button=button_of(action, key="actionCardButtonText"),
         description=plain_text(markdown(str(document.get("description") or ""))),
-        category=str(document.get("category") or kind or GENERAL),
+        category=_capitalised(str(document.get("category") or kind or GENERAL)),
         kind=kind,
         needs_approval=bool(document.get("requiredApproval")),
     )
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def found(principal: Principal, text: str, *, limit: int) -> list[Card]:

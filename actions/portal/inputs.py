@@ -10,7 +10,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from actions.inputs import MASK, Field, definition_of
+from actions.inputs.definition import masked
 from actions.models import Run
+from actions.portal.forms import ActionForm
 from catalog.dialects.backstage.mapping import key_of_ref
 from catalog.dialects.backstage.refs import RefError, parse_ref
 from catalog.kernel.errors import IdpError
@@ -32,6 +34,16 @@ def inputs_of(run: Run) -> list[Input]:
     """All of them, with the titles that the action gives them now; secret ones masked."""
     fields = _fields(run)
     return [_input(name, value, fields.get(name)) for name, value in (run.properties or {}).items()]
+
+
+def shown(drawn: ActionForm) -> list[Input]:
+    """What a form was filled in with."""
+    fields = drawn.resolved.definition.fields
+    return [
+        _input(name, masked(fields[name], value) if name in fields else value, fields.get(name))
+        for name, value in drawn.values.items()
+        if not values.is_empty(value)
+    ]
 
 
 def _fields(run: Run) -> Mapping[str, Field]:

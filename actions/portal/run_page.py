@@ -141,6 +141,15 @@ class Parts:
     stamp: str
 
     @property
+    def is_done_here(self) -> bool:
+        """Nothing is sent for it: a worker does it all."""
+        return self.run.payload.get("type") in ("TEMPLATE", "UPSERT_ENTITY")
+
+    @property
+    def has_deliveries(self) -> bool:
+        return bool(self.attempts) and not (self.is_done_here and len(self.attempts) == 1)
+
+    @property
     def has_failed(self) -> bool:
         return self.run.status in (Run.Status.FAILURE, Run.Status.TIMED_OUT)
 
@@ -163,7 +172,9 @@ def parts_of(run: Run) -> Parts:
         tile=tile_of(run),
         waiting=_waiting(run, attempts),
         trouble=_trouble(run, attempts),
-        steps=[_step(one, run) for one in run.steps or ()],
+        steps=steps_of(
+            run.steps or (), is_open=run.is_open, is_cancelled=run.status == Run.Status.CANCELLED
+        ),
         attempts=attempts,
         artifacts=artifacts,
         changed=changed,
@@ -212,12 +223,19 @@ def _line(line: RunLog) -> Line:
     )
 
 
-def _step(step: Mapping[str, Any], run: Run) -> Step:
+def steps_of(
+    steps: Sequence[Mapping[str, Any]], *, is_open: bool, is_cancelled: bool = False
+) -> list[Step]:
+    """The steps of a template, as `Run.steps` has them. Once it is over, none is at work."""
+    return [_step(one, is_open, "cancelled" if is_cancelled else "failed") for one in steps]
+
+
+def _step(step: Mapping[str, Any], is_open: bool, otherwise: str) -> Step:
     begun, ended = _moment(step.get("startedAt")), _moment(step.get("endedAt"))
     status = str(step.get("status") or "open")
-    is_at_work = status == "processing" and run.is_open
-    if status == "processing" and not run.is_open:
-        status = "cancelled" if run.status == Run.Status.CANCELLED else "failed"
+    is_at_work = status == "processing" and is_open
+    if status == "processing" and not is_open:
+        status = otherwise
     return Step(
         pk=str(step.get("id") or ""),
         name=str(step.get("name") or step.get("id") or ""),

@@ -93,7 +93,5 @@ urlpatterns = [
     path("api-docs", classic.apis, name="apis"),
     path("catalog-graph", classic.graph),
     path("catalog-import", classic.registration),
-    path("create", classic.templates),
-    path("create/templates/<str:namespace>/<str:name>", classic.template),
     path("settings", classic.settings),
 ]

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import escape
 
+from actions.portal.approvals import MAX_COUNTED, count_waiting
 from catalog.models import Blueprint, Entity
 from catalog.portal.icons import symbol
 from catalog.portal.links import table_url
@@ -28,6 +29,8 @@ _ADMIN_MODELS = [
     ("Pages", "dashboard", "catalog.Page"),
     ("Actions", "bolt", "actions.Action"),
     ("Runs", "play_circle", "actions.Run"),
+    ("Automations", "electric_bolt", "actions.Firing"),
+    ("Channels", "campaign", "actions.Channel"),
     ("Scorecards", "grading", "scorecards.Scorecard"),
     ("Proxy", "swap_horiz", "catalog.ProxyEndpoint"),
     ("Secrets", "lock", "catalog.Secret"),
@@ -44,6 +47,9 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             "items": [
                 _item(request, "Home", "home", reverse("portal:home"), exact=True),
                 _item(request, "Catalogue", "category", reverse("catalog:index"), exact=True),
+                _item(request, "Self-service", "bolt", reverse("actions:index")),
+                _item(request, "Runs", "play_circle", reverse("actions:runs")),
+                _approvals(request),
                 _item(request, "Docs", "menu_book", reverse("catalog:docs")),
                 _item(request, "Teams", "groups", reverse("portal:teams")),
                 _item(request, "People", "person", reverse("portal:people")),
@@ -66,6 +72,13 @@ def account_links(_request: HttpRequest) -> list[dict[str, Any]]:
         {"title": "Change password", "link": reverse("account_change_password")},
         {"title": "Two-factor log-in", "link": reverse("mfa_index")},
     ]
+
+
+def _approvals(request: HttpRequest) -> dict[str, Any]:
+    item = _item(request, "Approvals", "approval", reverse("actions:approvals"))
+    waiting = count_waiting(request.user)
+    shown = f"{MAX_COUNTED}+" if waiting > MAX_COUNTED else waiting
+    return {**item, "badge": shown, "badge_variant": "primary"}
 
 
 def _kinds(request: HttpRequest) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
+from actions.portal import cards
 from catalog.portal.numbered import page_number
 from catalog.portal.shell import Crumb, PortalRequest, fragment, page, portal_view, wants_fragment
 from catalog.selectors.find import MAX_OFFSET, Found, Source, find, find_grouped
@@ -23,6 +24,7 @@ PAGE_ROWS: Final = 20
 MAX_PAGE: Final = MAX_OFFSET // PAGE_ROWS
 MAX_CHOSEN: Final = 50  # values of one filter
 FACET_ROWS: Final = 8  # shown at once; the others on demand
+PALETTE_ACTIONS: Final = 4
 
 _SOURCES: Final = {
     Source.CATALOG: "Catalogue",
@@ -137,7 +139,7 @@ def search(request: PortalRequest) -> HttpResponseBase:
 @portal_view
 @require_GET
 def palette(request: PortalRequest) -> HttpResponseBase:
-    """The first hits and the pages whose name fits, for the command palette."""
+    """The first hits, and the pages and actions that fit, for the command palette."""
     text = text_of(request)
     return fragment(
         request,
@@ -145,6 +147,7 @@ def palette(request: PortalRequest) -> HttpResponseBase:
         {
             "text": text,
             "pages": _pages(request, text),
+            "actions": cards.found(request.user, text, limit=PALETTE_ACTIONS),
             "groups": [
                 (group, group.kind.title if group.kind else _SOURCES[group.source])
                 for group in find_grouped(text, principal=request.user)

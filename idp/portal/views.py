@@ -8,6 +8,8 @@ from django.http import HttpResponseBase
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
+from actions.portal.approvals import waiting_first
+from actions.portal.run_list import own_runs, rows_of
 from catalog.kernel.keyset import Keyset
 from catalog.models import USER, Entity
 from catalog.portal import saved, teamwork
@@ -45,6 +47,8 @@ def home(request: PortalRequest) -> HttpResponseBase:
             "updated": catalogue.lately_updated(request.user, teams, limit=HOME_ROWS),
             "troubled_sources": troubled() if can_administer(request.user) else (),
             "dangling": catalogue.dangling_of(request.user, teams, limit=HOME_ROWS),
+            "runs": rows_of(own_runs(request.user)[:HOME_ROWS]),
+            "waiting": waiting_first(request.user, HOME_ROWS),
             "starred": saved.starred(request.user, HOME_ROWS),
             "changes": catalogue.recent_changes(request.user, limit=HOME_ROWS + 2),
             "kinds": [kind for kind in kinds if kind.count],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import sha256
 from secrets import token_urlsafe
 from typing import Any, Final
@@ -13,21 +12,19 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from actions.inputs import definition_of, form_context
-from actions.models import Action, Run
+from actions.models import Run
+from actions.portal.asked import Asked, asked_of, drawn_of
 from actions.portal.cards import card_of, grouped, lately_used, runnable
-from actions.portal.forms import ActionForm
+from actions.portal.forms import ActionForm, live
 from actions.portal.links import builder_url
 from actions.portal.methods import sentence_of
 from actions.portal.offers import offered_entities
+from actions.portal.trials import may_try
 from actions.portal.words import OPERATIONS, approval_words, button_of
 from actions.services.access import Access, permissions_document
-from actions.services.definitions import get_action
-from actions.services.reporting import get_run
 from actions.services.starting import start_run
-from catalog.kernel.errors import InvalidInput, NotFound
-from catalog.kernel.identifiers import is_storable
-from catalog.models import Entity, name_in_order
+from catalog.kernel.errors import InvalidInput
+from catalog.models import name_in_order
 from catalog.portal.acting import actor_for
 from catalog.portal.links import entity_url
 from catalog.portal.shell import (
@@ -81,103 +78,26 @@ def index(request: PortalRequest) -> HttpResponseBase:
 @require_http_methods(["GET", "POST"])
 def form(request: PortalRequest, identifier: str) -> HttpResponseBase:
     """An action's form; sent, it starts a run. `from` fills it in as an earlier run was."""
-    asked = _asked(request, identifier)
+    asked = asked_of(request, identifier)
     if asked.needs_entity:
         return _choose(request, asked)
-    access = Access(request.user)
-    access.require_execute(asked.action, entity=asked.entity)
-    drawn = _drawn(request, asked)
+    Access(request.user).require_execute(asked.action, entity=asked.entity)
+    drawn = drawn_of(request, asked)
     if request.method == "POST" and (run := _started(request, asked, drawn)):
         return redirect(reverse("actions:run", args=[run.identifier]))
-    action = asked.action
-    return page(
-        request,
-        "actions/form.html",
-        {
-            **_form_context(asked, drawn),
-            "card": card_of(action),
-            "sentence": sentence_of(action),
-            "approval": approval_words(action, permissions_document(action)["approve"]),
-            "key": request.POST.get("key") or token_urlsafe(18),
-            "cancel_url": _back_url(asked),
-            "admin_url": builder_url(request.user, action),
-        },
-        title=action.title,
-        trail=_trail(asked),
-        status=422 if drawn.is_bound else 200,
-    )
+    return form_page(request, asked, drawn)
 
 
 @portal_view
 @require_POST
 def form_part(request: PortalRequest, identifier: str) -> HttpResponseBase:
-    """The fields as they are for what has been typed so far."""
-    asked = _asked(request, identifier)
-    access = Access(request.user)
-    access.require_execute(asked.action, entity=asked.entity)
-    return fragment(
-        request, "actions/form/form.html", _form_context(asked, _drawn(request, asked, live=True))
-    )
+    """What has changed of the form since it was drawn, for what has been typed so far."""
+    asked = asked_of(request, identifier)
+    Access(request.user).require_execute(asked.action, entity=asked.entity)
+    return live(request, drawn_of(request, asked, is_live=True))
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """An action, what it is to be done with, and the run that is to be repeated."""
-
-    action: Action
-    entity: Entity | None
-    origin: Run | None
-
-    @property
-    def needs_entity(self) -> bool:
-        is_about_one = self.action.operation != "CREATE" and self.action.blueprint is not None
-        return is_about_one and self.entity is None
-
-
-def _asked(request: PortalRequest, identifier: str) -> _Asked:
-    """Raises NotFound for an action that the person may not see, or that is no self-service."""
-    action = get_action(identifier)
-    is_offered = action.is_self_service and action.is_published
-    if not is_offered or not Access(request.user).may_see(action):
-        raise NotFound.of("Action", identifier)
-    origin = None
-    if named := request.GET.get("from", ""):
-        origin = get_run(named, principal=request.user)
-        origin = origin if origin.action_id == action.pk else None
-    name = request.POST.get("entity") or request.GET.get("entity") or ""
-    if not name and origin is not None and origin.entity:
-        name = origin.entity["identifier"]
-    return _Asked(action, _entity(request, action, name), origin)
-
-
-def _entity(request: PortalRequest, action: Action, identifier: str) -> Entity | None:
-    if action.operation == "CREATE" or action.blueprint is None or not identifier:
-        return None
-    found = (
-        Entity.objects.visible_to(request.user)
-        .select_related("blueprint")
-        .filter(blueprint=action.blueprint, identifier=identifier)
-        .first()
-        if is_storable(identifier)
-        else None
-    )
-    if found is None:
-        raise NotFound.of("Entity", identifier)
-    return found
-
-
-def _drawn(request: PortalRequest, asked: _Asked, *, live: bool = False) -> ActionForm:
-    """live: the values are as far as somebody has come; nothing is wrong with them yet."""
-    return ActionForm(
-        definition_of(asked.action),
-        form_context(request.user, asked.entity),
-        data=request.POST if request.method == "POST" else None,
-        initial=asked.origin.properties if asked.origin else None,
-        principal=request.user,
-    )
-
-
-def _started(request: PortalRequest, asked: _Asked, drawn: ActionForm) -> Run | None:
+def _started(request: PortalRequest, asked: Asked, drawn: ActionForm) -> Run | None:
     """The run; None where the form has to be looked at again, and says why."""
     if not drawn.is_valid():
         return None
@@ -206,7 +126,7 @@ def _key(request: PortalRequest) -> str:
     return sha256(told.encode()).hexdigest()
 
 
-def _choose(request: PortalRequest, asked: _Asked) -> HttpResponseBase:
+def _choose(request: PortalRequest, asked: Asked) -> HttpResponseBase:
     """On what it is to be done: the entities that the person may run it on."""
     action, text = asked.action, _text(request)
     access = Access(request.user)
@@ -227,19 +147,36 @@ def _choose(request: PortalRequest, asked: _Asked) -> HttpResponseBase:
     return page(request, "actions/choose.html", context, title=action.title, trail=_trail(asked))
 
 
-def _form_context(asked: _Asked, drawn: ActionForm) -> dict[str, Any]:
+def form_page(request: PortalRequest, asked: Asked, drawn: ActionForm) -> HttpResponseBase:
+    """The page of a form, new or to be looked at again."""
     action = asked.action
-    return {
-        "action": action,
-        "entity": asked.entity,
-        "origin": asked.origin,
-        "form": drawn,
-        "button": button_of(action),
-        "part_url": reverse("actions:form-part", args=[action.identifier]),
-    }
+    can_try = may_try(Access(request.user), action)
+    return page(
+        request,
+        "actions/form.html",
+        {
+            "action": action,
+            "card": card_of(action),
+            "entity": asked.entity,
+            "origin": asked.origin,
+            "form": drawn,
+            "part_url": reverse("actions:form-part", args=[action.identifier]),
+            "form_url": reverse("actions:form", args=[action.identifier]),
+            "button": drawn.definition.button or button_of(action),
+            "sentence": sentence_of(action),
+            "approval": approval_words(action, permissions_document(action)["approve"]),
+            "key": request.POST.get("key") or token_urlsafe(18),
+            "cancel_url": _back_url(asked),
+            "try_url": reverse("actions:try", args=[action.identifier]) if can_try else "",
+            "admin_url": builder_url(request.user, action),
+        },
+        title=action.title,
+        trail=_trail(asked),
+        status=422 if drawn.is_bound else 200,
+    )
 
 
-def _trail(asked: _Asked) -> list[Crumb]:
+def _trail(asked: Asked) -> list[Crumb]:
     if asked.entity is None:
         return [Crumb("Self-service", reverse("actions:index")), Crumb(asked.action.title)]
     return [
@@ -249,7 +186,7 @@ def _trail(asked: _Asked) -> list[Crumb]:
     ]
 
 
-def _back_url(asked: _Asked) -> str:
+def _back_url(asked: Asked) -> str:
     if asked.entity is None:
         return reverse("actions:index")
     return entity_url(asked.entity.blueprint.identifier, asked.entity.identifier)

@@ -5,7 +5,7 @@
     // a form that is being sent is not sent again; the server would know it for the same, too
     document.addEventListener("submit", (event) => {
         const form = event.target;
-        if (!form.matches("[data-once]") || event.defaultPrevented) return;
+        if (!form.matches("[data-once]") || event.defaultPrevented || event.submitter?.formTarget) return;
         if (form.dataset.sent !== undefined) return event.preventDefault();
         form.dataset.sent = "";
         form.setAttribute("aria-busy", "true");

@@ -46,20 +46,6 @@ def graph(request: PortalRequest) -> HttpResponseRedirect:
 
 @portal_view
 @require_GET
-def template(request: PortalRequest, namespace: str, name: str) -> HttpResponseRedirect:
-    """`/create/templates/:namespace/:name`."""
-    return redirect(_url(request, EntityRef("template", namespace, name), ""))
-
-
-@portal_view
-@require_GET
-def templates(request: PortalRequest) -> HttpResponseRedirect:
-    """`/create`: the templates there are."""
-    return redirect(_table("template"))
-
-
-@portal_view
-@require_GET
 def apis(request: PortalRequest) -> HttpResponseRedirect:
     """`/api-docs`."""
     return redirect(_table("api"))

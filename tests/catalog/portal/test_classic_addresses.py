@@ -33,7 +33,7 @@ def member(client: Client, django_user_model) -> Client:
             "/catalog/component/shop~pay?tab=graph",
         ),
         ("/catalog-graph", "/catalog"),
-        ("/create", "/catalog"),
+        ("/create", "/self-service"),
         ("/settings", "/me"),
     ],
 )
