@@ -41,8 +41,8 @@ class UpsertEntity(MethodBackend):
             "mapping": {
                 "type": "object",
                 "title": "Entity",
-                "description": "What it is to be; keys that are left out stay as they are. "
-                "{{ JQ }} is filled in.",
+                "description": "What it is to be; keys that are left out stay as they are, and "
+                "without an identifier each run makes a new one. {{ JQ }} is filled in.",
                 "properties": {
                     "identifier": {"type": "string", "minLength": 1, "title": "Identifier"},
                     "title": {**_TEXT_OR_NULL, "title": "Title"},
@@ -51,7 +51,6 @@ class UpsertEntity(MethodBackend):
                     "properties": {"type": ["object", "string", "null"], "title": "Properties"},
                     "relations": {"type": ["object", "string", "null"], "title": "Relations"},
                 },
-                "required": ["identifier"],
             },
         },
         "required": ["type", "blueprintIdentifier", "mapping"],
@@ -64,7 +63,7 @@ class UpsertEntity(MethodBackend):
         if not isinstance(mapping, Mapping):
             raise InvalidInput.of(f"{FIELD}.mapping", mapping, "an object")
         [item] = apply(
-            [_draft(blueprint, mapping)],
+            [_draft(blueprint, mapping, invocation.run)],
             mode=Mode.MERGE,
             actor=_actor(invocation.run),
             missing_targets=MissingTargets.REJECT,
@@ -81,8 +80,11 @@ class UpsertEntity(MethodBackend):
         )
 
 
-def _draft(blueprint: str, mapping: Mapping[str, Any]) -> EntityDraft:
-    """What the mapping says, and nothing of what it does not."""
+def _draft(blueprint: str, mapping: Mapping[str, Any], run: Run) -> EntityDraft:
+    """What the mapping says, and nothing of what it does not.
+
+    Where it names no identifier, each run makes an entity: the same one, however often it is tried.
+    """
     said: dict[str, Any] = {
         key: mapping[key] for key in ("title", "icon", "team") if key in mapping
     }
@@ -94,7 +96,9 @@ def _draft(blueprint: str, mapping: Mapping[str, Any]) -> EntityDraft:
         said[key] = dict(mapping[key])
     if "relations" in said:
         said["relations"] = {name: _target(one) for name, one in said["relations"].items()}
-    identifier = text_of(mapping, "identifier", field=f"{FIELD}.mapping")
+    own = f"e_{run.identifier.removeprefix('r_')}"
+    is_named = "identifier" in mapping
+    identifier = text_of(mapping, "identifier", field=f"{FIELD}.mapping") if is_named else own
     return EntityDraft(blueprint, identifier, **said)
 
 

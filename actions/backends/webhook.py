@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -17,6 +18,7 @@ from catalog.kernel.errors import InvalidInput
 from catalog.kernel.http import check_address
 
 METHODS: Final = ("POST", "PUT", "PATCH", "DELETE", "GET")
+_OPEN: Final = re.compile(r"\{\{|<")  # addresses of guides have <places> for others to fill
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -68,7 +70,8 @@ class Webhook(MethodBackend):
     def check(self, method: Mapping[str, Any]) -> None:
         super().check(method)
         url = method["url"].strip()
-        if "{{" not in url and method.get("agent") in (None, False):
+        is_whole = "://" in url and not _OPEN.search(url)
+        if is_whole and method.get("agent") in (None, False):
             check_address(url, f"{FIELD}.url")
 
     def agent_of(self, payload: Mapping[str, Any]) -> str:
@@ -84,22 +87,27 @@ class Webhook(MethodBackend):
 
     def invoke(self, invocation: Invocation) -> Outcome:
         payload = invocation.payload
-        headers = _headers(payload)
-        content = _content(payload.get("body"), headers)
-        answer = send(
-            Call(
-                method=_method(payload),
-                url=text_of(payload, "url"),
-                headers={
-                    "idempotency-key": invocation.run.identifier,
-                    **headers,
-                    **_lowered(signing.headers_for(content)),
-                },
-                content=content,
-            ),
-            invocation,
-        )
+        answer = send(call_of(payload, key=invocation.run.identifier), invocation)
         return _outcome(answer, is_true(payload.get("synchronized")), invocation)
+
+
+def call_of(payload: Mapping[str, Any], *, key: str) -> Call:
+    """The signed call that a filled in method stands for. key: the same for each attempt.
+
+    Raises InvalidInput, SealingFailed.
+    """
+    headers = _headers(payload)
+    content = _content(payload.get("body"), headers)
+    return Call(
+        method=_method(payload),
+        url=text_of(payload, "url"),
+        headers={
+            "idempotency-key": key,
+            **headers,
+            **_lowered(signing.headers_for(content)),
+        },
+        content=content,
+    )
 
 
 def _outcome(answer: Answer, is_synchronized: bool, invocation: Invocation) -> Outcome:

@@ -13,12 +13,19 @@ from catalog.kernel.errors import InvalidExpression, shorten
 OPENING: Final = "{{"
 CLOSING: Final = "}}"
 
+_QUOTES: Final = "\"'"  # our JQ takes single ones, too
 _CLOSERS: Final = {"(": ")", "[": "]", "{": "}"}
 _SPREAD: Final = regex.compile(r"\s*\{\{\s*spreadValue\(\s*\)\s*\}\}\s*")
-# `.secrets` of the whole, not of something in it; then the name, in one of JQ's ways to write it.
-_SECRETS: Final = regex.compile(r"""(?<![\w"\])?}]\s*)\.\s*(?:secrets\b|"secrets"|\["secrets"\])""")
+# `.secrets`, but not of something else, as in `.inputs.secrets`; then the name, as JQ has it.
+_SECRETS: Final = regex.compile(
+    r"""(?<!\.[A-Za-z_]\w*|["'\])?}])\.\s*(?:secrets\b|(["'])secrets\1|\[(["'])secrets\2\])"""
+)
 _NAME: Final = regex.compile(
-    r"""\??\s*(?:\.\s*(?:([A-Za-z_]\w*)|"([^"\\]+)")|\.?\["([^"\\]+)"\])"""
+    r"""\??\s*
+        (?:\.\s*(?P<name>[A-Za-z_]\w*)
+        |\.\s*(["'])(?P<name>[^"'\\]+)\2
+        |\.?\[\s*(["'])(?P<name>[^"'\\]+)\3\s*\])""",
+    regex.VERBOSE,
 )
 
 
@@ -99,7 +106,7 @@ def secrets_in(expression: Expression, *, where: str) -> set[str]:
                 hint='Write .secrets.NAME or .secrets["NAME"].',
                 details={"field": where, "expression": expression.jq},
             )
-        names.add(named[1] or named[2] or named[3])
+        names.add(named["name"])
     return names
 
 
@@ -115,16 +122,16 @@ def _end(text: str, place: int) -> int:
     open_: list[str] = []  # what would close the brackets and texts that we are in
     while place < len(text):
         sign = text[place]
-        if open_ and open_[-1] == '"':
+        if open_ and open_[-1] in _QUOTES:
             if sign == "\\":
                 if text.startswith("(", place + 1):
                     open_.append(")")
                 place += 2
                 continue
-            if sign == '"':
+            if sign == open_[-1]:
                 open_.pop()
-        elif sign == '"':
-            open_.append('"')
+        elif sign in _QUOTES:
+            open_.append(sign)
         elif sign == "#":
             place = text.find("\n", place)
             if place < 0:

@@ -229,7 +229,7 @@ def test_an_agent_is_given_what_it_calls(api, vendor):
             },
             "invocationMethod.workflowInputs.t",
         ),
-        ({"type": "UPSERT_ENTITY", "blueprintIdentifier": "a", "mapping": {}}, "invocationMetho"),
+        ({"type": "UPSERT_ENTITY", "blueprintIdentifier": "a"}, "invocationMethod"),
         ({"type": "INTEGRATION_ACTION", "installationId": ""}, "invocationMethod"),
     ],
 )
@@ -237,6 +237,13 @@ def test_methods_that_could_never_work_are_refused(api, method, field):
     refusal = define(api, method)
     assert refusal.status_code == 422, refusal.json()
     assert refusal.json()["details"]["field"].startswith(field), refusal.json()
+
+
+@pytest.mark.parametrize("url", ["https://<your-host>/hook", "YOUR_URL"])
+def test_addresses_of_guides_load_and_fail_their_runs(api, url):
+    run = work(start(api, {"type": "WEBHOOK", "url": url, "body": {}}))
+    assert run.status == "FAILURE"
+    assert "url: " in run.summary
 
 
 def test_an_address_that_only_the_inputs_make_wrong_fails_the_run(api, vendor):
@@ -293,6 +300,12 @@ def test_an_entity_is_made_and_then_changed(api, kinds):
     run = work(Run.objects.get(identifier=again["run"]["id"]))
     assert run.summary == 'Changed service "pay"'
     assert Entity.objects.get(pk=entity.pk).properties["replicas"] == 3
+
+
+def test_without_an_identifier_each_run_makes_one(api, kinds):
+    run = upsert(api, {"title": "{{ .inputs.name }}"}, name="pay")
+    entity = Entity.objects.get(blueprint__identifier="service")
+    assert entity.identifier == run.identifier.replace("r_", "e_", 1)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,7 @@ def filled(value, **context):
         ("{{ [.inputs.tags[] | {n: .}] | length }}", 2),
         ("{{ .inputs.name # a }} comment\n }}", "pay"),
         ('{{ "it\'s {{ }}" }}', "it's {{ }}"),
+        ("{{ 'say \"}}' + .inputs.name }}", 'say "}}pay'),
         ("a }} b {{ .inputs.name }} }}", "a }} b pay }}"),
         # as actions of Port write it
         ("{{ .inputs | tojson | fromjson | .name }}", "pay"),
@@ -169,9 +170,14 @@ def test_secrets_come_in_where_they_are_named(token):
         "headers": {
             "Authorization": "Bearer {{ .secrets.TOKEN }}",
             "X-Other": '{{ .secrets["my-token"] }}',
+            "X-Single": "{{ .secrets['my-token'] }}",
             "X-Basic": '{{ "ada:" + .secrets."TOKEN" | @base64 }}',
         },
-        "body": {"input": "{{ .inputs.secrets.TOKEN }}", "all": "{{ .secrets?.TOKEN }}"},
+        "body": {
+            "input": "{{ .inputs.secrets.TOKEN }}",
+            "either": '{{ if .inputs.on then .secrets?.TOKEN else "" end }}',
+            "bound": "{{ . as $all | $all.secrets.TOKEN }}",
+        },
     }
     assert templating.secret_names(value) == {"TOKEN", "my-token"}
     done = with_secrets(value)
@@ -179,9 +185,14 @@ def test_secrets_come_in_where_they_are_named(token):
     assert done["headers"] == {
         "Authorization": f"Bearer {token}",
         "X-Other": "other-4711",
+        "X-Single": "other-4711",
         "X-Basic": "YWRhOnRvay00NzExLWFiY2RlZg==",
     }
-    assert done["body"] == {"input": "an input that is called so", "all": token}
+    assert done["body"] == {
+        "input": "an input that is called so",
+        "either": token,
+        "bound": token,
+    }
 
 
 def test_who_names_no_secret_sees_none(token):
