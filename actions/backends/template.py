@@ -13,6 +13,7 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
+from actions.inputs import definition_of
 from actions.models import Run, RunArtifact
 from actions.registry import Invocation, Outcome
 from actions.scaffolder.finding import template_named, user_of
@@ -150,10 +151,20 @@ def _ref(payload: Mapping[str, Any], field: str) -> EntityRef:
 
 
 def _parameters(invocation: Invocation) -> Mapping[str, Any]:
+    """What was filled in; secrets of their own (`ui:field: Secret`) stay masked, as steps get them
+    under `secrets`."""
     values = invocation.payload.get("values")
-    if values is not None and not isinstance(values, Mapping):
+    if isinstance(values, Mapping):
+        return values
+    if values is not None:
         raise InvalidInput.of("values", values, "an object")
-    return invocation.inputs if values is None else values
+    run = invocation.run
+    fields = definition_of(run.action).fields if run.action and run.action.template else {}
+    apart = {name for name, field in fields.items() if field.in_secrets}
+    return {
+        name: shown if name in apart else invocation.inputs.get(name, shown)
+        for name, shown in run.properties.items()
+    }
 
 
 def _secrets(invocation: Invocation) -> dict[str, str]:

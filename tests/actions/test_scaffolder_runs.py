@@ -83,6 +83,7 @@ def test_a_template_becomes_an_action_and_its_run_a_download(folder, settings):
             FETCH,
             step("catalog:fetch", "me", entityRef="${{ user.ref }}", optional=True),
             step("debug:log", message="token ${{ secrets.token }}"),
+            step("debug:log", message="${{ parameters | dump }}"),
             step("roadiehq:utils:fs:write", path="secret.env", content="T=${{ secrets.token }}"),
             parameters=PARAMETERS,
             output={
@@ -103,7 +104,8 @@ def test_a_template_becomes_an_action_and_its_run_a_download(folder, settings):
         "https://site.example/pay",
         f"{settings.IDP_URL}/catalog/component/pay",
     ]
-    assert [one["status"] for one in run.steps] == ["completed"] * 4
+    assert [one["status"] for one in run.steps] == ["completed"] * 5
+    assert '{"name":"pay","token":"••••••"}' in lines(run)
     assert run.logs.filter(step="fetch", step_status="completed").count() == 1
     assert "***" in lines(run)
     assert "secret.env is not in new-service.zip: a secret stands in it" in lines(run)
