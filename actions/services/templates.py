@@ -18,7 +18,9 @@ _CLOSERS: Final = {"(": ")", "[": "]", "{": "}"}
 _SPREAD: Final = regex.compile(r"\s*\{\{\s*spreadValue\(\s*\)\s*\}\}\s*")
 # `.secrets`, but not of something else, as in `.inputs.secrets`; then the name, as JQ has it.
 _SECRETS: Final = regex.compile(
-    r"""(?<!\.[A-Za-z_]\w*|["'\])?}])\.\s*(?:secrets\b|(["'])secrets\1|\[(["'])secrets\2\])"""
+    r"""\.(?<!(?:\.[A-Za-z_]\w*|["'\])?}])\.)\s*
+        (?:secrets\b|(["'])secrets\1|\[(["'])secrets\2\])""",
+    regex.VERBOSE,
 )
 _NAME: Final = regex.compile(
     r"""\??\s*

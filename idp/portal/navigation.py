@@ -34,6 +34,7 @@ _ADMIN_MODELS = [
     ("Scorecards", "grading", "scorecards.Scorecard"),
     ("Proxy", "swap_horiz", "catalog.ProxyEndpoint"),
     ("Secrets", "lock", "catalog.Secret"),
+    ("Signing key", "key", "actions.SigningKey"),
     ("Change log", "history", "catalog.Change"),
     ("Users", "manage_accounts", "idp.User"),
     ("API clients", "key", "idp.ApiClient"),

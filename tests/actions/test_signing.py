@@ -15,10 +15,11 @@ from actions.models import SigningKey
 from actions.services import signing
 from actions.services.json_of_javascript import number, stringify
 from catalog.kernel import crypto
+from catalog.kernel.actors import Role
 from catalog.kernel.errors import InvalidInput
 from catalog.models import Change
 from idp import bootstrap
-from tests.factories import ACTOR
+from tests.factories import ACTOR, make_browser
 
 pytestmark = pytest.mark.django_db
 
@@ -79,6 +80,21 @@ def test_a_key_that_is_too_short_is_refused_without_being_told(value):
         signing.set_key(value, ACTOR)
     assert "value" not in caught.value.details
     assert not SigningKey.objects.exists()
+
+
+def test_an_admin_replaces_it_without_seeing_it():
+    signing.set_key(SECRET, ACTOR)
+    page = "/admin/actions/signingkey/"
+    assert make_browser(role=Role.MEMBER).get(page).status_code in (302, 403)
+    admin = make_browser(role=Role.ADMIN)
+    refused = admin.post(page, {"key": "too-short-to-be-one"})
+    assert "at least 32 bytes" in refused.content.decode()
+    assert admin.post(page, {"key": "n" * 40}).status_code == 302
+    assert signing.key() == "n" * 40
+    shown = admin.get(page).content.decode() + refused.content.decode()
+    assert "Replace" in shown
+    for secret in (SECRET, "too-short-to-be-one", "n" * 40):
+        assert secret not in shown
 
 
 def test_the_secret_of_the_first_client_is_the_key():
