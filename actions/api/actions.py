@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from actions.models import Action, ActionVersion
+from actions.scaffolder import template_actions
 from actions.selectors.actions import ActionQuery, matching
 from actions.services import definitions, importing
 from actions.services.access import Access, permissions_document
@@ -22,7 +23,7 @@ from catalog.api.permissions import GRANT
 from catalog.kernel.errors import InvalidRequest
 from catalog.kernel.yaml_writer import write_yaml_documents
 from catalog.selectors.documents import timestamp
-from catalog.services import permissions
+from catalog.services import documents, permissions
 
 TAG = "Actions"
 _TEXT = {"type": "string"}
@@ -150,11 +151,19 @@ class ActionDetail(ActionView):
         body=OBJECT,
         answers={200: _ACTION},
         errors=_WRITING,
+        description="Of one that is made from a software template, only what is not the "
+        f"template's to say: `{'`, `'.join(template_actions.SETTINGS)}`.",
     )
     def put(self, request: Request, action: str) -> Response:
         permissions.require_admin(self.principal, "change actions")
         body = params.body_object(request)
-        return ok(action=_document(definitions.replace_action(action, body, actor=self.actor)))
+        found = definitions.get_action(action)
+        if found.template_id is not None and _is_about_settings(found, body):
+            settings = {key: body.get(key) for key in template_actions.SETTINGS}
+            changed = template_actions.change_settings(action, settings, actor=self.actor)
+        else:
+            changed = definitions.replace_action(action, body, actor=self.actor)
+        return ok(action=_document(changed))
 
     @documented(
         "delete_action",
@@ -294,12 +303,12 @@ class ActionExport(ApiView):
                 f'format is "{wanted}"; expected json or yaml',
                 details={"field": "format", "value": wanted, "expected": "json or yaml"},
             )
-        documents = importing.exported(
+        found = importing.exported(
             Action.objects.select_related("blueprint").order_by("identifier")
         )
         if wanted == "yaml":
-            return HttpResponse(write_yaml_documents(documents), content_type="application/yaml")
-        return ok(actions=list(documents))
+            return HttpResponse(write_yaml_documents(found), content_type="application/yaml")
+        return ok(actions=list(found))
 
 
 class BlueprintActionList(ActionView):
@@ -373,6 +382,16 @@ class BlueprintActionDetail(ActionView):
         permissions.require_admin(self.principal, "delete actions")
         definitions.delete_action(action, actor=self.actor, blueprint=blueprint)
         return ok()
+
+
+def _is_about_settings(action: Action, body: Mapping[str, Any]) -> bool:
+    """Whether all that comes from the template is as it is."""
+    shown = _document(action)
+    return all(
+        documents.is_same(value, shown.get(key))
+        for key, value in body.items()
+        if key not in template_actions.SETTINGS and key not in documents.ADDED
+    )
 
 
 def _document(action: Action) -> dict[str, Any]:

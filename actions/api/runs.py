@@ -261,6 +261,7 @@ class RunApprovers(ActionView):
         params=[flag("include_pending_approvers", "Those, too, whose approval is missing.")],
         answers={200: envelope(approvers=list_of(OBJECT))},
         errors=[404],
+        description="Admins are also told the `problem` of a policy that cannot be evaluated.",
     )
     def get(self, request: Request, run: str) -> Response:
         found = reporting.get_run(run, principal=self.principal)
@@ -273,7 +274,8 @@ class RunApprovers(ActionView):
                 {"userId": name, "state": "PENDING", "description": ""}
                 for name in approvals.pending_approvers(found, self.access)
             ]
-        return ok(approvers=approvers)
+        problem = self.access.approval_problem(found)
+        return ok(approvers=approvers, **({"problem": problem} if problem else {}))
 
 
 class RunCancel(ApiView):

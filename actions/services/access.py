@@ -174,16 +174,23 @@ class Access:
         """Whom the policy of `approve` names for a run that begins to wait, in lower case: to be
         kept on the run. One that cannot be evaluated names nobody.
         """
-        policy = _grant(run.action, "approve")["policy"] if run.action else None
-        if policy is None or run.action is None:
-            return []
-        entity = _entity_of(run)
-        context = _context(run.action, form_context(self.principal, entity), inputs, run.trigger)
         try:
-            return policies.names(policy, context)
+            return self._named_by_policy(run, inputs)
         except PolicyFailed as error:
-            logger.warning("policy_failed", action=run.action.identifier, reason=str(error))
+            logger.warning("policy_failed", run=run.identifier, reason=str(error))
             return []
+
+    def approval_problem(self, run: Run) -> str:
+        """Why the policy of a run that waits names nobody; "" where it can be evaluated. For admins
+        alone, who can change it.
+        """
+        if not self.standing.is_admin or run.status != Run.Status.WAITING_FOR_APPROVAL:
+            return ""
+        try:
+            self._named_by_policy(run, run.properties)
+        except PolicyFailed as error:
+            return str(error)
+        return ""
 
     def visible_runs(self) -> QuerySet[Run]:
         """Those of actions whose runs anybody may see, one's own, and those one may approve."""
@@ -214,6 +221,14 @@ class Access:
         return waiting.filter(is_mine).exclude(done)
 
     # inside
+
+    def _named_by_policy(self, run: Run, inputs: Mapping[str, Any]) -> list[str]:
+        """Raises PolicyFailed."""
+        policy = _grant(run.action, "approve")["policy"] if run.action else None
+        if policy is None or run.action is None:
+            return []
+        form = form_context(self.principal, _entity_of(run))
+        return policies.names(policy, _context(run.action, form, inputs, run.trigger))
 
     def _is_approver(self, action: Action) -> bool:
         grant = _grant(action, "approve")

@@ -55,7 +55,7 @@ def create_action(body: Mapping[str, Any], *, actor: Actor, blueprint: str | Non
     action.scheduled_at = _next_turn(action)
     with transaction.atomic():
         documents.create(action, actor=actor, blueprint=_of(action))
-        _keep_version(action)
+        keep_version(action)
     return action
 
 
@@ -78,7 +78,7 @@ def replace_action(
             action.scheduled_at = _next_turn(Action(document=document))
         documents.change(action, new, document, actor=actor, blueprint=_of(action))
         if is_other:
-            _keep_version(action)
+            keep_version(action)
     return action
 
 
@@ -139,7 +139,8 @@ def _next_turn(action: Action) -> datetime | None:
     return next_turn(action.trigger, timezone.now()) if action.is_published else None
 
 
-def _keep_version(action: Action) -> None:
+def keep_version(action: Action) -> None:
+    """Note down what an action says from now on, in the transaction that changed it."""
     ActionVersion.objects.create(
         action=action,
         number=action.version,

@@ -25,7 +25,7 @@ _Kept = TypeVar("_Kept", bound=StoredDocument)
 
 MAX_BYTES: Final = 1024 * 1024
 # What the server adds, which clients send back.
-_ADDED: Final = ("id", "ok", "createdAt", "createdBy", "updatedAt", "updatedBy")
+ADDED: Final = ("id", "ok", "createdAt", "createdBy", "updatedAt", "updatedBy")
 
 
 def checked_document(
@@ -35,7 +35,7 @@ def checked_document(
 
     Raises InvalidInput naming the field, PayloadTooLarge.
     """
-    document = {key: value for key, value in body.items() if key not in (*_ADDED, *without)}
+    document = {key: value for key, value in body.items() if key not in (*ADDED, *without)}
     check_json(document)
     if (size := len(orjson.dumps(document))) > MAX_BYTES:
         raise PayloadTooLarge(

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 from django.core.management import CommandError, call_command
+from django.db import transaction
+from django.utils import timezone
 
 from actions.models import Action, ActionVersion
 from catalog.kernel.actors import Role
 from catalog.models import Blueprint, Change, Entity
 from tests.actions.actions import WEBHOOK, action, automation, day2
-from tests.factories import make_api, make_blueprint, make_browser
+from tests.factories import make_api, make_blueprint, make_browser, make_entity
 
 pytestmark = pytest.mark.django_db
 
@@ -140,45 +142,47 @@ SEARCH = {"type": "SEARCH", "combinator": "and"}
 BIG = "x" * 16
 
 
-@pytest.mark.parametrize(
-    ("change", "field", "status"),
-    [
-        ({"identifier": "a/b"}, "identifier", 422),
-        ({"identifier": None}, "identifier", 422),
-        ({"identifier": "runs"}, "identifier", 422),
-        ({"identifier": "template:x"}, "identifier", 422),
-        ({"trigger": {"type": "cron"}}, "trigger.type", 422),
-        ({"trigger": {"operation": "DROP"}}, "trigger.operation", 422),
-        (
-            {"trigger": {"operation": "DAY-2", "condition": {**SEARCH, "rules": []}}},
-            "trigger.condition",
-            422,
-        ),
-        ({"trigger": {"blueprintIdentifier": "nope"}}, None, 404),
-        ({"trigger": {"actionCardButtonText": ""}}, "trigger.actionCardButtonText", 422),
-        (
-            {"trigger": {"executeActionButtonText": "x" * 16}},
-            "trigger.executeActionButtonText",
-            422,
-        ),
-        ({"trigger": {"condition": {**SEARCH, "rules": []}}}, "trigger.condition", 422),
-        ({"trigger": {"type": "automation"}}, "trigger.event", 422),
-        ({"invocationMethod": {}}, "invocationMethod", 422),
-        ({"invocationMethod": {"type": "PIGEON"}}, "invocationMethod.type", 422),
-        ({"invocationMethod": {"type": "WEBHOOK"}}, "invocationMethod", 422),
-        ({"requiredApproval": "yes"}, "requiredApproval", 422),
-        ({"requiredApproval": {"type": "SOME"}}, "requiredApproval.type", 422),
-        ({"approvalNotification": {"type": "webhook"}}, "approvalNotification.url", 422),
-        ({"timeoutMinutes": 0}, "timeoutMinutes", 422),
-        ({"timeoutMinutes": 43_201}, "timeoutMinutes", 422),
-        ({"approvalExpiryHours": 8_761}, "approvalExpiryHours", 422),
-        ({"category": 3}, "category", 422),
-    ],
-)
-def test_bad_actions(admin, change, field, status):
-    answer = admin.post("/v1/actions", action(**{"identifier": "x", **change}))
-    assert (answer.status_code, answer.json()["details"].get("field")) == (status, field)
-    assert not Action.objects.exists()
+BAD = [
+    ({"identifier": "a/b"}, "identifier", 422),
+    ({"identifier": None}, "identifier", 422),
+    ({"identifier": "runs"}, "identifier", 422),
+    ({"identifier": "template:x"}, "identifier", 422),
+    ({"trigger": {"type": "cron"}}, "trigger.type", 422),
+    ({"trigger": {"operation": "DROP"}}, "trigger.operation", 422),
+    (
+        {"trigger": {"operation": "DAY-2", "condition": {**SEARCH, "rules": []}}},
+        "trigger.condition",
+        422,
+    ),
+    ({"trigger": {"blueprintIdentifier": "nope"}}, None, 404),
+    ({"trigger": {"actionCardButtonText": ""}}, "trigger.actionCardButtonText", 422),
+    (
+        {"trigger": {"executeActionButtonText": "x" * 16}},
+        "trigger.executeActionButtonText",
+        422,
+    ),
+    ({"trigger": {"condition": {**SEARCH, "rules": []}}}, "trigger.condition", 422),
+    ({"trigger": {"type": "automation"}}, "trigger.event", 422),
+    ({"invocationMethod": {}}, "invocationMethod", 422),
+    ({"invocationMethod": {"type": "PIGEON"}}, "invocationMethod.type", 422),
+    ({"invocationMethod": {"type": "WEBHOOK"}}, "invocationMethod", 422),
+    ({"requiredApproval": "yes"}, "requiredApproval", 422),
+    ({"requiredApproval": {"type": "SOME"}}, "requiredApproval.type", 422),
+    ({"approvalNotification": {"type": "webhook"}}, "approvalNotification.url", 422),
+    ({"timeoutMinutes": 0}, "timeoutMinutes", 422),
+    ({"timeoutMinutes": 43_201}, "timeoutMinutes", 422),
+    ({"approvalExpiryHours": 8_761}, "approvalExpiryHours", 422),
+    ({"category": 3}, "category", 422),
+]
+
+
+def test_bad_actions(admin, subtests):
+    for change, field, status in BAD:
+        with subtests.test(str(change)), transaction.atomic():
+            answer = admin.post("/v1/actions", action(**{"identifier": "x", **change}))
+            assert (answer.status_code, answer.json()["details"].get("field")) == (status, field)
+            assert not Action.objects.exists()
+            transaction.set_rollback(True)
 
 
 OF_USER = {"context": "user", "property": "x"}
@@ -357,37 +361,39 @@ def test_permissions_are_changed_key_by_key(admin):
     assert acts == 3
 
 
-@pytest.mark.parametrize(
-    ("policy", "field"),
-    [
-        ("yes", "execute.policy"),
-        ({"queries": [], "conditions": ["true"]}, "execute.policy.queries"),
-        ({"queries": {}, "conditions": []}, "execute.policy.conditions"),
-        ({"queries": {}}, "execute.policy.conditions"),
-        ({"queries": {}, "conditions": [".a |"]}, "execute.policy.conditions[0]"),
-        (
-            {"queries": {"q": {"combinator": "xor", "rules": [1]}}, "conditions": ["true"]},
-            "execute.policy.queries.q.combinator",
-        ),
-        (
-            {
-                "queries": {
-                    "q": {
-                        "combinator": "and",
-                        "rules": [{"property": "a", "operator": "=", "value": "{{ .b | }}"}],
-                    }
-                },
-                "conditions": ["true"],
+BAD_POLICIES = [
+    ("yes", "execute.policy"),
+    ({"queries": [], "conditions": ["true"]}, "execute.policy.queries"),
+    ({"queries": {}, "conditions": []}, "execute.policy.conditions"),
+    ({"queries": {}}, "execute.policy.conditions"),
+    ({"queries": {}, "conditions": [".a |"]}, "execute.policy.conditions[0]"),
+    (
+        {"queries": {"q": {"combinator": "xor", "rules": [1]}}, "conditions": ["true"]},
+        "execute.policy.queries.q.combinator",
+    ),
+    (
+        {
+            "queries": {
+                "q": {
+                    "combinator": "and",
+                    "rules": [{"property": "a", "operator": "=", "value": "{{ .b | }}"}],
+                }
             },
-            "execute.policy.queries.q.rules[0].value",
-        ),
-    ],
-)
-def test_bad_policies(admin, policy, field):
+            "conditions": ["true"],
+        },
+        "execute.policy.queries.q.rules[0].value",
+    ),
+]
+
+
+def test_bad_policies(admin, subtests):
     admin.post("/v1/actions", action("a"))
-    answer = admin.patch("/v1/actions/a/permissions", {"execute": {"policy": policy}})
-    assert (answer.status_code, answer.json()["details"]["field"]) == (422, field)
-    assert Action.objects.get().permissions is None
+    for policy, field in BAD_POLICIES:
+        with subtests.test(str(policy)), transaction.atomic():
+            answer = admin.patch("/v1/actions/a/permissions", {"execute": {"policy": policy}})
+            assert (answer.status_code, answer.json()["details"]["field"]) == (422, field)
+            assert Action.objects.get().permissions is None
+            transaction.set_rollback(True)
 
 
 def test_only_admins_write_actions(admin):
@@ -440,3 +446,25 @@ def test_the_examples_of_the_docs_are_good(admin):
     assert admin.patch(url, grants).json()["permissions"] == grants
     kept = admin.patch(url, {"execute": {"policy": policy}})
     assert kept.json()["permissions"]["execute"]["policy"] == policy
+
+
+def test_an_action_of_a_template_follows_it(admin):
+    make_blueprint("template")
+    entity = make_entity("template", "web")
+    body = {
+        "title": "Web",
+        "trigger": {"type": "self-service", "operation": "CREATE", "userInputs": {}},
+        "invocationMethod": {"type": "TEMPLATE", "template": "template:default/web"},
+    }
+    now = timezone.now()
+    signed = {"created_at": now, "created_by": "x", "updated_at": now, "updated_by": "x"}
+    Action.objects.create(identifier="template:web", template=entity, document=body, **signed)
+    url = "/v1/actions/template:web"
+    shown = admin.get(url).json()["action"]
+    assert admin.put(url, {**shown, "title": "Other"}).status_code == 409
+    assert admin.delete(url).status_code == 409
+    changed = admin.put(url, {**shown, "requiredApproval": True})
+    assert changed.json()["action"]["requiredApproval"] is True
+    assert admin.get(f"{url}/versions").json()["versions"][0]["version"] == 2
+    assert admin.patch(f"{url}/permissions", {"execute": {"roles": ["Admin"]}}).status_code == 200
+    assert admin.get("/v1/actions/export").json()["actions"] == []

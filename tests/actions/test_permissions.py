@@ -53,10 +53,12 @@ class Portal:
     """The pages of self-service."""
 
     def sees(self, who, identifier=NAME):
-        is_listed = f'"/self-service/{identifier}' in who.get("/self-service").content.decode()
         answer = who.get(f"/self-service/{identifier}")
-        assert answer.status_code == (200 if is_listed else 404)
-        return is_listed
+        assert answer.status_code in (200, 404)
+        return answer.status_code == 200
+
+    def lists(self, who, identifier=NAME):
+        return f'"/self-service/{identifier}' in who.get("/self-service").content.decode()
 
     def may_run(self, who, entity):
         answer = who.post(f"/self-service/{NAME}", {"entity": entity, "input.size": "3"})
@@ -185,6 +187,28 @@ def test_who_sees_and_runs(builder, face, subtests):
             assert noted.count() == len(started)
 
 
+def test_what_one_does_not_see_is_found_nowhere(builder):
+    who = person(VIEWER)
+    url = f"/v1/actions/{NAME}"
+    for part in ("", "/versions", "/permissions", "?version=1"):
+        assert who.get(url + part).status_code == 404
+    of_blueprint = "/v1/blueprints/service/actions"
+    assert who.get(f"{of_blueprint}/{NAME}").status_code == 404
+    assert who.get(of_blueprint).json()["actions"] == []
+    assert who.post(f"{url}/runs", {"entity": "own"}, **JSON).status_code == 404
+    for below in ("", "/entities/own"):
+        old = f"/v1/blueprints/service{below}/actions/{NAME}/runs"
+        assert who.post(old, {"entity": "own"}, **JSON).status_code == 404
+    assert not Run.objects.exists()
+
+
+def test_the_portal_lists_what_it_opens(builder):
+    portal, member, viewer = Portal(), person(MEMBER), make_browser("vic", role=VIEWER)
+    assert (portal.lists(member), portal.lists(viewer)) == (True, False)
+    grant(builder, execute={"roles": ["Viewer"]})
+    assert (portal.lists(member), portal.lists(viewer)) == (False, True)
+
+
 def team_leader():
     return policy("[.results.leaders.entities[].identifier]", leaders=rule("$title", "Pat"))
 
@@ -286,6 +310,18 @@ def test_only_admins_are_told_why_a_policy_says_no(builder):
     grant(builder, execute={"policy": policy(".entity | error")})
     assert "cannot be evaluated" in builder.post(url, body).json()["message"]
     assert not Run.objects.exists()
+
+
+def test_admins_are_told_of_a_policy_that_names_nobody_by_mistake(builder):
+    document = builder.get(f"/v1/actions/{NAME}").json()["action"]
+    builder.put(f"/v1/actions/{NAME}", {**document, "requiredApproval": True})
+    grant(builder, approve={"policy": policy(".entity.nobody.x | error")})
+    run = builder.post(f"/v1/actions/{NAME}/runs", {"entity": "own"}).json()["run"]["id"]
+    url = f"/v1/actions/runs/{run}/approvers"
+    assert "error" in builder.get(url).json()["problem"]
+    assert "problem" not in person(MEMBER).get(url).json()
+    grant(builder, approve={"policy": policy("[]")})
+    assert "problem" not in builder.get(url).json()
 
 
 def test_inputs_are_values_for_a_policy_and_no_rules(builder):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -132,29 +132,28 @@ def test_what_a_run_wrote_and_made(admin):
     assert (sent["number"], sent["state"], sent["statusCode"]) == (1, "DELIVERED", 202)
 
 
-@pytest.mark.parametrize(
-    ("properties", "field"),
-    [
-        ({}, "properties.name"),
-        ({"name": "x"}, "properties.name"),
-        ({"name": 3}, "properties.name"),
-        ({"name": "pay", "size": 2}, "properties.size"),
-        ({"name": "pay", "tags": ["a", "b", "c"]}, "properties.tags"),
-        ({"name": "pay", "tags": None}, None),
-        ({"name": "later"}, "properties.later"),
-        ({"name": "pay", "other": 1}, "properties.other"),
-        ("pay", "properties"),
-    ],
-)
-def test_inputs(admin, properties, field):
+GIVEN = [
+    ({}, "properties.name"),
+    ({"name": "x"}, "properties.name"),
+    ({"name": 3}, "properties.name"),
+    ({"name": "pay", "size": 2}, "properties.size"),
+    ({"name": "pay", "tags": ["a", "b", "c"]}, "properties.tags"),
+    ({"name": "pay", "tags": None}, None),
+    ({"name": "later"}, "properties.later"),
+    ({"name": "pay", "other": 1}, "properties.other"),
+    ("pay", "properties"),
+]
+
+
+def test_inputs(admin, subtests):
     admin.post("/v1/actions", action(invocationMethod=AGENT_CALL))
-    answer = admin.post("/v1/actions/scaffold/runs", {"properties": properties})
-    if field is None:
-        assert answer.status_code == 202
-        return
-    assert answer.status_code == 422
-    assert answer.json()["details"]["field"] == field
-    assert not Run.objects.exists()
+    for properties, field in GIVEN:
+        with subtests.test(str(properties)), transaction.atomic():
+            answer = admin.post("/v1/actions/scaffold/runs", {"properties": properties})
+            details = answer.json().get("details", {})
+            assert (answer.status_code, details.get("field")) == (422 if field else 202, field)
+            assert Run.objects.exists() is (field is None)
+            transaction.set_rollback(True)
 
 
 def test_encrypted_inputs_are_told_nowhere(admin):
@@ -374,21 +373,37 @@ def test_agents_fetch_runs(admin):
 
 
 def test_integrations_fetch_their_own_runs(admin):
+    """In the order in which Ocean calls."""
     payload = {
         "type": "INTEGRATION_ACTION",
         "installationId": "my-gh",
         "integrationActionType": "dispatch_workflow",
-        "integrationActionExecutionProperties": {"workflow": "x.yml"},
+        "integrationActionExecutionProperties": {"workflow": "{{ .run.id }}.yml"},
     }
     admin.post("/v1/actions", simple(invocationMethod=payload, requiredApproval=True))
     run = start(admin)
+    ocean = make_api(Role.MEMBER, agent="port-ocean/github/my-gh/0.1.0")
     claim = {"installationId": "my-gh", "limit": 300, "visibilityTimeoutMs": 60_000}
     url = "/v1/actions/runs/claim-pending"
-    assert admin.post(url, claim).json()["runs"] == []
+    assert ocean.post(url, claim).json()["runs"] == []
     admin.patch(f"/v1/actions/runs/{run['id']}/approval", {"status": "APPROVE"})
-    [claimed] = admin.post(url, claim).json()["runs"]
+    [claimed] = ocean.post(url, claim).json()["runs"]
+    assert ocean.post("/v1/workflows/runs/claim-pending", claim).json()["nodeRuns"] == []
     assert (claimed["id"], claimed["action"]["identifier"]) == (run["id"], "c")
-    admin.patch(f"/v1/actions/runs/{run['id']}", {"status": "SUCCESS"})
+    assert claimed["status"] == "IN_PROGRESS"
+    workflow = {"workflow": f"{run['id']}.yml"}
+    assert claimed["payload"] == {**payload, "integrationActionExecutionProperties": workflow}
+    assert ocean.patch("/v1/actions/runs/ack", {"runId": run["id"]}).status_code == 200
+    assert ocean.patch("/v1/actions/runs/ack", {"runId": run["id"]}).status_code == 409
+    one = f"/v1/actions/runs/{run['id']}"
+    report = {"link": "https://gh/1", "externalRunId": "gh_1", "statusLabel": "Dispatched"}
+    assert ocean.patch(one, report).status_code == 200
+    assert ocean.post(f"{one}/logs", {"message": "dispatched"}).status_code == 201
+    found = ocean.get("/v1/actions/runs?version=v2&external_run_id=gh_1").json()["runs"]
+    assert [(one["id"], one["status"]) for one in found] == [(run["id"], "IN_PROGRESS")]
+    assert ocean.post(f"{one}/logs", {"message": "done"}).status_code == 201
+    ended = ocean.patch(one, {"status": "SUCCESS", "statusLabel": "Completed"})
+    assert ended.json()["run"]["status"] == "SUCCESS"
     assert Run.objects.get().is_pending is False
 
 
