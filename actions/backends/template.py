@@ -18,14 +18,8 @@ from actions.models import Run, RunArtifact
 from actions.registry import Invocation, Outcome
 from actions.scaffolder.finding import template_named, user_of
 from actions.scaffolder.origin import PlacedOrigin
-from actions.scaffolder.runner import (
-    Cancelled,
-    Result,
-    Runner,
-    Task,
-    archive_name,
-    interrupted_step,
-)
+from actions.scaffolder.runner import Runner
+from actions.scaffolder.task import Cancelled, Result, Task, archive_name, interrupted_step
 from actions.scaffolder.template import read_template
 from actions.scaffolder.workspace import Workspace, opened_workspace
 from catalog.dialects.backstage.mapping import key_of_ref

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from actions.scaffolder.finding import user_of
 from actions.scaffolder.origin import GivenOrigin, Origin, PlacedOrigin
-from actions.scaffolder.runner import Result, Runner, Task
+from actions.scaffolder.runner import Runner
+from actions.scaffolder.task import Task
 from actions.scaffolder.template import read_template
 from actions.scaffolder.workspace import Caps, Workspace, opened_workspace
 from catalog.kernel.actors import Principal
@@ -79,7 +80,7 @@ def dry_run(
             is_dry_run=True,
             wall_clock_s=WALL_CLOCK_S,
         )
-        result: Result = Runner(task, workspace=workspace, origin=origin, reporter=teller).run()
+        result = Runner(task, workspace=workspace, origin=origin, reporter=teller).run()
         files = [
             DryRunFile(
                 file.path,

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
 
@@ -119,7 +120,7 @@ class PlacedOrigin:
         if read is None:  # nothing was asked that it could be the same as
             raise FileMissing(f"There is no file at {shorten(url, 200)}")
         is_executable = is_file(place) and os.access(path_in(place), os.X_OK)
-        return SkeletonFile(posixpath.basename(place), lambda: read.content, is_executable)
+        return SkeletonFile(posixpath.basename(place), partial(bytes, read.content), is_executable)
 
     def _place(self, url: str) -> str:
         if not is_storable(url):
@@ -164,7 +165,7 @@ class GivenOrigin:
         folder = self._clean(url)
         prefix = f"{folder}/" if folder else ""
         found = [
-            SkeletonFile(path.removeprefix(prefix), lambda content=content: content)
+            SkeletonFile(path.removeprefix(prefix), partial(bytes, content))
             for path, content in sorted(self._contents.items())
             if path.startswith(prefix)
         ]
@@ -179,7 +180,7 @@ class GivenOrigin:
         if path not in self._contents:
             raise FileMissing(f"There is no file {shorten(url, 200)} beside the template")
         content = self._contents[path]
-        return SkeletonFile(posixpath.basename(path), lambda: content)
+        return SkeletonFile(posixpath.basename(path), partial(bytes, content))
 
     def _clean(self, url: str) -> str:
         try:
@@ -203,10 +204,10 @@ def skeleton_of(root: Path, limit: Path) -> Skeleton:
             if os.path.isabs(target) or not _is_inside(path, limit):
                 refused[name] = "the link leads out"
             else:
-                files.append(SkeletonFile(name, lambda path=path: _read(path), link=target))
+                files.append(SkeletonFile(name, partial(_read, path), link=target))
         elif stat.S_ISREG(found.st_mode):
             is_executable = bool(found.st_mode & stat.S_IXUSR)
-            files.append(SkeletonFile(name, lambda path=path: _read(path), is_executable))
+            files.append(SkeletonFile(name, partial(_read, path), is_executable))
         else:
             refused[name] = "it is no regular file"
         if len(files) > MAX_FILES:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import orjson
 from django.utils import timezone
@@ -18,72 +17,29 @@ from actions.scaffolder.registry import (
     TemplateAction,
     get_template_action,
 )
-from actions.scaffolder.template import Step, Template
+from actions.scaffolder.task import Cancelled, Reporter, Result, Task
+from actions.scaffolder.template import Step
 from actions.scaffolder.templating import render, render_condition
 from actions.scaffolder.workspace import Workspace
-from catalog.kernel.actors import Actor, Principal
-from catalog.kernel.errors import IdpError, InvalidInput, LimitExceeded, UpstreamUnavailable
+from catalog.kernel.errors import (
+    IdpError,
+    InvalidInput,
+    LimitExceeded,
+    UpstreamUnavailable,
+    shorten,
+)
 from catalog.kernel.http.masking import HIDDEN, mask
 from catalog.kernel.schema import check_json
 from catalog.selectors.documents import timestamp
 
-WALL_CLOCK_S: Final = 600.0
 MAX_EACH: Final = 1_000
+MAX_INPUT: Final = 20_000_000  # characters of a step's, all turns of `each` together
 MAX_LINES: Final = 5_000  # of the log, by actions
+MAX_SAID: Final = 4_000_000  # characters of these
 MAX_OUTPUT_BYTES: Final = 2 * 1024 * 1024
 
 PROCESSING, COMPLETED, FAILED = "processing", "completed", "failed"
 SKIPPED, CANCELLED = "skipped", "cancelled"
-
-
-class Cancelled(Exception):
-    """Somebody stopped the run."""
-
-
-class Reporter(Protocol):
-    """Tells of the run while it goes on."""
-
-    def log(self, message: str, *, level: str, step: str, step_status: str) -> None: ...
-
-    def steps(self, steps: Sequence[Mapping[str, Any]]) -> None:
-        """The steps with their states, whenever one of these changes (see `Run.steps`)."""
-
-    def keep(self, workspace: Workspace, name: str, folder: str, hidden: Collection[str]) -> str:
-        """Keep the files below a folder as an archive of this name, but for those that hold a
-        hidden text; returns the address to get it from, "" where nothing is kept."""
-
-    def is_cancelled(self) -> bool:
-        """Asked often."""
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One run of a template.
-
-    user: {"ref", "entity"} of who started it, as far as the catalogue knows them. secrets: by the
-    names under which steps use them. hidden: further texts that may not be shown.
-    """
-
-    id: str
-    template: Template
-    parameters: Mapping[str, Any]
-    secrets: Mapping[str, str]
-    user: Mapping[str, Any]
-    actor: Actor
-    principal: Principal
-    hidden: frozenset[str] = frozenset()
-    is_dry_run: bool = False
-    wall_clock_s: float = WALL_CLOCK_S
-
-
-@dataclass(slots=True)
-class Result:
-    """How it ended. error: of the step that failed first; None where all went well."""
-
-    output: dict[str, Any] = field(default_factory=dict)
-    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)  # of the steps, by their ids
-    error: IdpError | None = None
-    failed_step: str = ""
 
 
 class Runner:
@@ -99,7 +55,7 @@ class Runner:
         self._hidden = set(task.hidden) | {one for one in task.secrets.values() if one}
         self._deadline = time.monotonic() + task.wall_clock_s
         self._outputs: dict[str, dict[str, Any]] = {}
-        self._lines = 0
+        self._lines = self._characters = 0
         self._failure: tuple[str, IdpError] | None = None
         self._records: list[dict[str, Any]] = [
             {"id": step.id, "name": step.name, "action": step.action, "status": "open"}
@@ -125,8 +81,8 @@ class Runner:
             self._log(str(error), level="ERROR")
             return Result(outputs=self._outputs, error=error)
         if self._failure:
-            name, error = self._failure
-            return Result(outputs=self._outputs, error=error, failed_step=name)
+            name, failure = self._failure
+            return Result(outputs=self._outputs, error=failure, failed_step=name)
         try:
             return Result(self._output(), self._outputs)
         except IdpError as error:
@@ -198,15 +154,20 @@ class Runner:
         self, action: TemplateAction, step: Step, record: dict[str, Any]
     ) -> dict[str, Any]:
         """The output of a step; with `each`, of each of its outputs a list."""
-        calls = []
+        calls: list[tuple[dict[str, Any], dict[str, Any] | None]] = []
+        size = 0
         for each in self._iterations(step):
+            self._check_in(step.id)
             if step.each is not None and not self._is_wanted(step, each):
                 calls.append((each, None))
                 continue
-            given = self._input(step, each)
+            rendered = self._input(step, each)
             key = f"[{each['each']['key']}]" if each else ""
-            action.check(given, f"{action.id}{key}")
-            calls.append((each, given))
+            size += len(_json(rendered))
+            if size > MAX_INPUT:
+                raise LimitExceeded(f"The input has more than {MAX_INPUT:,} characters")
+            action.check(rendered, f"{action.id}{key}")
+            calls.append((each, rendered))
         if not action.supports_dry_run:
             record["isLasting"] = True
             self._reporter.steps(self._records)
@@ -215,7 +176,7 @@ class Runner:
             self._check_in(step.id)
             if each:
                 word = "Skipping" if given is None else "Running"
-                self._log(f"{word} step each: {_json(each['each'])}", step=step.id)
+                self._say(f"{word} step each: {shorten(_json(each['each']), 500)}", step)
             if given is not None:
                 self._add(found, self._call(action, step, given), is_list=bool(each))
         self._drop_strays(step)
@@ -225,10 +186,7 @@ class Runner:
         self, action: TemplateAction, step: Step, given: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         def log(message: str, level: str = "INFO") -> None:
-            self._lines += 1
-            if self._lines > MAX_LINES:
-                raise LimitExceeded(f"The actions have said more than {MAX_LINES:,} lines")
-            self._log(message, step=step.id, level=level)
+            self._say(message, step, level=level)
 
         context = ActionContext(
             input=given,
@@ -349,6 +307,16 @@ class Runner:
         self._reporter.steps(self._records)
         self._log(message, step=record["id"], status=status, level=level)
 
+    def _say(self, message: str, step: Step, *, level: str = "INFO") -> None:
+        """A line of an action. Raises LimitExceeded."""
+        self._lines += 1
+        self._characters += len(message)
+        if self._lines > MAX_LINES or self._characters > MAX_SAID:
+            raise LimitExceeded(
+                f"The log has more than {MAX_LINES:,} lines, or {MAX_SAID:,} characters"
+            )
+        self._log(message, step=step.id, level=level)
+
     def _log(self, message: str, *, step: str = "", status: str = "", level: str = "INFO") -> None:
         self._reporter.log(mask(message, self._hidden), level=level, step=step, step_status=status)
 
@@ -402,16 +370,6 @@ def example_of(schema: Mapping[str, Any]) -> Any:
             return False
         case _:
             return "<unknown>"
-
-
-def archive_name(ref: str) -> str:
-    """Of what a template (by its reference) has made."""
-    return f"{ref.rpartition('/')[2]}.zip"
-
-
-def interrupted_step(steps: Sequence[Mapping[str, Any]]) -> str:
-    """The name of a step that had begun to change something outside; "" where none had."""
-    return next((str(one.get("name")) for one in steps if one.get("isLasting")), "")
 
 
 def _differing(given: Any, plain: Any) -> Iterator[str]:

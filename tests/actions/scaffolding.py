@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from actions.scaffolder.origin import GivenOrigin, Origin, PlacedOrigin
-from actions.scaffolder.runner import Result, Runner, Task
+from actions.scaffolder.runner import Runner
+from actions.scaffolder.task import Result, Task
 from actions.scaffolder.template import read_template
 from actions.scaffolder.workspace import Caps, Workspace
 from catalog.kernel.actors import Actor, Insider

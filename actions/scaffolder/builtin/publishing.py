@@ -24,7 +24,7 @@ from actions.scaffolder.registry import (
     outputs,
     titled,
 )
-from actions.scaffolder.runner import archive_name
+from actions.scaffolder.task import archive_name
 from actions.scaffolder.workspace import clean_path
 from catalog.ingest.locations.forges import Forges
 from catalog.kernel.errors import InvalidInput
@@ -47,7 +47,7 @@ def _git(context: ActionContext) -> Mapping[str, Any]:
     given = context.input
     url, branch = given["repoUrl"], given.get("defaultBranch") or "main"
     options: dict[str, Any] = {**_credentials(given), "timeout_s": _TIMEOUT_S}
-    commit = {
+    commit: dict[str, Any] = {
         "branch": branch,
         "message": given.get("gitCommitMessage") or "initial commit",
         "author": author_of(given),

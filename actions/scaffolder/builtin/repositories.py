@@ -144,7 +144,7 @@ def push_change(
     the commit's name, "" where nothing would change."""
     given = context.input
     url = repository.forge.clone_url(repository.project)
-    credentials = {"username": repository.user, "token": repository.token}
+    credentials: dict[str, Any] = {"username": repository.user, "token": repository.token}
     context.check_in()
     with checked_out(
         url, branch=base, max_bytes=_CLONE_BYTES, timeout_s=_PUSH_S, **credentials
