@@ -54,6 +54,22 @@ GOOD = {
     "POST /v1/actions/import": {
         "actions": [{**BODIES["/v1/actions"], "permissions": {"execute": GRANT}}]
     },
+    "POST /api/notifications/notifications": {
+        "recipients": {
+            "type": "entity",
+            "entityRef": ["group:default/core"],
+            "excludeEntityRef": "user:default/ann",
+        },
+        "payload": {
+            "title": "x",
+            "description": "x",
+            "link": "/runs",
+            "severity": "high",
+            "topic": "x",
+            "scope": "x",
+        },
+    },
+    "POST /api/notifications/notifications/update": {"ids": ["1"], "read": True},
     "POST /v1/actions/runs/r_1/cancel": {"reason": "x"},
     "POST /v1/actions/runs/r_1/repeat": {"properties": {"name": "x"}, "idempotencyKey": "k"},
     "PATCH /v1/actions/runs/r_1": {

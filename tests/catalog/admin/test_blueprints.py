@@ -270,6 +270,6 @@ def test_the_list_costs_the_same_for_any_number(
     admin_client.get("/admin/catalog/blueprint/")
     for number in range(5):
         make_entity(make_blueprint(f"more{number}"), "a")
-    with django_assert_num_queries(5):  # user, sidebar, list, relations, their targets
+    with django_assert_num_queries(7):  # user, sidebar (2), bell, list, relations, their targets
         page = admin_client.get("/admin/catalog/blueprint/")
     assert [b.entity_total for b in page.context["cl"].result_list if b.identifier == "one"] == [1]

@@ -48,5 +48,5 @@ def test_the_list_costs_the_same_for_any_number(
     for number in range(60):
         make_entity(blueprint, f"s{number}", relations={"next": f"s{number - 1}"})
     admin_client.get(LIST)
-    with django_assert_num_queries(4):  # user, sidebar, kinds, list
+    with django_assert_num_queries(6):  # user, sidebar (2), bell, kinds, list
         admin_client.get(LIST)

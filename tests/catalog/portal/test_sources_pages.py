@@ -193,10 +193,10 @@ def test_query_counts_do_not_grow(
     for name in ("one", "two", "three"):
         sync(make_source(name, repo=named("a", "b")))
     for url, count in (
-        ("/sources", 7),
-        ("/sources/acme", 12),
-        (f"/sources/acme/runs/{run.pk}", 5),
-        ("/sources/-/missing?q=a", 12),
+        ("/sources", 9),
+        ("/sources/acme", 14),
+        (f"/sources/acme/runs/{run.pk}", 7),
+        ("/sources/-/missing?q=a", 14),
     ):
         member.get(url)
         with django_assert_num_queries(count):

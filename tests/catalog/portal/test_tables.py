@@ -297,7 +297,7 @@ def test_query_count_does_not_grow_with_the_rows(
     )
     member.get(URL)
     # user, blueprint, kinds, views, rows, sidebar, sources; owners and relations where shown
-    with django_assert_num_queries(7 + (2 if "$team" in columns else 0)):
+    with django_assert_num_queries(9 + (2 if "$team" in columns else 0)):
         member.get(f"{URL}?columns={columns}")
 
 
