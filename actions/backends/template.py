@@ -9,9 +9,10 @@ from typing import Any, Final, Self
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.urls import reverse
 from django.utils import timezone
+from structlog import get_logger
 
 from actions.inputs import definition_of
 from actions.models import Run, RunArtifact
@@ -28,6 +29,8 @@ from catalog.kernel.actors import Actor, Insider, Principal, Role
 from catalog.kernel.errors import Conflict, InvalidInput
 from catalog.portal.links import entity_url
 from catalog.services.permissions import actor_of
+
+logger = get_logger(__name__)
 
 MAX_ARCHIVE: Final = 50 * 1024 * 1024  # bytes
 _SHORTEST_SECRET: Final = 6  # characters; what is shorter stands in any file by chance
@@ -244,5 +247,7 @@ class _Reporter:
         while not self._is_over.wait(_EXTEND_EVERY_S):
             try:
                 self._invocation.extend()
+            except DatabaseError as error:  # there are more turns before the lease runs out
+                logger.warning("lease_not_extended", error=str(error))
             finally:
                 connection.close()  # this thread's own

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from actions.scaffolder.expressions import Environment, TemplateError
@@ -19,13 +19,14 @@ _LOOKED_AT: Final = 8000  # bytes in which a binary file shows a NUL
 @dataclass(frozen=True, slots=True)
 class Rules:
     """How a skeleton is rendered. context: what expressions see. copied: files that are not
-    rendered, though their paths are. extension: only files with it are rendered, and lose it; ""
+    rendered, though their paths are. kept: files of which neither is. extension: only files with it are rendered, and lose it; ""
     is all of them. replaces: whether it may take the place of files that are there.
     """
 
     environment: Environment
     context: Mapping[str, Any]
-    copied: Patterns
+    copied: Patterns = field(default_factory=lambda: Patterns(()))
+    kept: Patterns = field(default_factory=lambda: Patterns(()))
     extension: str = ""
     replaces: bool = False
 
@@ -80,11 +81,13 @@ def _render_file(
     file: SkeletonFile, workspace: Workspace, target: str, rules: Rules, tally: Tally
 ) -> None:
     path = file.path
-    is_rendered = not rules.copied.match(path)
+    is_kept = rules.kept.match(path)
+    is_rendered = not is_kept and not rules.copied.match(path)
     if rules.extension:
         is_rendered = posixpath.splitext(path)[1] == rules.extension
         path = path.removesuffix(rules.extension) if is_rendered else path
-    path = _rendered(path, f"the path {file.path}", rules)
+    if not is_kept:
+        path = _rendered(path, f"the path {file.path}", rules)
     if path.startswith("/") or "//" in path or not path.strip("/"):
         tally.left_out += 1
         return

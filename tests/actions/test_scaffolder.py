@@ -343,7 +343,8 @@ def test_a_skeleton_keeps_modes_binaries_and_what_is_not_to_be_rendered(tmp_path
         ({"templateFileExtension": True}, {"a.txt": "old", "b": "${{ x }}1"}),
         ({"templateFileExtension": ".txt"}, {"a.txt": "old", "a": "1", "b.njk": "{{ y }}"}),
         ({"copyWithoutTemplating": ["*.njk"]}, {"a.txt": "old", "b.njk": "{{ y }}"}),
-        ({"copyWithoutRender": ["*.njk"]}, {"a.txt": "old", "b.njk": "${{ x }}1"}),
+        ({"copyWithoutRender": ["*.njk"]}, {"a.txt": "old", "b.njk": "{{ y }}"}),
+        ({"templateFileExtension": "njk"}, {"a.txt": "old", "b": "${{ x }}1"}),
         ({"targetPath": "sub/x"}, {"a.txt": "old", "sub/x/a.txt": "1", "sub/x/b.njk": "${{ x }}1"}),
     ],
 )
@@ -363,6 +364,19 @@ def test_the_ways_to_fetch_a_template(tmp_path, options, files):
     wanted = {path: source["b.njk"] if text == "{{ y }}" else text for path, text in files.items()}
     assert ran.error == ""
     assert ran.files == wanted
+
+
+def test_files_that_are_copied_have_their_names_rendered_unless_by_the_older_key(tmp_path):
+    skeleton = {"s/${{ values.x }}/a": "${{ values.x }}", "s/b": "${{ values.x }}"}
+    wanted = {"copyWithoutTemplating": "1/a", "copyWithoutRender": "${{ values.x }}/a"}
+    for key, path in wanted.items():
+        (tmp_path / key).mkdir()
+        fetch = step("fetch:template", url="s", values={"x": 1}, **{key: ["**/a"]})
+        ran = run(tmp_path / key, template(fetch), skeleton)
+        assert ran.files == {path: "${{ values.x }}", "b": "1"}
+    (tmp_path / "both").mkdir()
+    fetch = step("fetch:template", url="s", copyWithoutTemplating=["a"], copyWithoutRender=["b"])
+    assert "use one" in run(tmp_path / "both", template(fetch), skeleton).error
 
 
 def test_cookiecutter_templates_are_rendered_and_their_hooks_left_alone(tmp_path):

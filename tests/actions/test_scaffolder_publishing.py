@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from actions.scaffolder.origin import PlacedOrigin
 from catalog.kernel.actors import Actor
 from catalog.services.integrations import create_integration
 from tests.actions.scaffolding import run, step, template
@@ -327,6 +328,44 @@ def test_pages_and_workflows_of_github(tmp_path, github):
     source = {"branch": "main", "path": "/"}
     assert github.asked("POST", "/pages$") == [{"build_type": "workflow", "source": source}]
     assert github.asked("POST", "/dispatches$") == [{"ref": "main", "inputs": {"a": "b"}}]
+
+
+def test_a_template_of_github_fetches_from_its_repository_and_others(tmp_path, github):
+    vendor, git = github.vendor, github.git
+    git.make(
+        "acme/templates",
+        {"t/skeleton/.hidden": "${{ values.x }}", "t/one.txt": "one", "shared/s": "shared"},
+    )
+    git.make("acme/other", {"docs/a.md": "A", "b": "B"})
+    for name in ("templates", "other"):
+        vendor.json(f"/api/v3/repos/acme/{name}/git/matching-refs/heads/main", [
+            {"ref": "refs/heads/main"}])  # fmt: skip
+        vendor.json(f"/api/v3/repos/acme/{name}/git/matching-refs/tags/main", [])
+    vendor.text("/api/v3/repos/acme/templates/contents/t/one.txt", "one")
+    document = template(
+        step("fetch:template", url="./skeleton", values={"x": 1}),
+        step("fetch:plain", url="../shared", targetPath="shared"),
+        step("fetch:plain", url=f"{vendor.url}/acme/other/tree/main/docs", targetPath="other"),
+        step("fetch:plain:file", url="one.txt", targetPath="two.txt"),
+    )
+    document["metadata"]["annotations"] = {
+        "backstage.io/source-location": f"url:{vendor.url}/acme/templates/tree/main/t/"
+    }
+    place = f"url:{vendor.url}/acme/templates/blob/main/t/template.yaml"
+    with PlacedOrigin.of(document, place) as origin:
+        ran = run(tmp_path, document, origin=origin)
+    assert ran.error == ""
+    assert ran.files == {
+        ".hidden": "1",
+        "other/a.md": "A",
+        "shared/s": "shared",
+        "two.txt": "one",
+    }
+    (tmp_path / "x").mkdir()
+    missing = template(step("fetch:plain", url=f"{vendor.url}/acme/other/tree/main/none"))
+    with PlacedOrigin.of(document, place) as origin:
+        ran = run(tmp_path / "x", missing, origin=origin)
+    assert "acme/other has no folder none" in ran.error
 
 
 # --- GitLab -----------------------------------------------------------------------------------

@@ -54,17 +54,22 @@ def _plain_file(context: ActionContext) -> None:
 def _template(context: ActionContext) -> None:
     context.log(f"Fetching template content from remote URL {context.input['url']}")
     given = context.input
-    extension = given.get("templateFileExtension", "")
-    copied = given.get("copyWithoutTemplating")
-    if extension and (copied or given.get("copyWithoutRender") or given.get("cookiecutterCompat")):
+    extension = given.get("templateFileExtension") or ""
+    copied, kept = given.get("copyWithoutTemplating"), given.get("copyWithoutRender")
+    if extension and (copied or kept or given.get("cookiecutterCompat")):
         raise InvalidInput(
             "templateFileExtension goes with neither copyWithoutTemplating nor cookiecutterCompat"
         )
+    if copied and kept:
+        raise InvalidInput("copyWithoutRender is the older name of copyWithoutTemplating: use one")
+    if isinstance(extension, str) and extension and not extension.startswith("."):
+        extension = f".{extension}"
     rules = Rules(
         environment=_environment(given),
         context=_values(given),
         copied=patterns(copied),
-        extension=NJK if extension is True else extension or "",
+        kept=patterns(kept),
+        extension=NJK if extension is True else extension,
         replaces=given.get("replace", False),
     )
     tally = render_skeleton(
@@ -85,7 +90,7 @@ def _template_file(context: ActionContext) -> None:
         context.log(f"{target} is there already and stays as it is")
         return
     found = context.origin.file(given["url"])
-    rules = Rules(_environment(given), _values(given), patterns())
+    rules = Rules(_environment(given), _values(given))
     content = rendered_text(found.read(), target, rules)
     context.workspace.write(target, content, is_executable=found.is_executable)
 
@@ -225,7 +230,9 @@ ACTIONS = (
             url=_URL,
             targetPath=_FOLDER,
             copyWithoutTemplating=titled(TEXTS, "Copied without rendering", "Patterns of paths."),
-            copyWithoutRender=titled(TEXTS, "Without effect", "The older name; it does nothing."),
+            copyWithoutRender=titled(
+                TEXTS, "Copied with their names as they are", "The older name."
+            ),
             templateFileExtension=titled(
                 {"type": ["boolean", "string"]}, f"Render only files that end in {NJK}"
             ),
