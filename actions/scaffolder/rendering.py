@@ -19,8 +19,9 @@ _LOOKED_AT: Final = 8000  # bytes in which a binary file shows a NUL
 @dataclass(frozen=True, slots=True)
 class Rules:
     """How a skeleton is rendered. context: what expressions see. copied: files that are not
-    rendered, though their paths are. kept: files of which neither is. extension: only files with it are rendered, and lose it; ""
-    is all of them. replaces: whether it may take the place of files that are there.
+    rendered, though their paths are. kept: files of which neither is. extension: only files with
+    it are rendered, and lose it; "" is all of them. replaces: whether it may take the place of
+    files that are there.
     """
 
     environment: Environment
