@@ -67,19 +67,19 @@ class Node:
             text=True,
         )
 
-    def ask(self, client: str, method: str, *args: Any) -> dict[str, Any]:
+    def ask(self, client: str, method: str, *args: Any, **more: Any) -> dict[str, Any]:
         assert self.process.stdin
         assert self.process.stdout
-        if client == NEW:
+        if client != OLD:
             self.called.add(method)
-        line = json.dumps({"client": client, "method": method, "args": args})
+        line = json.dumps({"client": client, "method": method, "args": args, **more})
         self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
         told: dict[str, Any] = json.loads(self.process.stdout.readline())
         return told
 
-    def value(self, method: str, *args: Any, client: str = NEW) -> Any:
-        told = self.ask(client, method, *args)
+    def value(self, method: str, *args: Any, client: str = NEW, **more: Any) -> Any:
+        told = self.ask(client, method, *args, **more)
         assert "error" not in told, (method, told)
         return told.get("value")
 
@@ -95,12 +95,17 @@ def files(vendor: Vendor, monkeypatch: pytest.MonkeyPatch) -> Vendor:
 
 @pytest.fixture
 def node(files: Vendor, server: str) -> Iterator[Node]:
+    host = files.url.removeprefix("http://")
+    catalog_settings.update(actor=ACTOR, reading_allow=[{"host": host}])
+    yield from client_process(server)
+
+
+def client_process(server: str) -> Iterator[Node]:
+    """Backstage's clients under Node, with an admin's token."""
     if not shutil.which("node"):
         pytest.skip("no Node.js")
     if not (FOLDER / "node_modules").is_dir():
-        pytest.skip("Backstage's client is not installed (make clients)")
-    host = files.url.removeprefix("http://")
-    catalog_settings.update(actor=ACTOR, reading_allow=[{"host": host}])
+        pytest.skip("Backstage's clients are not installed (make clients)")
     one = Node(server, make_api().token.removeprefix("Bearer "))
     yield one
     one.process.kill()

@@ -9,6 +9,7 @@ from operator import or_
 from typing import Any, Final
 
 import orjson
+from django.core.cache import cache
 from django.db.models import Q, QuerySet
 from django.db.models.fields.json import KT
 from django.http import HttpResponse, StreamingHttpResponse
@@ -33,7 +34,9 @@ from catalog.selectors.memberships import person_row
 TAG: Final = "Backstage scaffolder"
 MAX_TASKS: Final = 1000
 MAX_EVENTS: Final = 1000  # of one answer; whoever wants more asks again
-WATCH_S: Final = 55.0  # a thread of the web is kept so long at most; clients connect anew
+WATCH_S: Final = 3600.0  # clients take an end without `completion` for a failure
+MAX_STREAMS: Final = 8  # at once: each keeps a thread of the web
+ALIVE_EVERY_S: Final = 15.0
 POLL_S: Final = 20.0
 LOOK_EVERY_S: Final = 1.0
 
@@ -187,13 +190,13 @@ class TaskEventStream(BackstageView):
         answers={200: {"type": "string", "description": "Server-sent events: log, completion."}},
         errors=[404],
         tag=TAG,
-        description="It ends after `completion`, and otherwise after a minute, to be asked for "
-        "again with `after`.",
+        description="It ends after `completion`. Eight may be open at once; more end before it, and "
+        "can ask for `events`.",
     )
     def get(self, request: Request, task: str) -> HttpResponseBase:
         run = _run(self.principal, task)
         response = StreamingHttpResponse(
-            _stream(run, self.query["after"] or 0), content_type="text/event-stream"
+            _in_slot(_stream(run, self.query["after"] or 0)), content_type="text/event-stream"
         )
         response.headers["Cache-Control"] = "no-cache"
         response.headers["X-Accel-Buffering"] = "no"
@@ -242,18 +245,37 @@ def _events(run: Run, after: int) -> list[dict[str, Any]]:
 
 def _stream(run: Run, after: int) -> Iterator[bytes]:
     until = time.monotonic() + WATCH_S
+    told_at = time.monotonic()
     yield b": connected\n\n"
-    while True:
+    while time.monotonic() < until:
         for event in _events(run, after):
-            after = event["id"]
-            data = orjson.dumps(event).decode()
-            yield f"event: {event['type']}\ndata: {data}\n\n".encode()
+            after, told_at = event["id"], time.monotonic()
+            yield _frame(event)
             if event["type"] == "completion":
                 return
-        if time.monotonic() > until:
-            return
+        if time.monotonic() - told_at > ALIVE_EVERY_S:
+            told_at = time.monotonic()
+            yield b": alive\n\n"
         time.sleep(LOOK_EVERY_S)
         run.refresh_from_db()
+
+
+def _in_slot(frames: Iterator[bytes]) -> Iterator[bytes]:
+    """The frames, while fewer than `MAX_STREAMS` others watch: serving requests comes first."""
+    slots = [f"task-stream:{number}" for number in range(MAX_STREAMS)]
+    slot = next((one for one in slots if cache.add(one, 1, 3 * ALIVE_EVERY_S)), None)
+    if slot is None:
+        return
+    try:
+        for frame in frames:
+            cache.touch(slot, 3 * ALIVE_EVERY_S)
+            yield frame
+    finally:
+        cache.delete(slot)
+
+
+def _frame(event: dict[str, Any]) -> bytes:
+    return f"event: {event['type']}\ndata: {orjson.dumps(event).decode()}\n\n".encode()
 
 
 def _errors(error: InvalidInput) -> list[dict[str, Any]]:

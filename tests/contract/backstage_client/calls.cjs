@@ -1,4 +1,4 @@
-// Calls methods of Backstage's client for the tests: a line of JSON in, a line of JSON out.
+// Calls methods of Backstage's clients for the tests: a line of JSON in, a line of JSON out.
 //
 // In:  {"client": "@backstage/catalog-client", "method": "getEntities", "args": [{}]}
 // Out: {"value": …} | {"absent": true} (undefined) | {"error": {"name", "message", "status", "body"}}
@@ -6,6 +6,10 @@
 "use strict";
 
 const readline = require("node:readline");
+
+// The reader of event streams asks its page whether it is seen.
+globalThis.document = { hidden: false, addEventListener() {}, removeEventListener() {} };
+globalThis.window = globalThis;
 
 const [base, token] = process.argv.slice(2);
 const clients = new Map();
@@ -15,22 +19,48 @@ const fetchApi = {
   fetch(url, options) {
     const method = (options && options.method) || "GET";
     sent.push(`${method} ${String(url).slice(`${base}/api/catalog`.length)}`);
-    return fetch(url, options);
+    return fetch(url, authorized(options));
   },
 };
+// The catalogue's client takes a token with each call; the scaffolder's leaves that to its fetch.
+function authorized(options = {}) {
+  const headers = new Headers(options.headers);
+  if (!headers.has("authorization")) headers.set("authorization", `Bearer ${token}`);
+  return { ...options, headers };
+}
+
 const discoveryApi = { getBaseUrl: async (plugin) => `${base}/api/${plugin}` };
+
+function classOf(name) {
+  const { CatalogClient, ScaffolderClient } = require(name);
+  return CatalogClient || ScaffolderClient;
+}
 
 function clientOf(name) {
   if (!clients.has(name)) {
-    const { CatalogClient } = require(name);
-    clients.set(name, new CatalogClient({ discoveryApi, fetchApi }));
+    const identityApi = { getBackstageIdentity: async () => ({ userEntityRef: "user:default/me" }) };
+    const Client = classOf(name);
+    clients.set(name, new Client({ discoveryApi, fetchApi, identityApi }));
   }
   return clients.get(name);
 }
 
-async function call({ client, method, args }) {
+function collected(observable) {
+  const events = [];
+  return new Promise((resolve, reject) =>
+    observable.subscribe({
+      next: (event) => events.push(event),
+      error: reject,
+      complete: () => resolve(events),
+    }),
+  );
+}
+
+async function call({ client, method, args, polling }) {
   const made = clientOf(client);
+  if (polling !== undefined) made.useLongPollingLogs = polling;
   const result = made[method](...args, { token });
+  if (result && typeof result.subscribe === "function") return await collected(result);
   if (result && typeof result[Symbol.asyncIterator] === "function") {
     const pages = [];
     for await (const page of result) pages.push(page);
@@ -43,8 +73,7 @@ async function answer(line) {
   sent = [];
   const asked = JSON.parse(line);
   if (asked.method === "methods") {
-    const { CatalogClient } = require(asked.client);
-    return { value: Object.getOwnPropertyNames(CatalogClient.prototype) };
+    return { value: Object.getOwnPropertyNames(classOf(asked.client).prototype) };
   }
   try {
     const value = await call(asked);
