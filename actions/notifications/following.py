@@ -10,12 +10,11 @@ from typing import Any, Final
 
 from django.db import transaction
 from django.utils import timezone
-from structlog import get_logger
 
 from actions.models import Notification, Run
 from actions.notifications.notices import APPROVAL, FAILURE, RUN, Hook, Notice, tell
 from actions.selectors.run_documents import run_document
-from actions.services import templating
+from actions.services import reporting, templating
 from actions.services.access import Access
 from catalog.kernel.actors import Insider
 from catalog.kernel.errors import IdpError
@@ -30,8 +29,6 @@ _SHOWN: Final = (
     "id", "status", "statusLabel", "summary", "link", "action", "blueprint", "entity",
     "properties", "source", "requiredApproval", "approval", "createdAt", "createdBy", "endedAt",
 )  # fmt: skip
-
-logger = get_logger(__name__)
 
 
 def follow(rows: Sequence[FeedRow]) -> None:
@@ -146,7 +143,7 @@ def _own_hook(run: Run) -> Hook | None:
         context["secrets"] = {name: f"${{{name}}}" for name in names}
         url = templating.fill_in(url, context, field="approvalNotification.url")
     except IdpError as error:
-        logger.warning("approval_hook_failed", action=run.action.identifier, reason=str(error))
+        reporting.log(run, f"approvalNotification: nobody was told. {error}", level="WARNING")
         return None
     return Hook(str(url), "slack" if stated.get("format") == "slack" else "json")
 

@@ -104,6 +104,15 @@ def test_approvers_are_asked_and_starters_are_answered(people, feed, vendor):
     assert "Go on" in Notification.objects.get(recipient="cid@example.com").description
 
 
+def test_a_place_that_cannot_be_worked_out_is_told_in_the_log(people, feed):
+    url = "https://hooks.example.com/{{ .inputs.name | error }}"
+    run = ask(approvalNotification={"type": "webhook", "url": url})
+    feed.follow()
+    assert told("ann") == [WAITS]
+    assert not Message.objects.filter(kind="webhook").exists()
+    assert "approvalNotification: nobody was told" in run.logs.last().message
+
+
 @pytest.mark.parametrize(
     ("status", "expected", "is_mailed"),
     [
