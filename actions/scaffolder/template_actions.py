@@ -11,10 +11,11 @@ from typing import Any, Final
 from django.db import transaction
 from structlog import get_logger
 
-from actions.models import Action, ActionVersion
+from actions.models import Action
 from actions.scaffolder.finding import BLUEPRINT, document_of
 from actions.scaffolder.template import Template, read_template
 from actions.services.action_spec import checked_action
+from actions.services.definitions import keep_version
 from catalog.kernel import feed
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import AlreadyExists, IdpError, InvalidInput, NotFound
@@ -68,7 +69,7 @@ def ensure_action(entity: Entity) -> Action:
             if made is None:
                 raise
             return made  # by somebody else, just now
-        _keep_version(action)
+        keep_version(action)
     return action
 
 
@@ -177,15 +178,5 @@ def _change(
         action.version += 1
     documents.change(action, identifier, document, actor=actor, blueprint=BLUEPRINT)
     if is_other:
-        _keep_version(action)
+        keep_version(action)
     return action
-
-
-def _keep_version(action: Action) -> None:
-    ActionVersion.objects.create(
-        action=action,
-        number=action.version,
-        document=action.document,
-        created_at=action.updated_at,
-        created_by=action.updated_by,
-    )
