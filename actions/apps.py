@@ -15,13 +15,15 @@ class ActionsConfig(AppConfig):
         from actions.portal import entity_card
         from actions.portal.views import notifications
         from actions.scaffolder import builtin, template_actions
+        from actions.services.secret_use import secret_users
         from catalog.portal.entity_tabs import register_card
         from catalog.portal.header import register_header_item
-        from catalog.registry import register_feed_consumer
+        from catalog.registry import register_feed_consumer, register_secret_users
 
         register_feed_consumer(following.CONSUMER, following.follow)
         register_feed_consumer(telling.CONSUMER, telling.follow)
         register_feed_consumer(template_actions.CONSUMER, template_actions.follow)
+        register_secret_users(secret_users)
         registering.register()
         builtin.register()
         register_card(entity_card.CARD)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from django.db.models import Model
 
 from catalog.kernel.actors import Actor
 from catalog.kernel.feed import FeedRow
@@ -18,6 +20,7 @@ ConfigurationTaker = Callable[[Mapping[str, str], Actor], Mapping[str, str]]
 FixedTokenTaker = Callable[[str, str, Actor], str]
 
 LiveListener = Callable[[str, Event], None]
+SecretUsers = Callable[[], Iterable[tuple[str, Model]]]
 Resealer = Callable[[], int]
 
 
@@ -55,6 +58,7 @@ feed_consumers: dict[str, FeedHandler] = {}
 configuration_takers: dict[tuple[str, ...], ConfigurationTaker] = {}
 fixed_token_takers: list[FixedTokenTaker] = []
 live_listeners: list[LiveListener] = []
+secret_users: list[SecretUsers] = []
 resealers: dict[str, Resealer] = {}
 source_kinds: dict[str, SourceKind] = {}
 welcomes: dict[str, Welcome] = {}
@@ -95,6 +99,11 @@ def register_live_listener(heed: LiveListener) -> None:
     processes the event: to poke, not to work.
     """
     live_listeners.append(heed)
+
+
+def register_secret_users(find: SecretUsers) -> None:
+    """Call `find` to know who uses which secret of the organisation: (its name, the row)."""
+    secret_users.append(find)
 
 
 def register_resealer(what: str, reseal: Resealer) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
@@ -17,7 +18,7 @@ from catalog.admin.actors import actor_for
 from catalog.forms.secret import SecretForm
 from catalog.kernel.admin import IdpModelAdmin
 from catalog.kernel.errors import IdpError, NotFound
-from catalog.models import Integration, ProxyEndpoint, Secret
+from catalog.models import Secret
 from catalog.services import secrets
 from catalog.services.entities.drafts import UNSET
 
@@ -116,13 +117,17 @@ class SecretAdmin(IdpModelAdmin):
         )
 
 
-def _users_of(secret: Secret) -> list[tuple[Integration | ProxyEndpoint, str]]:
-    """Each source or proxy endpoint that names it, and the address of its page, or ""."""
-    return [(one, _page_of(one)) for one in secrets.references().get(secret.name, ())]
+def _users_of(secret: Secret) -> list[tuple[Model, str, str]]:
+    """Whatever names it, what that is in a word, and the address of its page, or ""."""
+    return [
+        (one, getattr(one, "kind", "") or str(one._meta.verbose_name), _page_of(one))
+        for one in secrets.references().get(secret.name, ())
+    ]
 
 
-def _page_of(user: Integration | ProxyEndpoint) -> str:
+def _page_of(user: Model) -> str:
     try:
-        return reverse(f"admin:catalog_{user._meta.model_name}_change", args=[user.pk])
+        name = f"admin:{user._meta.app_label}_{user._meta.model_name}_change"
+        return reverse(name, args=[user.pk])
     except NoReverseMatch:
         return ""

@@ -20,6 +20,7 @@ from typing import Any, Final
 import orjson
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import Model
 from django.utils import timezone
 
 from catalog.kernel import crypto, feed
@@ -28,6 +29,7 @@ from catalog.kernel.errors import AlreadyExists, InvalidInput, NotFound, shorten
 from catalog.kernel.identifiers import is_storable
 from catalog.kernel.placeholders import expand, names_in
 from catalog.models import Change, Integration, ProxyEndpoint, Secret
+from catalog.registry import secret_users
 from catalog.services.entities.drafts import UNSET, Unset
 
 MASK: Final = "••••"  # stands for a secret wherever settings are shown, and means "as it was"
@@ -114,9 +116,11 @@ def is_known(name: str) -> bool:
     return bool(values_of({name}))
 
 
-def references() -> dict[str, list[Integration | ProxyEndpoint]]:
-    """Which integrations and proxy endpoints name which secrets, by the secrets' names."""
-    found: dict[str, list[Integration | ProxyEndpoint]] = defaultdict(list)
+def references() -> dict[str, list[Model]]:
+    """Which integrations, proxy endpoints and rows of other apps name which secrets, by the
+    secrets' names.
+    """
+    found: dict[str, list[Model]] = defaultdict(list)
     for integration in Integration.objects.only(
         "identifier", "title", "kind", "settings", "sealed"
     ):
@@ -131,6 +135,9 @@ def references() -> dict[str, list[Integration | ProxyEndpoint]]:
     for endpoint in ProxyEndpoint.objects.only("path", "headers"):
         for name in names_in(endpoint.headers):
             found[name].append(endpoint)
+    for find in secret_users:
+        for name, row in find():
+            found[name].append(row)
     return found
 
 

@@ -16,6 +16,7 @@ from actions.models import Delivery, Run
 from actions.services import reporting, signing
 from catalog.kernel.actors import Role
 from catalog.models import Change
+from catalog.services import secrets
 from tests.factories import ACTOR, make_api
 from tests.vendors import Answer, failing, hang_up, refused
 
@@ -228,3 +229,7 @@ def test_a_trial_calls_nothing(admin, vendor):
     sent = run.deliveries.get()
     assert "X-Port-Signature" in sent.request_headers
     assert "ci-secret-1" not in str(sent.request_headers)
+
+
+def test_a_secret_says_which_actions_use_it(admin):
+    assert [str(one) for one in secrets.references()["CI_TOKEN"]] == ["Deploy"]
