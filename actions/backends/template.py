@@ -20,7 +20,14 @@ from actions.registry import Invocation, Outcome
 from actions.scaffolder.finding import template_named, user_of
 from actions.scaffolder.origin import PlacedOrigin
 from actions.scaffolder.runner import Runner
-from actions.scaffolder.task import Cancelled, Result, Task, archive_name, interrupted_step
+from actions.scaffolder.task import (
+    WALL_CLOCK_S,
+    Cancelled,
+    Result,
+    Task,
+    archive_name,
+    interrupted_step,
+)
 from actions.scaffolder.template import read_template
 from actions.scaffolder.workspace import Workspace, opened_workspace
 from catalog.dialects.backstage.mapping import key_of_ref
@@ -32,6 +39,7 @@ from catalog.services.permissions import actor_of
 
 logger = get_logger(__name__)
 
+LONGEST_S: Final = 1_500.0  # a worker's task may take half an hour
 MAX_ARCHIVE: Final = 50 * 1024 * 1024  # bytes
 _SHORTEST_SECRET: Final = 6  # characters; what is shorter stands in any file by chance
 _LOOK_EVERY_S: Final = 1.0
@@ -95,6 +103,7 @@ class Template:
             principal=principal,
             actor=actor,
             hidden=invocation.secrets,
+            wall_clock_s=_wall_clock_s(run),
         )
         template.check_secrets(task.secrets)
         with (
@@ -137,6 +146,11 @@ def _outcome(result: Result) -> Outcome:
         return Outcome(status="SUCCESS", links=links_of(result), output=result.output)
     where = f'Step "{result.failed_step}": ' if result.failed_step else ""
     return Outcome(status="FAILURE", summary=f"{where}{result.error}", output=result.output)
+
+
+def _wall_clock_s(run: Run) -> float:
+    minutes = run.action.document.get("timeoutMinutes") if run.action else None
+    return min(minutes * 60.0, LONGEST_S) if minutes else WALL_CLOCK_S
 
 
 def _ref(payload: Mapping[str, Any], field: str) -> EntityRef:

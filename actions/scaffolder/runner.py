@@ -36,6 +36,7 @@ MAX_EACH: Final = 1_000
 MAX_INPUT: Final = 20_000_000  # characters of a step's, all turns of `each` together
 MAX_LINES: Final = 5_000  # of the log, by actions
 MAX_SAID: Final = 4_000_000  # characters of these
+MAX_HIDDEN: Final = 5_000  # texts that no line may show
 MAX_OUTPUT_BYTES: Final = 2 * 1024 * 1024
 
 PROCESSING, COMPLETED, FAILED = "processing", "completed", "failed"
@@ -257,6 +258,8 @@ class Runner:
             # What secrets have become part of may not be shown either.
             plain = self._render(step.input, each, secrets={})
             self._hidden |= set(_differing(given, plain))
+            if len(self._hidden) > MAX_HIDDEN:
+                raise LimitExceeded(f"Secrets stand in more than {MAX_HIDDEN:,} values")
         self._warn(problems, step, "input")
         return given
 

@@ -207,6 +207,12 @@ def test_secrets_and_what_they_become_part_of_never_reach_the_log(tmp_path, acti
     assert ran.result.output == {}
 
 
+def test_values_that_secrets_stand_in_are_counted(tmp_path):
+    many = [f"{n} ${{{{ secrets.token }}}}" for n in range(5001)]
+    document = template(step("debug:log", message=many))
+    assert "more than 5,000 values" in run(tmp_path, document, secrets={"token": "tok-1234"}).error
+
+
 def test_cancelling_stops_between_steps(tmp_path):
     teller = Teller(cancels_after=4)
     with pytest.raises(Cancelled):

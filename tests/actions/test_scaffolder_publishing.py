@@ -215,8 +215,10 @@ def test_a_repository_on_github(tmp_path, github):
     assert TOKEN not in "\n".join(ran.said.lines)
 
 
-def test_one_of_a_user_and_a_plan_without_protection(tmp_path, github):
+def test_one_of_a_user_and_a_plan_without_protection(tmp_path, github, monkeypatch):
+    monkeypatch.setattr("actions.scaffolder.builtin.repositories._PATIENCE_S", (0, 0))
     vendor = github.vendor
+    vendor.trouble("/acme/pay.git/info/refs", failing(404, "Not Found"))  # not known everywhere yet
     vendor.json("/api/v3/users/acme", {"type": "User"})
     vendor.route("/api/v3/user/repos", "POST")(
         lambda call: (

@@ -15,6 +15,7 @@ from actions.scaffolder.builtin.repositories import (
     TOKEN,
     Repository,
     opened_repository,
+    patiently,
     push_change,
     push_first,
 )
@@ -155,7 +156,7 @@ def _protect(context: ActionContext, repository: Repository, branch: str) -> Non
     }
     path = f"{_path(repository)}/branches/{quote(branch, safe='')}/protection"
     try:
-        repository.client.request("PUT", path, json=body)
+        patiently(context, lambda: repository.client.request("PUT", path, json=body))
         if given.get("requiredCommitSigning"):
             repository.client.post(f"{path}/required_signatures")
     except UpstreamRefused as error:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import regex
@@ -17,14 +18,17 @@ from actions.scaffolder.registry import TEXT, TEXTS, ActionContext, titled
 from actions.scaffolder.workspace import Workspace, clean_path
 from catalog.ingest.locations.forges import Forges
 from catalog.ingest.locations.scm import Forge
-from catalog.kernel.errors import InvalidInput, shorten
+from catalog.kernel.errors import InvalidInput, UpstreamNotFound, shorten
 from catalog.kernel.git import Author, Checkout, checked_out, push
 from catalog.kernel.http import Client
+
+_Answer = TypeVar("_Answer")
 
 _NAME: Final = regex.compile(r"[\p{L}\p{N}_][\p{L}\p{N}_.-]*")
 _AUTHOR: Final = "Scaffolder"
 _EMAIL: Final = "scaffolder@idp.invalid"
 _PUSH_S: Final = 240.0
+_PATIENCE_S: Final = (0.5, 1.0, 2.0)
 _CLONE_BYTES: Final = 500 * 1024 * 1024
 
 REPO_URL = titled(TEXT, "Repository", "As in github.com?owner=acme&repo=shop.")
@@ -116,6 +120,17 @@ def _forge(forges: Forges, kind: str, host: str, project: str) -> Forge:
     return max(found, key=lambda one: one.fit(project))
 
 
+def patiently(context: ActionContext, call: Callable[[], _Answer]) -> _Answer:
+    """What `call` gives; forges need a moment until all of their servers know a new repository."""
+    for wait_s in _PATIENCE_S:
+        try:
+            return call()
+        except UpstreamNotFound:
+            context.check_in()
+            time.sleep(wait_s)
+    return call()
+
+
 def author_of(given: Mapping[str, Any]) -> Author:
     return Author(given.get("gitAuthorName") or _AUTHOR, given.get("gitAuthorEmail") or _EMAIL)
 
@@ -124,16 +139,20 @@ def push_first(context: ActionContext, repository: Repository, branch: str) -> s
     """Push a folder of the workspace as the first commit of an empty repository; returns its
     name."""
     given = context.input
+    source = source_of(context)
     context.check_in()
-    return push(
-        repository.forge.clone_url(repository.project),
-        source_of(context),
-        branch=branch,
-        message=given.get("gitCommitMessage") or "initial commit",
-        author=author_of(given),
-        username=repository.user,
-        token=repository.token,
-        timeout_s=_PUSH_S,
+    return patiently(
+        context,
+        lambda: push(
+            repository.forge.clone_url(repository.project),
+            source,
+            branch=branch,
+            message=given.get("gitCommitMessage") or "initial commit",
+            author=author_of(given),
+            username=repository.user,
+            token=repository.token,
+            timeout_s=_PUSH_S,
+        ),
     )
 
 
