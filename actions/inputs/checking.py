@@ -140,11 +140,13 @@ class _Checker:
         if self.resolved.definition.is_open:
             return
         known = ", ".join(self.resolved.fields) or "none"
+        # a misspelt name may stand before a secret
+        has_secrets = bool(self.resolved.definition.secret_names)
         for name, value in given.items():
             if name not in self.resolved.fields:
                 yield Problem(
                     shorten(name),
-                    shorten(value),
+                    MASK if has_secrets else shorten(value),
                     f"one of {known}",
                     f"there is no such input; there are {known}"
                     if self.resolved.fields

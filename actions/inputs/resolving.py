@@ -126,10 +126,8 @@ class _Sight:
             self.looked_up |= wanted
 
     def _answers(self, form: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-        shown = {
-            name: MASK if name in self.definition.secret_names else value
-            for name, value in form.items()
-        }
+        secret = self.definition.secret_names
+        shown = {name: MASK if name in secret else value for name, value in form.items()}
         item = {
             "form": with_documents(self.definition, shown, self.documents),
             "entity": self.context.entity,

@@ -17,8 +17,6 @@ from catalog.kernel.errors import shorten
 from catalog.kernel.yaml_reader import YamlError, read_documents
 from catalog.kernel.yaml_writer import write_yaml
 
-MANY: Final = 8  # more boxes than this stand in columns
-
 _INPUT_TYPES: Final = {"url": "url", "uri": "url", "email": "email"}
 
 

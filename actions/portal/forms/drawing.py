@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from django.utils.safestring import SafeString
@@ -15,7 +15,7 @@ from actions.portal.forms import names, pickers, repository
 from actions.portal.forms.controls import control_of
 from catalog.forms import widgets
 from catalog.kernel.actors import Principal
-from catalog.kernel.json_text import write_json
+from catalog.kernel.yaml_writer import write_yaml
 from catalog.models import TEAM, USER
 from catalog.selectors.pick import titles_of
 
@@ -23,7 +23,7 @@ _HINTS: Final = {"moment": "In UTC.", "code": "", "lines": "", "json": "YAML or 
 _PERSONS: Final = {"user": USER, "team": TEAM}
 
 
-@dataclass(slots=True)
+@dataclasses.dataclass(slots=True)
 class Drawn:
     """One question. input: its HTML. fixed: its value in words, where nobody may change it.
     children: the parts of an object, rows: those of each object in a list; blank: of one more.
@@ -42,11 +42,11 @@ class Drawn:
     input: SafeString | str = ""
     fixed: str | None = None
     is_fixed: bool = False
-    children: list[Drawn] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
+    children: list[Drawn] = dataclasses.field(default_factory=list)
+    rows: list[Row] = dataclasses.field(default_factory=list)
     blank: Row | None = None
-    notes: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
+    errors: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def kind(self) -> str:
@@ -74,7 +74,7 @@ class Drawn:
         return self.field.description
 
 
-@dataclass(slots=True)
+@dataclasses.dataclass(slots=True)
 class Row:
     number: int | str
     parts: list[Drawn]
@@ -141,7 +141,7 @@ class Artist:
         if one.widget == "repository":
             value = repository.parts_of(value)
             host = self._host(one, name, value, as_typed)
-            one = replace(one, children=repository.fields_for(one, host), required=())
+            one = dataclasses.replace(one, children=repository.fields_for(one, host), required=())
             value = {"host": host, **value}
         if one.widget in ("group", "repository"):
             drawn.is_group = True
@@ -300,7 +300,9 @@ class Artist:
             return ", ".join(known.get(each, each) for each in names_in(value))
         if isinstance(value, list) and all(isinstance(each, str | int | float) for each in value):
             return ", ".join(one.one.name_of(each) for each in value)
-        return one.name_of(value) if not isinstance(value, dict | list) else write_json(value)
+        return (
+            one.name_of(value) if not isinstance(value, dict | list) else write_yaml(value).strip()
+        )
 
 
 def _and(words: Iterable[str]) -> str:

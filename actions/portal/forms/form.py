@@ -219,14 +219,14 @@ class ActionForm:
     def marks_text(self) -> str:
         """What the form sends back of itself."""
         asked = self._asked()
-        fields = self.resolved.fields
+        fields, secret = self.resolved.fields, self.definition.secret_names
         items = [one for step in self.steps for one in step.items]
         return Marks(
             shown=frozenset(asked),
             defaults={
                 name: fields[name].default
                 for name in asked
-                if fields[name].default is not None and name not in self.definition.secret_names
+                if fields[name].default is not None and name not in secret
             },
             states={one.id: one.state for one in items},
             lists=self.lists,
@@ -295,9 +295,8 @@ class ActionForm:
             begun = {name: value for name, value in begun.items() if name in self.definition.fields}
         if query is not None:
             begun |= self._through_conditions(query, Marks()).values
-        return Read({
-            name: value for name, value in begun.items() if name not in self.definition.secret_names
-        })  # fmt: skip
+        secret = self.definition.secret_names
+        return Read({name: value for name, value in begun.items() if name not in secret})
 
     def _through_conditions(self, data: Any, marks: Marks) -> Read:
         """The answers, also to questions that there are only because of others."""

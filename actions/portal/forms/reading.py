@@ -16,7 +16,6 @@ from catalog.forms import widgets
 
 ABSENT: Final = None
 MAX_ROWS: Final = 200
-_MAPS: Final = ("defaults", "states", "lists")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +43,24 @@ class Marks:
             return cls()
         if not isinstance(sent, dict):
             return cls()
-        lists = {key: sent[key] for key in ("shown", "wrong") if isinstance(sent.get(key), list)}
-        maps = {key: sent[key] for key in _MAPS if isinstance(sent.get(key), dict)}
-        names_in = {
-            key: frozenset(one for one in listed if isinstance(one, str))
-            for key, listed in lists.items()
-        }
-        return cls(is_sent=True, **names_in, **maps)
+        return cls(
+            is_sent=True,
+            shown=_names(sent.get("shown")),
+            defaults=_map(sent.get("defaults")),
+            states=_map(sent.get("states")),
+            lists=_map(sent.get("lists")),
+            wrong=_names(sent.get("wrong")),
+        )
 
     def text(self) -> str:
         """As it is sent back."""
         return json.dumps(
             {
                 "shown": sorted(self.shown),
+                "defaults": dict(self.defaults),
+                "states": dict(self.states),
+                "lists": dict(self.lists),
                 "wrong": sorted(self.wrong),
-                **{key: dict(getattr(self, key)) for key in _MAPS},
             }
         )
 
@@ -150,6 +152,18 @@ def _single(one: Field, name: str, path: str, data: Any, errors: dict[str, list[
     except ValidationError as error:
         errors[path] = list(error.messages)
         return ABSENT
+
+
+def _names(sent: Any) -> frozenset[str]:
+    return frozenset(one for one in _list(sent) if isinstance(one, str))
+
+
+def _list(sent: Any) -> list[Any]:
+    return sent if isinstance(sent, list) else []
+
+
+def _map(sent: Any) -> dict[str, Any]:
+    return sent if isinstance(sent, dict) else {}
 
 
 def _same(value: Any, other: Any) -> bool:

@@ -33,9 +33,9 @@
     // --- what the server is asked on the way
 
     function ask(root, values) {
-        const live = root.querySelector("[data-live]");
-        if (!live || !window.htmx) return Promise.reject(new Error("nobody to ask"));
-        return window.htmx.ajax("POST", live.getAttribute("hx-post"), { source: live, swap: "none", values });
+        const source = root.querySelector("[data-ask]");
+        if (!source || !window.htmx) return Promise.reject(new Error("nobody to ask"));
+        return window.htmx.ajax("POST", source.dataset.ask, { source, swap: "none", values });
     }
 
     document.addEventListener("click", (event) => {
@@ -76,6 +76,11 @@
             root.querySelector("[data-steps]").addEventListener("click", (event) => {
                 const name = event.target.closest("[data-step-name]")?.dataset.stepName;
                 if (name !== undefined) this.go(name);
+            });
+            root.addEventListener("click", (event) => {
+                const link = event.target.closest("#form-problems a");
+                const target = link && document.getElementById(link.hash.slice(1));
+                if (target) this.show(this.pages.indexOf(target.closest("[data-step]")));
             });
             root.addEventListener("actionform", (event) => this.heard(event.detail));
             this.form?.addEventListener("submit", (event) => {
