@@ -579,6 +579,12 @@ BOMB = "${{ range(100000) | join(range(100000) | join('x')) }}"
          "s/a"),
         ([step("fetch:template", url="s")], {"s/a": "{% include '/etc/passwd' %}"}, "s/a"),
         ([step("debug:log", message="${{ environment.secrets.SECRET_KEY }}")], {}, None),
+        ([step("roadiehq:utils:serialize:yaml", data="{% set a = [1] %}{% for i in range(40) %}"
+               "{% set a = [a, a] %}{% endfor %}${{ a | dump }}")], {}, ""),
+        ([step("fetch:plain", url="s")], {f"s/{n}": "x" for n in range(21)}, "more than 20 files"),
+        ([step("fetch:cookiecutter", url="s")], {"s/cookiecutter.json": "[" * 9999},
+         "cookiecutter.json"),
+        ([step("fetch:cookiecutter", url="s")], {"s/cookiecutter.json": "[1]"}, "expected a map"),
         ([step("roadiehq:utils:fs:write", path="f/${{ each.key }}", content="x",
                each="${{ range(30) }}")], {}, "more than 20 files"),
         ([step("roadiehq:utils:fs:write", path="f", content="${{ 'x' | center(6000) }}")], {},

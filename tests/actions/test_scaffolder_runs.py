@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import zipfile
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
+from django.db import DatabaseError
 from django.utils import timezone
 
 from actions import dispatching
+from actions.backends.template import _Reporter
 from actions.models import Action, Run
 from actions.scaffolder import registry, template_actions
 from actions.scaffolder.registry import TemplateAction
@@ -280,3 +284,18 @@ def test_a_descriptor_is_registered_at_once(folder, settings, vendor):
     assert [one["status"] for one in run.steps] == ["completed"] * 3 + ["failed"], lines(run)
     assert "none.yaml was registered, but brought nothing" in run.summary
     assert Entity.objects.filter(blueprint__identifier="component", identifier="pay").exists()
+
+
+def test_a_long_step_keeps_its_run_leased(monkeypatch):
+    monkeypatch.setattr("actions.backends.template._EXTEND_EVERY_S", 0.001)
+    told = threading.Event()
+    calls = []
+
+    def extend():
+        calls.append(1)
+        if len(calls) == 1:
+            raise DatabaseError("gone for a moment")
+        told.set()
+
+    with _Reporter(SimpleNamespace(extend=extend)):
+        assert told.wait(5)
