@@ -1,4 +1,4 @@
-"""The signing key: what it is for, and replacing it. It is shown once, when the server makes one."""
+"""The signing key: what it is for, and replacing it. One that is made here is shown once."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class KeyForm(forms.Form):
         strip=True,
         label="The new key",
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
-        help_text=f"At least {signing.MIN_BYTES} bytes. Nothing: the server makes one, and shows it "
-        "once. To keep receivers that Port has called, give the client secret that they know.",
+        help_text=f"At least {signing.MIN_BYTES} bytes. Nothing: the server makes one, and shows "
+        "it once. To keep receivers that Port has called, give the client secret that they know.",
     )
 
 

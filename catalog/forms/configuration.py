@@ -15,19 +15,21 @@ MAX_FILES: Final = 20
 _VARIABLE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(.*)")
 
 
-class _FilesInput(forms.FileInput):
+class FilesInput(forms.FileInput):
     allow_multiple_selected = True
 
 
-class _FilesField(forms.FileField):
+class FilesField(forms.FileField):
     """Several files; the value is {name: content}."""
 
-    widget = _FilesInput
+    widget = FilesInput
 
     def clean(self, data: Any, initial: Any = None) -> dict[str, bytes]:
         given = data if isinstance(data, list | tuple) else [data] if data else []
         if not given:
-            raise forms.ValidationError("Choose the files.")
+            if self.required:
+                raise forms.ValidationError("Choose the files.")
+            return {}
         if len(given) > MAX_FILES:
             raise forms.ValidationError(f"These are {len(given)} files; at most {MAX_FILES}.")
         return {self._name(one): bytes(one.read()) for one in given}
@@ -46,9 +48,9 @@ class _UnseenInput(CodeInput):
 class ConfigurationForm(forms.Form):
     use_required_attribute = False
 
-    chosen = _FilesField(
+    chosen = FilesField(
         label="Files",
-        widget=_FilesInput(attrs={"accept": ".yaml,.yml,.json,.pem,.txt", "class": "idp-file"}),
+        widget=FilesInput(attrs={"accept": ".yaml,.yml,.json,.pem,.txt", "class": "idp-file"}),
         help_text="<code>app-config.yaml</code> and those laid over it, or "
         "<code>cortex-config.yaml</code>. Other files are read where these include them.",
     )

@@ -82,18 +82,22 @@ def test_a_key_that_is_too_short_is_refused_without_being_told(value):
     assert not SigningKey.objects.exists()
 
 
-def test_an_admin_replaces_it_without_seeing_it():
+def test_an_admin_replaces_it_and_sees_only_one_that_is_made_here():
     signing.set_key(SECRET, ACTOR)
-    page = "/admin/actions/signingkey/"
+    page = "/admin/actions/signingkey/replace/"
     assert make_browser(role=Role.MEMBER).get(page).status_code in (302, 403)
     admin = make_browser(role=Role.ADMIN)
+    assert admin.get(page).status_code == 200
+    assert signing.key() == SECRET  # looking at the page changes nothing
     refused = admin.post(page, {"key": "too-short-to-be-one"})
     assert "at least 32 bytes" in refused.content.decode()
     assert admin.post(page, {"key": "n" * 40}).status_code == 302
     assert signing.key() == "n" * 40
-    shown = admin.get(page).content.decode() + refused.content.decode()
-    assert "Replace" in shown
-    for secret in (SECRET, "too-short-to-be-one", "n" * 40):
+    made = admin.post(page, {"key": ""})
+    assert signing.key() in made.content.decode()
+    assert "no-store" in made["Cache-Control"]
+    shown = admin.get("/admin/actions/signingkey/").content.decode() + refused.content.decode()
+    for secret in (SECRET, "too-short-to-be-one", "n" * 40, signing.key()):
         assert secret not in shown
 
 
