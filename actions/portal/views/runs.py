@@ -35,7 +35,7 @@ from actions.portal.run_list import (
     rows_of,
     url_of_entity,
 )
-from actions.portal.run_page import last_lines, lines_after, parts_of
+from actions.portal.run_page import Parts, last_lines, lines_after, parts_of
 from actions.portal.words import STATUSES, approval_words
 from actions.services import reporting, starting
 from actions.services.access import Access, permissions_document
@@ -89,7 +89,7 @@ def run(request: PortalRequest, identifier: str) -> HttpResponseBase:
     if request.headers.get("HX-Request") and before is not None:
         context = {"run": found, "log": log, "step": step}
         return fragment(request, "actions/run_log_earlier.html", context)
-    context = _context(request, found)
+    context = _context(request, found, parts_of(found))
     return page(
         request,
         "actions/run.html",
@@ -106,9 +106,17 @@ def live(request: PortalRequest, identifier: str) -> HttpResponseBase:
     found = get_run(identifier, principal=request.user)
     step = request.GET.get("step", "").replace("\x00", "")
     after = read_number(request.GET.get("after", "")) or 0
-    context = _context(request, found)
-    context |= {"log": lines_after(found, after, step=step), "step": step, "is_part": True}
-    context["is_changed"] = context["parts"].stamp != request.GET.get("state", "")
+    parts = parts_of(found)
+    context = {
+        "run": found,
+        "parts": parts,
+        "log": lines_after(found, after, step=step),
+        "step": step,
+        "is_part": True,
+        "is_changed": parts.stamp != request.GET.get("state", ""),
+    }
+    if context["is_changed"]:
+        context |= _context(request, found, parts)
     return fragment(request, "actions/run_live.html", context)
 
 
@@ -186,7 +194,7 @@ def redeliver(request: PortalRequest, identifier: str) -> HttpResponseBase:
     return _to(identifier)
 
 
-def _context(request: PortalRequest, found: Run) -> dict[str, Any]:
+def _context(request: PortalRequest, found: Run, parts: Parts) -> dict[str, Any]:
     """What the page and its live part draw from."""
     access = Access(request.user)
     action = found.action
@@ -200,7 +208,7 @@ def _context(request: PortalRequest, found: Run) -> dict[str, Any]:
     may_report = reporting.may_report(found, request.user)
     return {
         "run": found,
-        "parts": parts_of(found),
+        "parts": parts,
         "entity_url": url_of_entity(found),
         "inputs": inputs_of(found),
         "key": token_urlsafe(18),
