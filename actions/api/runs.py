@@ -1,35 +1,26 @@
-"""/v1/actions/runs: started, watched, reported on, approved, cancelled, repeated, and fetched by
-agents.
-"""
+"""/v1/actions/runs: started, watched, reported on, approved, cancelled, repeated."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpResponse
-from django.utils.http import content_disposition_header
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from actions import dispatching
 from actions.api.actions import TAG, ActionView
-from actions.api.run_documents import delivery, line, run_document, run_documents
-from actions.models import RunArtifact
-from actions.selectors.runs import RunQuery, entities_of, matching
-from actions.services import approvals, claims, reporting, starting
+from actions.api.run_documents import line, run_document, run_documents
+from actions.selectors.runs import RunQuery, matching
+from actions.services import approvals, reporting, starting
 from catalog.api import params
 from catalog.api.base import ApiView, ok
 from catalog.api.openapi import OBJECT, documented, envelope, flag, list_of, query
-from catalog.kernel.errors import Conflict, InvalidRequest, NotFound
-from catalog.kernel.identifiers import is_storable
+from catalog.kernel.errors import InvalidRequest
 from catalog.kernel.pagination import encode_cursor
-from catalog.selectors.documents import timestamp
 
 MAX_RUNS = 1000
 MAX_LOGS = 50
-_DEFAULT_VISIBILITY_MS = 60_000
-_MAX_VISIBILITY_MS = 24 * 3600 * 1000
 _LINE = "log_"
 _RUN = envelope(run=OBJECT)
 _REPORTING = [403, 404, 409, 422]
@@ -339,157 +330,6 @@ class RunRedeliver(ApiView):
         return ok(202, run=run_document(sent))
 
 
-class RunDeliveries(ApiView):
-    @documented(
-        "list_run_deliveries",
-        "List what was sent for a run, and what was answered",
-        tag=TAG,
-        path=["run"],
-        answers={200: envelope(deliveries=list_of(OBJECT))},
-        errors=[404],
-        description="Oldest first, secrets masked.",
-    )
-    def get(self, request: Request, run: str) -> Response:
-        found = reporting.get_run(run, principal=self.principal)
-        return ok(deliveries=[delivery(one) for one in found.deliveries.all()])
-
-
-class RunEntities(ApiView):
-    @documented(
-        "list_run_entities",
-        "List the entities that a run wrote",
-        tag=TAG,
-        path=["run"],
-        answers={200: envelope(entities=list_of(OBJECT))},
-        errors=[404],
-        description="Those written with its id (`run_id`), and by itself; `action` says whether it "
-        "was created, changed or deleted in all.",
-    )
-    def get(self, request: Request, run: str) -> Response:
-        found = reporting.get_run(run, principal=self.principal)
-        return ok(
-            entities=[
-                {
-                    "blueprint": one.blueprint,
-                    "identifier": one.identifier,
-                    "action": one.action,
-                    "at": timestamp(one.at),
-                }
-                for one in entities_of(found)
-            ]
-        )
-
-
-class RunFiles(ApiView):
-    @documented(
-        "list_run_files",
-        "List the files that a run made",
-        tag=TAG,
-        path=["run"],
-        answers={200: envelope(files=list_of(OBJECT))},
-        errors=[404],
-    )
-    def get(self, request: Request, run: str) -> Response:
-        found = reporting.get_run(run, principal=self.principal)
-        return ok(
-            files=[
-                {
-                    "name": one.name,
-                    "mediaType": one.media_type,
-                    "sizeBytes": one.size_bytes,
-                    "createdAt": timestamp(one.created_at),
-                }
-                for one in found.artifacts.defer("content")
-            ]
-        )
-
-
-class RunFile(ApiView):
-    @documented(
-        "get_run_file",
-        "Download a file that a run made",
-        tag=TAG,
-        path=["run", "name"],
-        answers={200: {}},
-        errors=[404],
-    )
-    def get(self, request: Request, run: str, name: str) -> HttpResponse:
-        found = reporting.get_run(run, principal=self.principal)
-        file = found.artifacts.filter(name=name).first() if is_storable(name) else None
-        if file is None:
-            raise NotFound.of("File", name, field="name")
-        return _download(file)
-
-
-class ClaimPending(ApiView):
-    @documented(
-        "claim_pending_runs",
-        "Fetch runs to execute",
-        tag=TAG,
-        body={
-            "type": "object",
-            "properties": {
-                "installationId": _TEXT,
-                "limit": {"type": "integer", "minimum": 1, "maximum": claims.MAX_CLAIMED},
-                "visibilityTimeoutMs": {"type": "integer", "minimum": 1},
-                "invocationMethod": _TEXT,
-                "exclude": list_of(_TEXT),
-            },
-            "required": ["installationId"],
-        },
-        answers={200: envelope(runs=list_of(OBJECT))},
-        errors=[403, 422],
-        description="With their payloads in clear. Nobody else gets them until the time is over, "
-        "or for ever once they are acknowledged.",
-    )
-    def post(self, request: Request) -> Response:
-        body = params.body_object(request)
-        claimed = claims.claim_pending(
-            installation=params.body_text(body, "installationId"),
-            limit=params.body_whole(body, "limit", high=claims.MAX_CLAIMED) or 100,
-            visibility_ms=params.body_whole(body, "visibilityTimeoutMs", high=_MAX_VISIBILITY_MS)
-            or _DEFAULT_VISIBILITY_MS,
-            method=params.body_text(body, "invocationMethod", default=""),
-            exclude=params.body_names(body, "exclude"),
-            principal=self.principal,
-        )
-        shown = run_documents([run for run, _ in claimed])
-        return ok(
-            runs=[
-                {**document, "payload": payload}
-                for document, (_, payload) in zip(shown, claimed, strict=True)
-            ]
-        )
-
-
-class Acknowledge(ApiView):
-    @documented(
-        "acknowledge_runs",
-        "Say that fetched runs are being executed",
-        tag=TAG,
-        body={
-            "type": "object",
-            "properties": {"runId": _TEXT, "runIds": list_of(_TEXT)},
-        },
-        answers={200: envelope(ackedCount={"type": "integer"})},
-        errors=[403, 409, 422],
-        description="409 for a single run that somebody else has.",
-    )
-    def patch(self, request: Request) -> Response:
-        body = params.body_object(request)
-        if "runId" in body:
-            wanted = [params.body_text(body, "runId")]
-        else:
-            wanted = params.body_names(body, "runIds")
-        count = claims.acknowledge(wanted, principal=self.principal)
-        if "runId" in body and not count:
-            raise Conflict(
-                "Somebody else has the run",
-                details={"resource": "Run", "with": "id", "value": wanted[0]},
-            )
-        return ok(ackedCount=count)
-
-
 def _query(request: Request) -> RunQuery:
     active = params.text(request, "active").lower()
     statuses = params.listed(request, "status") + params.listed(request, "status[]")
@@ -513,15 +353,6 @@ def _key(request: Request, body: dict[str, Any]) -> str:
     return request.headers.get("Idempotency-Key") or params.body_text(
         body, "idempotencyKey", default=""
     )
-
-
-def _download(file: RunArtifact) -> HttpResponse:
-    answer = HttpResponse(bytes(file.content), content_type=file.media_type)
-    answer.headers["Content-Disposition"] = str(
-        content_disposition_header(as_attachment=True, filename=file.name)
-    )
-    answer.headers["X-Content-Type-Options"] = "nosniff"
-    return answer
 
 
 def _after(request: Request) -> int:

@@ -3,7 +3,7 @@
 from django.urls import path
 
 import catalog.kernel.segments  # noqa: F401 - registers <segment:…>
-from actions.api import actions, firings, runs, workflows
+from actions.api import actions, claims, firings, run_results, runs, workflows
 
 _ONE = "actions/<segment:action>"
 _RUN = "actions/runs/<segment:run>"
@@ -14,8 +14,8 @@ urlpatterns = [
     path("actions/import", actions.ActionImport.as_view()),
     path("actions/export", actions.ActionExport.as_view()),
     path("actions/runs", runs.RunList.as_view()),
-    path("actions/runs/claim-pending", runs.ClaimPending.as_view()),
-    path("actions/runs/ack", runs.Acknowledge.as_view()),
+    path("actions/runs/claim-pending", claims.ClaimPending.as_view()),
+    path("actions/runs/ack", claims.Acknowledge.as_view()),
     path(_RUN, runs.RunDetail.as_view()),
     path(f"{_RUN}/logs", runs.RunLogs.as_view()),
     path(f"{_RUN}/response", runs.RunResponse.as_view()),
@@ -24,10 +24,10 @@ urlpatterns = [
     path(f"{_RUN}/cancel", runs.RunCancel.as_view()),
     path(f"{_RUN}/repeat", runs.RunRepeat.as_view()),
     path(f"{_RUN}/redeliver", runs.RunRedeliver.as_view()),
-    path(f"{_RUN}/deliveries", runs.RunDeliveries.as_view()),
-    path(f"{_RUN}/entities", runs.RunEntities.as_view()),
-    path(f"{_RUN}/files", runs.RunFiles.as_view()),
-    path(f"{_RUN}/files/<segment:name>", runs.RunFile.as_view()),
+    path(f"{_RUN}/deliveries", run_results.RunDeliveries.as_view()),
+    path(f"{_RUN}/entities", run_results.RunEntities.as_view()),
+    path(f"{_RUN}/files", run_results.RunFiles.as_view()),
+    path(f"{_RUN}/files/<segment:name>", run_results.RunFile.as_view()),
     path("workflows/runs/claim-pending", workflows.PendingWorkflowRuns.as_view()),
     path(_ONE, actions.ActionDetail.as_view()),
     path(f"{_ONE}/firings", firings.FiringList.as_view()),
