@@ -405,41 +405,43 @@ def test_a_run_outlives_its_action(member):
 # --- the list
 
 
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
-        ("", 4),
-        ("action=scale", 1),
-        ("action=gone", 0),
-        ("status=WAITING_FOR_APPROVAL", 1),
-        ("status=OPEN", 3),
-        ("status=FAILURE", 1),
-        ("status=nonsense", 4),
-        ("mine=1", 3),
-        ("by=ADA", 1),
-        ("entity=mail", 1),
-        ("blueprint=service", 4),
-        ("blueprint=other", 0),
-        ("time=day", 3),
-        ("time=week&mine=1&status=OPEN&entity=pay", 1),
-        ("entity=%00", 4),
-    ],
-)
-def test_runs_are_filtered(member, admin, query, found):
+FILTERS = [
+    ("", 4),
+    ("action=scale", 1),
+    ("action=gone", 0),
+    ("status=WAITING_FOR_APPROVAL", 1),
+    ("status=OPEN", 3),
+    ("status=FAILURE", 1),
+    ("status=nonsense", 4),
+    ("mine=1", 3),
+    ("by=ADA", 1),
+    ("entity=mail", 1),
+    ("blueprint=service", 4),
+    ("blueprint=other", 0),
+    ("time=day", 3),
+    ("time=week&mine=1&status=OPEN&entity=pay", 1),
+    ("entity=%00", 4),
+]
+
+
+def test_runs_are_filtered(member, admin, subtests):
     failed = make_run(member)
     end(failed, "FAILURE")
     make_run(member, entity="mail")
     make_run(member, SCALE, replicas=3)
     old = make_run(admin)
     Run.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=2))
-    page = html(member, f"/runs?{query}")
-    assert len(re.findall(r'href="/runs/r_', page)) == found
+    for query, found in FILTERS:
+        with subtests.test(query):
+            page = html(member, f"/runs?{query}")
+            assert len(re.findall(r'href="/runs/r_', page)) == found
 
 
 def test_the_list_of_runs_costs_the_same_for_any_number(member, django_assert_num_queries):
-    for _ in range(53):
-        make_run(member)
-    member.get("/runs")
+    run = make_run(member)
+    for number in range(52):
+        run.pk, run.identifier = None, f"r_{number}"
+        run.save(force_insert=True)
     # user, sidebar (2), bell, closed actions, runs, actions, blueprints
     with django_assert_num_queries(8):
         page = html(member, "/runs?mine=1")
