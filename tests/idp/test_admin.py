@@ -63,7 +63,7 @@ def test_the_index_tells_the_figures(browser: Client, django_assert_num_queries:
     facts = page.context
     assert (facts["entity_count"], facts["dangling"], facts["ownerless"]) == (2, 1, 1)
     assert [(k.title, k.count) for k in facts["kinds"]] == [("Service", 2)]
-    with django_assert_num_queries(9):  # user, sidebar, 5 figures, changes, sources
+    with django_assert_num_queries(11):  # user, sidebar (2), bell, 5 figures, changes, sources
         browser.get("/admin/")
 
 
@@ -242,7 +242,7 @@ def test_the_lists_cost_the_same_for_any_number(
         make_user()
         make_client()
     browser.get(address)
-    with django_assert_num_queries(3):  # user, sidebar, list
+    with django_assert_num_queries(5):  # user, sidebar (2), bell, list
         browser.get(address)
     assert browser.get(f"{address}?role=Admin&active=no").status_code == 200
 
