@@ -109,17 +109,18 @@ class Access:
             return
         context = _context(action, form_context(self.principal, entity), inputs, trigger)
         try:
-            condition = policies.unmet(policy, context)
+            is_allowed = policies.lets_pass(policy, context)
         except PolicyFailed as error:
             logger.warning("policy_failed", action=action.identifier, reason=str(error))
             raise self._policy_refused(
                 action, "its policy cannot be evaluated", str(error)
             ) from error
-        if condition is not None:
+        if not is_allowed:
+            conditions = shorten("; ".join(policy["conditions"]), 300)
             raise self._policy_refused(
                 action,
                 "its policy does not allow it",
-                f'The condition "{shorten(condition)}" is not true.',
+                f"None of its conditions is true: {conditions}",
             )
 
     def offered_on(self, entity: Entity) -> list[Action]:
@@ -161,6 +162,19 @@ class Access:
         if run.action is None:
             return self.standing.is_admin
         return self._is_approver(run.action) or bool(self.standing.names & set(run.approvers))
+
+    def may_repeat(self, run: Run) -> bool:
+        """Whether the work of a run may be done once more by word of the principal: what events
+        start, by those who may write; anything else by those who may run its action now.
+        """
+        if self.standing.is_admin or run.action is None:
+            return self.standing.is_admin
+        if not run.action.is_self_service:
+            return self.standing.role in WRITERS
+        entity = _entity_of(run)
+        return run.action.is_published and self.may_execute(
+            run.action, entity=entity, inputs=run.properties
+        )
 
     def approvers_of(self, run: Run) -> list[str]:
         """E-mail addresses, and ids of API clients, of all who are named as approvers."""

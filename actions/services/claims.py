@@ -55,12 +55,14 @@ def claim_pending(
 
 
 def acknowledge(identifiers: Sequence[str], *, principal: Principal) -> int:
-    """The agent has these runs now, and they are offered to nobody again. Returns how many there
-    were to have. Raises PermissionDenied.
+    """The agent that claimed these runs has them now, and they are offered to nobody again. Returns
+    how many there were to have. Raises PermissionDenied.
     """
     _require_agent(principal)
     wanted = [one for one in identifiers if is_storable(one)]
-    pending = Run.objects.filter(identifier__in=wanted, is_pending=True)
+    pending = Run.objects.filter(
+        identifier__in=wanted, is_pending=True, claimed_until__isnull=False
+    )
     return pending.update(is_pending=False, claimed_until=None)
 
 

@@ -53,17 +53,17 @@ def check_policy(policy: Mapping[str, Any], *, field: str) -> None:
         raise error
 
 
-def unmet(policy: Mapping[str, Any], context: Mapping[str, Any]) -> str | None:
-    """The first condition that is not true; None when all are. Raises PolicyFailed."""
+def lets_pass(policy: Mapping[str, Any], context: Mapping[str, Any]) -> bool:
+    """Whether one of the conditions is true, as in Port. Raises PolicyFailed."""
+    found = False
     for condition, value in _evaluated(policy, context):
         if not isinstance(value, bool):
             raise PolicyFailed(
                 f'The condition "{shorten(condition)}" gave {jq.describe(value)}; '
                 "expected true or false"
             )
-        if not value:
-            return condition
-    return None
+        found = found or value
+    return found
 
 
 def names(policy: Mapping[str, Any], context: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,14 @@ from django.utils import timezone
 
 from actions.models import Run, RunLog
 from actions.services.access import Access
-from actions.services.states import MAX_TEXT, can_move, changing, move, write_line
+from actions.services.states import (
+    MAX_TEXT,
+    can_move,
+    changing,
+    is_approved,
+    move,
+    write_line,
+)
 from catalog.kernel.actors import Actor, Principal
 from catalog.kernel.errors import Conflict, InvalidInput, NotFound, PermissionDenied, shorten
 from catalog.kernel.identifiers import is_storable
@@ -145,6 +152,8 @@ def expire_overdue(now: datetime) -> int:
         with changing(run.pk, SYSTEM) as held:
             if not held.is_open or held.expires_at is None or held.expires_at > now:
                 continue
+            if held.status == Run.Status.WAITING_FOR_APPROVAL:
+                held.approvals = [*held.approvals, _expired(now)]
             move(held, Run.Status.TIMED_OUT, summary=why)
             held.status_label = label
             write_line(held, why, by=SYSTEM.name, level=RunLog.Level.ERROR)
@@ -188,15 +197,21 @@ def _set_status(run: Run, value: Any, *, field: str, actor: Actor) -> None:
         return
     if status not in ENDS:
         raise InvalidInput.of(field, value, f"one of {', '.join(ENDS)}")
-    if run.status == Run.Status.WAITING_FOR_APPROVAL and status != Run.Status.CANCELLED:
+    is_undecided = run.status in (Run.Status.WAITING_FOR_APPROVAL, Run.Status.TIMED_OUT)
+    if is_undecided and not is_approved(run) and status != Run.Status.CANCELLED:
         raise Conflict(
-            "The run waits for approval: nobody can have done its work",
+            "The run was not approved: nobody can have done its work",
             details={"resource": "Run", "value": run.identifier, "status": run.status},
         )
     if can_move(run, status):
         move(run, status)
     else:  # an agent that has not heard of it; what it says is kept all the same
         write_line(run, f"Reported as {status}, after it was {run.status}.", by=actor.name)
+
+
+def _expired(now: datetime) -> dict[str, str]:
+    """The last word on a run that nobody approved: what came before it does not count any more."""
+    return {"user": SYSTEM.name, "state": "EXPIRED", "description": "", "at": now.isoformat()}
 
 
 def _has_ended(run: Run) -> Conflict:

@@ -84,11 +84,12 @@ def start_run(
         "operation": found.operation,
     }
     run.origin_run = origin
-    access.require_execute(found, entity=target, inputs=checked.values, trigger=run.trigger)
+    # Policies see what people see: their errors are shown, and logged.
+    access.require_execute(found, entity=target, inputs=checked.properties, trigger=run.trigger)
     if earlier := _started_before(run):
         return earlier
     if run.required_approval:
-        run.approvers = access.policy_approvers(run, inputs=checked.values)
+        run.approvers = access.policy_approvers(run, inputs=checked.properties)
     try:
         with transaction.atomic():
             _begin(run, checked.secrets, actor)

@@ -86,6 +86,14 @@ def can_move(run: Run, status: str) -> bool:
     return status == run.status or status in _MOVES[run.status]
 
 
+def is_approved(run: Run) -> bool:
+    """Whether its work may be done: it needs no approval, or has all of it."""
+    if not run.required_approval:
+        return True
+    last = run.approvals[-1]["state"] if run.approvals else ""
+    return run.status != Run.Status.WAITING_FOR_APPROVAL and last == "APPROVED"
+
+
 def time_limit(run: Run) -> timedelta:
     """How long the work may take, as the action says or the operator (IDP_RUN_TIMEOUT_HOURS)."""
     minutes = run.action.document.get("timeoutMinutes") if run.action else None

@@ -32,6 +32,7 @@ from actions.services.templates import (
 from catalog.kernel import jq
 from catalog.kernel.errors import InvalidExpression, InvalidInput, shorten
 from catalog.kernel.http import looks_secret
+from catalog.kernel.http.masking import HIDDEN
 from catalog.services import secrets
 
 # Where secrets may be used; elsewhere they would be seen.
@@ -47,6 +48,17 @@ def fill_in(value: Any, context: Mapping[str, Any], *, field: str) -> Any:
     Raises InvalidExpression naming the place and, but for secrets, JQ's own words.
     """
     return _Filling(value, field).filled_from(context)
+
+
+def fill_in_and_hide(
+    value: Any, context: Mapping[str, Any], *, field: str
+) -> tuple[Any, Any, set[str]]:
+    """As `fill_in`; and the same as people may see it, with what was made of secrets hidden
+    ("***"); and the texts that are hidden there.
+    """
+    filling = _Filling(value, field)
+    filled = filling.filled_from(context)
+    return filled, filling.hidden(), filling.made_of_secrets
 
 
 def check(value: Any, *, field: str) -> None:
@@ -168,6 +180,7 @@ class _Filling:
         self.templates: dict[str, Template | None] = {}
         self.places: dict[Expression, str] = {}  # where each stands first
         self.secrets: dict[Expression, set[str]] = {}
+        self.values: dict[Expression, Any] = {}
         for where, text in texts(value, field):
             if text not in self.templates:
                 self.templates[text] = parse(text, where=where)
@@ -197,12 +210,26 @@ class _Filling:
     def filled_from(self, context: Mapping[str, Any]) -> Any:
         if not self.places:
             return self.value
-        values: dict[Expression, Any] = {}
         plain = [one for one in self.places if not self.secrets[one]]
         reading = [one for one in self.places if self.secrets[one]]
-        values |= self._evaluated(plain, {**context, "secrets": {}})
-        values |= self._evaluated(reading, context)
-        return self._filled(self.value, self.field, values)
+        self.values = self._evaluated(plain, {**context, "secrets": {}})
+        self.values |= self._evaluated(reading, context)
+        return self._filled(self.value, self.field, self.values)
+
+    def hidden(self) -> Any:
+        """What `filled_from` gave, without what was made of secrets."""
+        if not self.secret_names:
+            return self._filled(self.value, self.field, self.values)
+        shown = {
+            one: _without_scalars(value) if self.secrets[one] else value
+            for one, value in self.values.items()
+        }
+        return self._filled(self.value, self.field, shown)
+
+    @property
+    def made_of_secrets(self) -> set[str]:
+        found = (_texts(value) for one, value in self.values.items() if self.secrets[one])
+        return {one for texts in found for one in texts if len(one) >= _SHORTEST}
 
     def _evaluated(
         self, expressions: list[Expression], context: Mapping[str, Any]
@@ -258,7 +285,8 @@ class _Filling:
                     continue
                 if not isinstance(filled, Mapping):
                     raise InvalidExpression(
-                        f"{place}: spreadValue() got {jq.describe(filled)}; expected an object",
+                        f"{place}: spreadValue() got {self._described(filled, one)}; "
+                        "expected an object",
                         details={"field": place, "expected": "an object"},
                     )
                 yield from filled.items()
@@ -268,10 +296,17 @@ class _Filling:
                 continue
             if isinstance(name, bool) or not isinstance(name, str | int):
                 raise InvalidExpression(
-                    f"{place}: the key gave {jq.describe(name)}; expected text, or null for no key",
+                    f"{place}: the key gave {self._described(name, key)}; "
+                    "expected text, or null for no key",
                     details={"field": place, "expected": "text or null"},
                 )
             yield str(name), filled
+
+    def _described(self, value: Any, template: Any) -> str:
+        """What came in for a template, unless it was made of secrets."""
+        parts = (part for _, text in texts(template, "") for part in self._expressions(text))
+        reads_secrets = any(self.secrets[part] for part in parts)
+        return "something made of a secret" if reads_secrets else jq.describe(value)
 
     def _expressions(self, text: str) -> Iterator[Expression]:
         template = self.templates[text]
@@ -281,6 +316,22 @@ class _Filling:
         if where == self.field:
             return where.endswith(".url")
         return bool(_SECRET_PLACE.match(where.removeprefix(self.field).removeprefix(".")))
+
+
+def _without_scalars(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_scalars(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_without_scalars(one) for one in value]
+    return value if value is None or isinstance(value, bool) else HIDDEN
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(one)
 
 
 def _as_text(value: Any) -> str:

@@ -175,11 +175,11 @@ def _check_jq(condition: Any) -> None:
     field = "trigger.condition.expressions"
     if (
         not isinstance(expressions, list)
-        or not 0 < len(expressions) <= MAX_EXPRESSIONS
+        or len(expressions) > MAX_EXPRESSIONS
         or not all(isinstance(one, str) and one.strip() for one in expressions)
     ):
         raise InvalidInput.of(
-            field, expressions, f"a list of 1 to {MAX_EXPRESSIONS} JQ expressions"
+            field, expressions, f"a list of at most {MAX_EXPRESSIONS} JQ expressions"
         )
     named = {f"{field}[{n}]": expression for n, expression in enumerate(expressions)}
     if wrong := jq.check_all(named):

@@ -211,7 +211,7 @@ JQ = {"type": "JQ", "combinator": "and"}
             "trigger.event.propertyIdentifier",
         ),
         ({"event": EVENT, "condition": {"type": "SEARCH"}}, "trigger.condition"),
-        ({"event": EVENT, "condition": {**JQ, "expressions": []}}, "trigger.condition.expressions"),
+        ({"event": EVENT, "condition": {**JQ, "expressions": {}}}, "trigger.condition.expressions"),
         (
             {"event": EVENT, "condition": {**JQ, "combinator": "nor", "expressions": ["1"]}},
             "trigger.condition.combinator",

@@ -94,10 +94,9 @@ EMAIL = "pat@example.com"
 MINE = {"users": [EMAIL.upper()], "roles": []}
 NOBODY: dict[str, Any] = {"users": [], "roles": []}
 OWNERS = {**NOBODY, "ownedByTeam": True}
-YES, NO = policy("true"), policy("true", "false")
+YES, NO = policy("false", "true"), policy("false", "false")
 FIRST = policy(
-    ".results.asked.entities | length == 1",
-    '.user.email == "{{ .trigger.user.email }}"',
+    '(.results.asked.entities | length == 1) and .user.email == "{{ .trigger.user.email }}"',
     asked=rule("$identifier", "{{ .entity.identifier }}"),
 )
 IS_MEMBER = '.user.role == "Member"'
@@ -160,7 +159,7 @@ RUNNING = [
     (ADMIN, {"policy": NO}, True, False, False),
     (MEMBER, {"policy": policy('.entity.team == ["core"]')}, True, True, False),
     (MEMBER, {**OWNERS, "policy": policy('.entity.identifier == "other"')}, True, False, False),
-    (MEMBER, {"policy": policy(".inputs.size == 3", IS_MEMBER)}, True, True, True),
+    (MEMBER, {"policy": policy(f".inputs.size == 3 and {IS_MEMBER}")}, True, True, True),
     (MEMBER, {"policy": policy('.user.relations.team == ["core"]')}, True, True, True),
     (MEMBER, {"policy": policy(".inputs.size > 3")}, True, False, False),
     (MEMBER, {"policy": FIRST}, True, True, True),

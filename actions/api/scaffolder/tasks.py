@@ -190,8 +190,8 @@ class TaskEventStream(BackstageView):
         answers={200: {"type": "string", "description": "Server-sent events: log, completion."}},
         errors=[404],
         tag=TAG,
-        description="It ends after `completion`. Eight may be open at once; more end before it, and "
-        "can ask for `events`.",
+        description="It ends after `completion`. Eight may be open at once; others end before it "
+        "and can ask for `events`.",
     )
     def get(self, request: Request, task: str) -> HttpResponseBase:
         run = _run(self.principal, task)

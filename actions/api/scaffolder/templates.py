@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from typing import Any
 
@@ -176,7 +175,7 @@ def _contents(given: list[Mapping[str, str]]) -> dict[str, bytes]:
     for number, one in enumerate(given):
         try:
             found[one["path"]] = base64.b64decode(one["base64Content"], validate=True)
-        except binascii.Error:
+        except ValueError:  # what is no base64, and what is no ASCII
             field = f"directoryContents.{number}.base64Content"
             raise InvalidInput.of(field, one["base64Content"], "base64") from None
     return found
