@@ -6,8 +6,18 @@ from datetime import timedelta
 from typing import Any, Final
 
 from django.contrib import admin, messages
-from django.db.models import Count, F, Func, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models import (
+    Count,
+    F,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    TextField,
+)
 from django.db.models.fields.json import KT
+from django.db.models.functions import Coalesce
 from django.forms import Media
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.loader import render_to_string
@@ -25,6 +35,7 @@ from actions.admin.versions import VersionPages
 from actions.admin.words import method_in_words, trigger_in_words
 from actions.models import Action, Run
 from actions.portal.forms import ActionForm, live
+from actions.portal.methods import sentence_of
 from actions.portal.words import STATUSES
 from actions.services.action_spec import OPERATIONS
 from actions.services.definitions import delete_action
@@ -121,7 +132,7 @@ class ActionAdmin(ImportPages, VersionPages):
             super()
             .get_queryset(request)
             .annotate(
-                name_of=Func(KT("document__title"), F("identifier"), function="coalesce"),
+                name_of=Coalesce(KT("document__title"), F("identifier"), output_field=TextField()),
                 last_status=Subquery(runs.values("status")[:1]),
                 last_run_id=Subquery(runs.values("identifier")[:1]),
                 last_at=Subquery(runs.values("created_at")[:1]),
@@ -136,16 +147,19 @@ class ActionAdmin(ImportPages, VersionPages):
     def name(self, action: Action) -> str:
         return render_to_string(f"{_PAGES}name.html", {"action": action})
 
-    @display(description="Started by")
+    @display(description="Trigger")
     def trigger_of(self, action: Action) -> str:
         what, which = trigger_in_words(action)
         return render_to_string(
             f"{_PAGES}trigger.html", {"action": action, "what": what, "which": which}
         )
 
-    @display(description="Does its work by")
+    @display(description="What it does")
     def does(self, action: Action) -> str:
-        return method_in_words(action.invocation)
+        return render_to_string(
+            f"{_PAGES}does.html",
+            {"method": method_in_words(action.invocation), "sentence": sentence_of(action)},
+        )
 
     @display(description="Blueprint", ordering="blueprint__title")
     def about(self, action: Action) -> str:
@@ -232,7 +246,7 @@ class ActionAdmin(ImportPages, VersionPages):
         """The form that the action in the builder makes. Changes nothing."""
         context: dict[str, Any] = {}
         try:
-            action = self._typed(request)
+            action = self._asking(request)
             context["form"], entity = self._form(request, action)
             context["sample"] = _sample_picker(action, entity)
             if not action.is_self_service:
@@ -247,7 +261,7 @@ class ActionAdmin(ImportPages, VersionPages):
     def live_view(self, request: HttpRequest) -> HttpResponse:
         """What has changed of that form since it was drawn."""
         try:
-            return live(request, self._form(request, self._typed(request))[0])
+            return live(request, self._form(request, self._asking(request))[0])
         except IdpError as error:
             return HttpResponse(error.message, status=error.status, content_type="text/plain")
 
@@ -318,10 +332,17 @@ class ActionAdmin(ImportPages, VersionPages):
         )
 
     def _typed(self, request: HttpRequest) -> Action:
-        """The action in the builder; `?action=` is the pk of the stored one. Raises IdpError."""
+        """The action in the builder. Raises IdpError."""
+        return trying.read_action(request.POST.get("document", ""), self._stored(request))
+
+    def _asking(self, request: HttpRequest) -> Action:
+        """The same as far as its form goes; the rest need not be right yet. Raises IdpError."""
+        return trying.read_form(request.POST.get("document", ""), self._stored(request))
+
+    def _stored(self, request: HttpRequest) -> Action | None:
+        """The action that the one in the builder is to replace: `?action=`, its pk."""
         pk = request.GET.get("action", "")
-        stored = self.load(request, pk) if pk else None
-        return trying.read_action(request.POST.get("document", ""), stored)
+        return self.load(request, pk) if pk else None
 
     def _form(self, request: HttpRequest, action: Action) -> tuple[ActionForm, Entity | None]:
         principal = principal_of(request)

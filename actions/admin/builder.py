@@ -16,7 +16,7 @@ from django.db.models.fields.json import KT
 
 from actions.admin.input_types import ENCRYPTIONS, input_types
 from actions.models import Action
-from actions.registry import backends
+from actions.registry import Backend, backends
 from actions.scaffolder.template_actions import SETTINGS, change_settings
 from actions.services.access import permissions_document
 from actions.services.action_spec import MAX_BUTTON, MAX_HOURS, MAX_MINUTES, OPERATIONS
@@ -198,7 +198,7 @@ def builder_data(action: Action | None, form: ActionDocumentForm) -> dict[str, A
                 "icon": symbol(one.icon),
                 "schema": one.schema,
             }
-            for one in backends.values()
+            for one in _methods(action)
         ],
         "secrets": list(Secret.objects.order_by("name").values_list("name", flat=True)),
         "roles": list(Role),
@@ -211,6 +211,14 @@ def builder_data(action: Action | None, form: ActionDocumentForm) -> dict[str, A
             for one in form.problems
         ],
     }
+
+
+def _methods(action: Action | None) -> list[Backend]:
+    """Each once, though some have a second spelling, unless that is the one in use."""
+    used = action.invocation.get("type") if action else None
+    found = {one.title: one for one in reversed(backends.values())}
+    found |= {one.title: one for one in backends.values() if one.type == used}
+    return [one for one in backends.values() if one in found.values()]
 
 
 def categories() -> list[str]:

@@ -12,17 +12,18 @@ from typing import Any, Final
 from django.http import QueryDict
 from django.utils import timezone
 
+from actions.admin.builder import PERMISSIONS
 from actions.automations.events import entity_context, trigger_of
 from actions.backends.calling import shown_headers
 from actions.backends.webhook import call_of
 from actions.dispatching import dispatch
-from actions.inputs import MASK, definition_of, expanded, form_context
+from actions.inputs import MASK, check_user_inputs, definition_of, expanded, form_context
 from actions.models import Action, Firing, Run
 from actions.portal.forms import ActionForm, names
 from actions.registry import Completes, backends
 from actions.selectors.entity_documents import document_of
 from actions.services import handing_over, templating
-from actions.services.action_spec import checked_action
+from actions.services.action_spec import checked_action, modernised
 from actions.services.starting import start_run
 from actions.services.triggers import SCHEDULE, condition_of
 from catalog.kernel import jq
@@ -70,14 +71,46 @@ def read_action(text: str, stored: Action | None) -> Action:
     """
     if stored is not None and stored.template_id is not None:
         return stored
+    document = _document(text)
+    checked, blueprint = checked_action(document)
+    return _unsaved(document, checked, blueprint, stored)
+
+
+def read_form(text: str, stored: Action | None) -> Action:
+    """The same, for its form alone: what does the work may still be missing."""
+    if stored is not None and stored.template_id is not None:
+        return stored
+    document = _document(text)
+    modern = modernised(document)
+    trigger = modern.get("trigger")
+    if not isinstance(trigger, dict):
+        raise InvalidInput.of("trigger", trigger, "an object with a type")
+    check_user_inputs(trigger)
+    event = trigger.get("event")
+    about = trigger.get("blueprintIdentifier") or (
+        event.get("blueprintIdentifier") if isinstance(event, dict) else None
+    )
+    is_name = isinstance(about, str) and is_storable(about)
+    blueprint = Blueprint.objects.filter(identifier=about).first() if is_name else None
+    return _unsaved(document, modern, blueprint, stored)
+
+
+def _document(text: str) -> dict[str, Any]:
     document = read_json(text)
     if not isinstance(document, dict):
         raise InvalidInput("An action is a JSON object: {…}")
-    body = {name: value for name, value in document.items() if name != "permissions"}
-    checked, blueprint = checked_action(body)
-    identifier = str(document.get("identifier") or "action")
+    return {name: value for name, value in document.items() if name != PERMISSIONS}
+
+
+def _unsaved(
+    given: Mapping[str, Any],
+    document: dict[str, Any],
+    blueprint: Blueprint | None,
+    stored: Action | None,
+) -> Action:
+    identifier = str(given.get("identifier") or "action")
     version = stored.version if stored else 1
-    return Action(identifier=identifier, document=checked, blueprint=blueprint, version=version)
+    return Action(identifier=identifier, document=document, blueprint=blueprint, version=version)
 
 
 def sample_blueprint(action: Action) -> Blueprint | None:
@@ -120,7 +153,8 @@ def sample_event(action: Action, entity: Entity | None) -> dict[str, Any]:
     fired = Firing.objects.filter(action__identifier=action.identifier).first()
     if fired is not None:
         return dict(fired.event)
-    event = action.trigger.get("event") or {}
+    given = action.trigger.get("event")
+    event = given if isinstance(given, dict) else {"type": given}
     by = trigger_of("user", "ada@example.com", timezone.now())
     if event.get("type") == SCHEDULE:
         context: dict[str, Any] = {"cron": event.get("cron")}
@@ -165,7 +199,7 @@ def planned(
     if isinstance(backend, Completes):
         payload = backend.completed(run, payload, context)
     payload = handing_over.masked(payload, templating.credentials_in(payload) - {HIDDEN})
-    missing = tuple(sorted(named - secrets.values_of(names).keys()))
+    missing = tuple(sorted(named - secrets.values_of(named).keys()))
     conditions = _conditions(action, event)
     if payload["type"] != "WEBHOOK":
         rest = {name: value for name, value in payload.items() if name != "type"}

@@ -9,11 +9,11 @@ from actions.models import Action
 from actions.registry import backends
 from actions.services.triggers import event_titles
 
-_OPERATIONS: Final = {"CREATE": "Creates", "DAY-2": "Day-2, on one", "DELETE": "Deletes"}
+_OPERATIONS: Final = {"CREATE": "Create", "DAY-2": "Day-2", "DELETE": "Delete"}
 
 
 def trigger_in_words(action: Action, titles: Mapping[str, str] | None = None) -> tuple[str, str]:
-    """(what starts it, of what): ("Day-2, on one", ""), ("A timer of an entity ran out", "lease").
+    """(what starts it, of what): ("Day-2", ""), ("A timer of an entity ran out", "lease").
 
     titles: of events, where several actions are asked.
     """

@@ -27,7 +27,9 @@
 
     /** Ask the server what it makes of the action. */
     announce() {
-      if (!this.problem) this.$dispatch("action-changed");
+      if (this.problem) return;
+      this.$dispatch("action-changed");
+      if (this.aside === "plan") this.$dispatch("plan-wanted");
     },
 
     slugOf: (text) => base.slug(text ?? ""),
