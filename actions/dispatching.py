@@ -12,15 +12,16 @@ from typing import Any, Final
 
 import orjson
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import Exists, Max, Q, QuerySet
 from django.utils import timezone
 from structlog import get_logger
 
 from actions.models import Delivery, Run, RunLog
 from actions.registry import Invocation, Outcome, Watches, backends
 from actions.services import handing_over, reporting, testing
+from actions.services.access import Access
 from actions.services.reporting import get_run
-from actions.services.states import changing, move, write_line
+from actions.services.states import changing, is_approved, move, write_line
 from actions.services.telling import tell_worker
 from catalog.kernel.actors import Actor, Principal
 from catalog.kernel.errors import Conflict, IdpError, PermissionDenied, UpstreamUnavailable
@@ -83,12 +84,18 @@ def redeliver(identifier: str, *, principal: Principal, actor: Actor) -> Run:
     Raises NotFound, PermissionDenied, Conflict when there is nothing that could be sent.
     """
     found = get_run(identifier, principal=principal)
-    if not reporting.may_report(found, principal):
-        raise PermissionDenied("You may not redeliver this run")
+    if not Access(principal).may_repeat(found):
+        raise PermissionDenied(
+            "You may not redeliver this run",
+            hint="It takes the permission to run its action.",
+            details={"resource": "Run", "value": identifier, "permission": "execute"},
+        )
     with changing(found.pk, actor) as run:
         details = {"resource": "Run", "value": identifier, "status": run.status}
         if run.status not in _SENT_AGAIN:
             raise Conflict(f"A run that is {run.status} is not sent again", details=details)
+        if not is_approved(run):
+            raise Conflict("Nobody approved this run, so it was never sent", details=details)
         if run.due_at is not None or run.is_pending:
             raise Conflict("The run is on its way already", details=details)
         write_line(run, f"Sent again by {actor.name}.", by=actor.name)
@@ -103,7 +110,8 @@ def redeliver(identifier: str, *, principal: Principal, actor: Actor) -> Run:
 
 def may_redeliver(run: Run, principal: Principal) -> bool:
     is_idle = run.due_at is None and not run.is_pending
-    return is_idle and run.status in _SENT_AGAIN and reporting.may_report(run, principal)
+    is_sendable = is_idle and run.status in _SENT_AGAIN and is_approved(run)
+    return is_sendable and Access(principal).may_repeat(run)
 
 
 def _send_again(run: Run) -> None:
@@ -115,7 +123,8 @@ def _send_again(run: Run) -> None:
             details={"resource": "Run", "value": run.identifier},
         )
     backend = backends.get(payload["type"])
-    if backend is not None and (name := backend.agent_of(payload)):
+    name = backend.agent_of(payload) if backend is not None and not run.is_test else ""
+    if name:
         run.is_pending, run.installation = True, name[:200]
     else:
         run.due_at = timezone.now()
@@ -180,20 +189,16 @@ class _Attempt:
         )
 
     def is_cancelled(self) -> bool:
-        return not Run.objects.filter(
-            pk=self.run.pk, status=Run.Status.IN_PROGRESS, attempts=self.run.attempts
-        ).exists()
+        return not self._mine.exists()
 
     def extend(self) -> None:
-        Run.objects.filter(pk=self.run.pk, attempts=self.run.attempts).update(
-            leased_until=timezone.now() + LEASE
-        )
+        self._mine.update(leased_until=timezone.now() + LEASE)
 
     def keep(self, outcome: Outcome) -> None:
         """The attempt worked; the run may go on elsewhere."""
         with changing(self.run.pk, WORKER) as run:
             self._close(Delivery.State.DELIVERED)
-            if not self._is_mine(run):
+            if not self._mine.exists():
                 return
             _apply(run, outcome, self.secrets)
 
@@ -209,7 +214,7 @@ class _Attempt:
             wait_s = int(min(max(wait_s, asked), BACKOFF_S[-1]))
         with changing(self.run.pk, WORKER) as run:
             self._close(Delivery.State.FAILED, str(error))
-            if self._is_mine(run):
+            if self._mine.exists():
                 run.due_at, run.leased_until = timezone.now() + timedelta(seconds=wait_s), None
                 why = str(error).rstrip(".")
                 self._say(run, f"{why}. Next attempt in {wait_s} s.", RunLog.Level.WARNING)
@@ -218,12 +223,20 @@ class _Attempt:
     def give_up(self, why: str) -> None:
         with changing(self.run.pk, WORKER) as run:
             self._close(Delivery.State.FAILED, why)
-            if self._is_mine(run):
+            if self._mine.exists():
                 handing_over.fail(run, mask(why, self.secrets), by=WORKER)
 
-    def _is_mine(self, run: Run) -> bool:
-        """Whether nobody has ended it, or taken it up anew, meanwhile."""
-        return run.status == Run.Status.IN_PROGRESS and run.attempts == self.run.attempts
+    @property
+    def _mine(self) -> QuerySet[Run]:
+        """The run, unless somebody has ended it, or taken it up anew, meanwhile. Attempts are
+        counted from the start when it is sent again, deliveries are not."""
+        newer = Delivery.objects.filter(run=self.run.pk, number__gt=self.delivery.number)
+        return Run.objects.filter(
+            ~Exists(newer),
+            pk=self.run.pk,
+            status=Run.Status.IN_PROGRESS,
+            attempts=self.run.attempts,
+        )
 
     def _close(self, state: str, error: str = "") -> None:
         said = {"error": self._shown(error)} if error else {}

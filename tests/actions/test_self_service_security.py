@@ -1,0 +1,162 @@
+"""What nobody may get out of self-service, or get done by it, though it looks as if they could."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from actions import dispatching
+from actions.models import Delivery, Run
+from actions.services import reporting
+from actions.services.definitions import get_action
+from actions.services.starting import start_run
+from catalog.kernel.actors import Role
+from catalog.services.permissions import actor_of
+from tests.actions.actions import WEBHOOK, action
+from tests.factories import make_api, make_user
+
+pytestmark = pytest.mark.django_db
+
+EMPTY = {"userInputs": {}}
+# An agent elsewhere calls it, so that nothing here does.
+AGENT_CALL = {"type": "WEBHOOK", "url": "https://in.side", "agent": True, "body": {"a": 1}}
+AGENT = {"installationId": "_PORT_EXEC_AGENT"}
+OPS_ONLY = {"execute": {"users": ["ops@example.com"], "roles": [], "teams": []}}
+
+
+@pytest.fixture
+def admin(db):
+    return make_api()
+
+
+@pytest.fixture
+def member(db):
+    return make_api(Role.MEMBER)
+
+
+def make_action(admin, identifier="c", **parts):
+    body = action(identifier, **{"trigger": EMPTY, "invocationMethod": AGENT_CALL, **parts})
+    answer = admin.post("/v1/actions", body)
+    assert answer.status_code == 201, answer.content
+
+
+def start(api, identifier="c", **properties):
+    answer = api.post(f"/v1/actions/{identifier}/runs", {"properties": properties})
+    assert answer.status_code == 202, answer.content
+    return f"/v1/actions/runs/{answer.json()['run']['id']}"
+
+
+@pytest.mark.parametrize("kind", ["ANY", "ALL"])
+def test_what_nobody_approved_in_time_is_never_done(admin, member, kind):
+    make_action(admin, requiredApproval={"type": kind})
+    approve = {"users": ["ops@example.com"], "roles": ["Admin"], "teams": []}
+    admin.patch("/v1/actions/c/permissions", {"approve": approve})
+    url = start(member)
+    if kind == "ALL":  # one of several has
+        assert admin.patch(f"{url}/approval", {"status": "APPROVE"}).status_code == 201
+    Run.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    reporting.expire_overdue(timezone.now())
+    assert Run.objects.get().status == "TIMED_OUT"
+    for status in ("SUCCESS", "FAILURE"):
+        assert member.patch(url, {"status": status}).status_code == 409
+    for api in (member, admin):
+        assert api.post(f"{url}/redeliver").status_code == 409
+    run = Run.objects.get()
+    assert (run.status, run.is_pending, run.due_at) == ("TIMED_OUT", False, None)
+    assert not dispatching.may_redeliver(run, make_user(role=Role.ADMIN))
+
+
+def test_what_was_approved_is_sent_again(admin, member):
+    make_action(admin, requiredApproval=True)
+    url = start(member)
+    admin.patch(f"{url}/approval", {"status": "APPROVE"})
+    Run.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    reporting.expire_overdue(timezone.now())
+    assert member.post(f"{url}/redeliver").status_code == 202
+    assert member.patch(url, {"status": "SUCCESS"}).json()["run"]["status"] == "SUCCESS"
+
+
+def test_only_those_who_may_run_it_send_it_again(admin, member):
+    make_action(admin)
+    url = start(member)
+    admin.patch(url, {"status": "FAILURE"})
+    admin.patch("/v1/actions/c/permissions", OPS_ONLY)
+    for api in (member, make_api(Role.VIEWER)):
+        assert api.post(f"{url}/redeliver").status_code == 403
+    assert admin.post(f"{url}/redeliver").status_code == 202
+    admin.patch(url, {"status": "FAILURE"})
+    admin.delete("/v1/actions/c")
+    assert member.post(f"{url}/redeliver").status_code == 403
+
+
+def test_a_test_is_nothing_for_an_agent(admin):
+    make_action(admin)
+    who = make_user(role=Role.ADMIN)
+    run = start_run(get_action("c"), {}, principal=who, actor=actor_of(who), is_test=True)
+    assert admin.post("/v1/actions/runs/claim-pending", AGENT).json()["runs"] == []
+    dispatching.dispatch(run.pk)
+    run.refresh_from_db()
+    assert (run.status, run.summary) == ("SUCCESS", "A trial: nothing was called.")
+
+
+def test_only_what_was_claimed_is_acknowledged(admin, member):
+    make_action(admin)
+    run = start(admin).rpartition("/")[2]
+    assert member.patch("/v1/actions/runs/ack", {"runId": run}).status_code == 409
+    claimed = member.post("/v1/actions/runs/claim-pending", AGENT).json()["runs"]
+    assert [one["id"] for one in claimed] == [run]
+    assert member.patch("/v1/actions/runs/ack", {"runId": run}).json()["ackedCount"] == 1
+
+
+def test_a_worker_that_comes_back_late_says_nothing(admin):
+    """Sent again by hand, attempts are counted anew; the first worker's is the first, too."""
+    make_action(admin, invocationMethod={**WEBHOOK, "body": {"a": 1}})
+    url = start(admin)
+    late = dispatching._take(Run.objects.get().pk)
+    admin.patch(url, {"status": "FAILURE"})
+    assert admin.post(f"{url}/redeliver").status_code == 202
+    now = dispatching._take(Run.objects.get().pk)
+    assert (late.run.attempts, now.run.attempts) == (1, 1)
+    assert (late.is_cancelled(), now.is_cancelled()) == (True, False)
+    late.give_up("I am too late")
+    assert Run.objects.get().status == "IN_PROGRESS"
+    now.give_up("It did not work")
+    assert Run.objects.get().summary == "It did not work"
+    assert Delivery.objects.count() == 2
+
+
+def test_policies_are_not_told_secret_inputs(admin, caplog):
+    make_action(admin, "scaffold", trigger={})
+    execute = {"policy": {"queries": {}, "conditions": [".inputs.token | tonumber"]}}
+    admin.patch("/v1/actions/scaffold/permissions", {"execute": execute})
+    body = {"properties": {"name": "pay", "token": "t-top-secret"}}
+    refused = admin.post("/v1/actions/scaffold/runs", body)
+    assert refused.status_code == 403
+    assert "cannot be parsed as a number" in refused.json()["message"]
+    assert "top-secret" not in refused.content.decode() + caplog.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{{ .secrets.KEY | @base64 }}",
+        {"a": ["{{ .secrets.KEY | ascii_upcase }}", "{{ .secrets.KEY | explode }}"]},
+        {"{{ .secrets.KEY | @base64 }}": '{{ {x: .secrets.KEY | ltrimstr("an-")} }}'},
+        {"{{ spreadValue() }}": "{{ .secrets.KEY }}"},
+        {"{{ [.secrets.KEY] }}": 1},
+    ],
+)
+def test_what_was_made_of_a_secret_is_hidden_too(admin, body):
+    admin.post("/v1/organization/secrets", {"secretName": "KEY", "secretValue": "an-open-sesame"})
+    address = "https://in.side/{{ .secrets.KEY | @base64 }}?{{ .secrets.KEY | ascii_upcase }}"
+    call = {**AGENT_CALL, "url": address, "body": body}
+    make_action(admin, invocationMethod=call)
+    url = start(admin)
+    shown = make_api(Role.VIEWER).get(url).content.decode()
+    for part in ("open-sesame", "YW4tb3Blbi1zZXNhbWU", "OPEN-SESAME", "110"):
+        assert part not in shown
+    for claimed in admin.post("/v1/actions/runs/claim-pending", AGENT).json()["runs"]:
+        sent = claimed["payload"]["url"]
+        assert sent == "https://in.side/YW4tb3Blbi1zZXNhbWU=?AN-OPEN-SESAME"
