@@ -34,6 +34,12 @@ PAGES = [
     "/people",
     "/me",
     "/search?q=pay",
+    "/self-service",
+    "/self-service/scale",
+    "/self-service/scale?entity=pay",
+    "/runs",
+    "/runs?status=FAILURE",
+    "/approvals",
     "/accounts/password/change/",
     "/accounts/2fa/",
 ]
@@ -68,6 +74,29 @@ def organisation(transactional_db: None) -> None:
         descriptor={"kind": "Component"},
     )
     make_entity("service", "ledger", title="Ledger", properties={"tier": "silver"})
+    make_scaling()
+
+
+def make_scaling() -> None:
+    """An action that an agent elsewhere does the work of."""
+    from actions.services.definitions import create_action
+    from tests.factories import ACTOR
+
+    replicas = {"type": "number", "title": "Replicas", "minimum": 1}
+    create_action(
+        {
+            "identifier": "scale",
+            "title": "Scale",
+            "trigger": {
+                "type": "self-service",
+                "operation": "DAY-2",
+                "blueprintIdentifier": "service",
+                "userInputs": {"properties": {"replicas": replicas}},
+            },
+            "invocationMethod": {"type": "WEBHOOK", "url": "https://x.example", "agent": True},
+        },
+        actor=ACTOR,
+    )
 
 
 @pytest.mark.parametrize("visit", [DESK, PHONE, DARK], indirect=True, ids=["desk", "phone", "dark"])
@@ -197,3 +226,59 @@ def _wait_for_rows(page: "Page", titles: list[str]) -> None:
         ".map(link => link.textContent)) === JSON.stringify(titles)",
         arg=titles,
     )
+
+
+@pytest.mark.parametrize("visit", [PHONE], indirect=True, ids=["phone"])
+def test_a_run_is_started_and_watched(visit: Visit) -> None:
+    from actions.models import Run
+    from actions.services import reporting
+    from tests.factories import ACTOR
+
+    visit.goto("/catalog/service/pay")
+    visit.page.click("#actions .ui-button")
+    visit.page.fill("[name='input.replicas']", "3")
+    visit.page.keyboard.press("Enter")
+    visit.page.wait_for_url("**/runs/r_*")
+    run = Run.objects.get()
+    visit.page.click("#run-cancel summary")
+    visit.page.fill("#cancel-reason", "not no")
+    for number in range(60):
+        reporting.log(run, f"\x1b[32mline {number}\x1b[0m\n<b>of it</b>")
+    visit.page.wait_for_selector("#run-log-lines li:has-text('line 59')")
+    at_end = "e => e.scrollHeight - e.scrollTop - e.clientHeight < 2"
+    assert visit.page.locator("[data-log]").evaluate(at_end)
+    # what somebody is typing stays when the page around it changes
+    Run.objects.filter(pk=run.pk).update(status_label="Half way")
+    visit.page.wait_for_selector("#run-head .ui-badge:has-text('Half way')")
+    visit.page.keyboard.type("w")
+    assert visit.page.input_value("#cancel-reason") == "not now"
+    # whoever scrolls up is left there
+    visit.page.evaluate("document.querySelector('[data-log]').scrollTop = 0")
+    visit.page.wait_for_function("!document.querySelector('[data-follow]').checked")
+    reporting.log(run, "the last one")
+    assert reporting.end(run, "SUCCESS", summary="All is new", by=ACTOR)
+    visit.page.wait_for_selector("#run-state:has-text('All is new')")
+    visit.page.wait_for_selector("#run-log-lines li:has-text('the last one')")
+    assert visit.page.evaluate("document.querySelector('[data-log]').scrollTop") == 0
+    visit.page.wait_for_selector("#run-live:not([hx-get])", state="attached")
+    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth + 1"
+    assert not visit.page.evaluate(wide)
+    assert visit.complaints == []
+
+
+@pytest.mark.parametrize("visit", [{"java_script_enabled": False}], indirect=True, ids=["plain"])
+def test_self_service_works_without_scripts(visit: Visit) -> None:
+    visit.page.goto(f"{visit.base}/self-service?q=scal")
+    visit.page.click("text=Scale")
+    visit.page.click("#choices a:has-text('Payments')")
+    visit.page.fill("[name='input.replicas']", "0")
+    visit.page.click(".ui-form-bar [type=submit]")
+    visit.page.wait_for_selector(".idp-errors, .errors")
+    visit.page.fill("[name='input.replicas']", "3")
+    visit.page.click(".ui-form-bar [type=submit]")
+    visit.page.wait_for_url("**/runs/r_*")
+    visit.page.click("summary:has-text('Cancel')")
+    visit.page.click("text=Cancel the run")
+    assert visit.page.locator("#run-head .ui-badge").inner_text().endswith("Cancelled")
+    visit.page.goto(f"{visit.base}/runs?status=CANCELLED&mine=1")
+    assert visit.page.locator("tbody tr").count() == 1
