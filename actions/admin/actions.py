@@ -225,7 +225,7 @@ class ActionAdmin(ImportPages, VersionPages):
             else:
                 messages.success(request, f'Action "{action.title}" was deleted; its runs stay.')
                 return HttpResponseRedirect(reverse(_LIST))
-        runs = Run.objects.filter(action=action, is_test=False)
+        runs = Run.objects.filter(action=action)
         return self.page(
             request,
             f"{_PAGES}delete.html",

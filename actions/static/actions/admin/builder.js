@@ -340,7 +340,7 @@
       this.problem = "";
       let value;
       try {
-        value = this.valueOf(text);
+        value = this.parsed(text);
       } catch (error) {
         this.problem = `Not JSON yet: ${error.message}`;
         return;
@@ -349,7 +349,7 @@
       set(value);
     },
 
-    valueOf(text) {
+    parsed(text) {
       if (!text.trim()) return undefined;
       const isTemplate = text.trim().startsWith("{{");
       if (isText && (isTemplate || !/^\s*[[{]/.test(text))) return text;

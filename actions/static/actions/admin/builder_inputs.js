@@ -119,9 +119,8 @@
       }
       if (steps.length) asked.steps = steps;
       else if (asked.steps?.length) delete asked.steps;
-      if (!steps.length || asked.order) {
-        asked.order = rows.filter((row) => row.kind !== "step").map((row) => row.name);
-      }
+      if (steps.length) delete asked.order; // a form has one or the other
+      else asked.order = rows.map((row) => row.name);
     },
 
     /* --- what the inputs do --- */
