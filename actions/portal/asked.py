@@ -33,9 +33,11 @@ class Asked:
 def asked_of(request: PortalRequest, identifier: str) -> Asked:
     """Raises NotFound for an action that the person may not see, or that is no self-service."""
     action = get_action(identifier)
-    is_offered = action.is_self_service and action.is_published
-    if not is_offered or not Access(request.user).may_see(action):
-        raise NotFound.of("Action", identifier)
+    Access(request.user).require_see(action)
+    if not action.is_self_service:
+        raise NotFound(f"“{action.title}” is an automation: events start it, nobody else")
+    if not action.is_published:
+        raise NotFound(f"“{action.title}” is not published: an admin can do so")
     origin = None
     if named := request.GET.get("from", ""):
         origin = get_run(named, principal=request.user)

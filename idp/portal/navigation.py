@@ -77,7 +77,7 @@ def account_links(_request: HttpRequest) -> list[dict[str, Any]]:
 
 def _approvals(request: HttpRequest) -> dict[str, Any]:
     item = _item(request, "Approvals", "approval", reverse("actions:approvals"))
-    waiting = count_waiting(request.user)
+    waiting = count_waiting(request.user) if request.user.is_authenticated else 0
     shown = f"{MAX_COUNTED}+" if waiting > MAX_COUNTED else waiting
     return {**item, "badge": shown, "badge_variant": "primary"}
 

@@ -177,7 +177,7 @@ def test_a_form_starts_one_run_however_often_it_is_sent(member):
     make_action(SCALE)
     page = html(member, "/self-service/scale?entity=pay")
     assert "Waits for approval by Admins." in words(page)
-    assert "An agent inside your network calls https://ci.example.com" in page
+    assert "Then: an agent inside your network calls https://ci.example.com." in words(page)
     key = re.search(r'name="key" value="([^"]+)"', page)[1]
     sent = {"entity": "pay", "key": key, "input.replicas": "3", "input.token": "secret one"}
     places = {member.post("/self-service/scale", sent).headers["Location"] for _ in range(2)}

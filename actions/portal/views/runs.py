@@ -21,7 +21,7 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_GET, require_POST
 
 from actions import dispatching
-from actions.models import Run
+from actions.models import Action, Run
 from actions.portal.inputs import inputs_of
 from actions.portal.log_text import plain
 from actions.portal.run_list import (
@@ -199,12 +199,7 @@ def _context(request: PortalRequest, found: Run, parts: Parts) -> dict[str, Any]
     access = Access(request.user)
     action = found.action
     waits = found.status == Run.Status.WAITING_FOR_APPROVAL
-    may_start = (
-        action is not None
-        and action.is_self_service
-        and action.is_published
-        and access.may_execute(action)
-    )
+    action_url = _action_url(action, access) if action is not None else ""
     may_report = reporting.may_report(found, request.user)
     return {
         "run": found,
@@ -219,9 +214,17 @@ def _context(request: PortalRequest, found: Run, parts: Parts) -> dict[str, Any]
         else "",
         "may_cancel": found.is_open and may_report,
         "may_redeliver": dispatching.may_redeliver(found, request.user),
-        "again_url": _form_url(found) if may_start else "",
-        "action_url": reverse("actions:form", args=[action.identifier]) if may_start else "",
+        "again_url": _form_url(found) if action_url else "",
+        "action_url": action_url,
+        "event": found.event if access.standing.is_admin else None,
     }
+
+
+def _action_url(action: Action, access: Access) -> str:
+    """Of its form; "" where the person cannot start it."""
+    is_offered = action.is_self_service and action.is_published
+    may_start = is_offered and access.may_execute(action)
+    return reverse("actions:form", args=[action.identifier]) if may_start else ""
 
 
 def _form_url(run: Run) -> str:
