@@ -64,11 +64,12 @@ def send_messages() -> None:
 
 @shared_task
 def prune_history() -> None:
-    """Forget what automations did and people were told, once nobody will ask for it."""
+    """Forget what automations did, people were told and runs made, once nobody will ask for it."""
     if days := settings.IDP_SYNC_HISTORY_DAYS:
         before = timezone.now() - timedelta(days=days)
         firing.prune(before)
         reading.prune(before)
+        reporting.drop_files(before)
 
 
 @receiver(messages_due, dispatch_uid="actions.send")

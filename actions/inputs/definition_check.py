@@ -198,10 +198,30 @@ def _check_queries(definition: Definition) -> None:
         raise error
 
 
+def _check_below(given: Mapping[str, Any], path: str) -> None:
+    """Parts of an object cannot be secret: it would look as if they were."""
+    items = given.get("items")
+    parts = {f"items.{name}": one for name, one in _parts_of(items)}
+    parts |= dict(_parts_of(given))
+    for name, part in parts.items():
+        if part.get("encryption"):
+            where = f"{path}.{name}.encryption"
+            raise _wrong(where, part["encryption"], f"nothing: {path} can be secret as a whole")
+        _check_below(part, f"{path}.{name}")
+
+
+def _parts_of(schema: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    parts = schema.get("properties") if isinstance(schema, Mapping) else None
+    for name, part in parts.items() if isinstance(parts, Mapping) else ():
+        if isinstance(part, Mapping):
+            yield f"properties.{name}", part
+
+
 def _check_field(one: Field, given: Mapping[str, Any], path: str) -> None:
     _check_format(one, path)
     if one.is_secret and one.type not in ("string", "object"):
         raise _wrong(f"{path}.encryption", one.type, "an input of type string or object")
+    _check_below(given, path)
     for key in LIMITS:
         _check_limit(given.get(key), key, f"{path}.{key}")
     if given.get("dataset") is not None:

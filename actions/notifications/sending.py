@@ -66,6 +66,8 @@ def send(message: Message) -> Message:
         error, is_over = f"The mail server refuses the address: {problem}", True
     except (smtplib.SMTPException, OSError) as problem:
         error = f"The mail server did not take it: {problem}"
+    except ValueError as problem:  # an address that no mail can go to, or a character no mail holds
+        error, is_over = f"It cannot be sent: {problem}", True
     _settle(message, error, is_over=is_over)
     return message
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from actions.scaffolder.finding import user_of
-from actions.scaffolder.origin import GivenOrigin, Origin, PlacedOrigin
+from actions.scaffolder.origin import ClosedOrigin, GivenOrigin, Origin, PlacedOrigin
 from actions.scaffolder.runner import Runner
 from actions.scaffolder.task import Task
 from actions.scaffolder.template import read_template
@@ -16,7 +16,7 @@ from actions.scaffolder.workspace import Caps, Workspace, opened_workspace
 from catalog.kernel.actors import Principal
 from catalog.kernel.errors import IdpError
 from catalog.models import Entity
-from catalog.services.permissions import actor_of
+from catalog.services.permissions import actor_of, can_administer
 
 # Somebody waits for the answer, and it goes through memory.
 CAPS: Final = Caps(files=2_000, total_bytes=50 * 1024 * 1024)
@@ -55,7 +55,8 @@ def dry_run(
     left out, with outputs made up.
 
     contents: the files beside it, by their paths. entity: the template of the catalogue that it
-    is, whose own files are used where no contents are given.
+    is, whose own files are used where no contents are given. Any other document is the caller's
+    own, and fetches from addresses for admins alone: it is done with the tokens of the sources.
     Raises InvalidInput for a document that is no template, or secrets that are missing.
     """
     template = read_template(document)
@@ -67,7 +68,8 @@ def dry_run(
             PlacedOrigin.of(document, entity.location) if is_its_own and entity else PlacedOrigin()
         )
         stack.enter_context(placed)
-        origin: Origin = placed if is_its_own else GivenOrigin(contents, placed)
+        beyond: Origin = placed if can_administer(principal) else ClosedOrigin()
+        origin: Origin = placed if is_its_own else GivenOrigin(contents, beyond)
         workspace = stack.enter_context(opened_workspace(CAPS))
         task = Task(
             id="dry-run",

@@ -151,6 +151,22 @@ class PlacedOrigin:
         return self._reader.resolve(self._base.rstrip("/") + "/", url)
 
 
+class ClosedOrigin:
+    """Reads no address: the tokens of the sources see what whoever asks may not."""
+
+    def folder(self, url: str) -> Skeleton:
+        raise self._refused(url)
+
+    def file(self, url: str) -> SkeletonFile:
+        raise self._refused(url)
+
+    def _refused(self, url: str) -> FileRefused:
+        return FileRefused(
+            f"{shorten(url, 200)} is not fetched while a template is tried out",
+            hint="Name files beside the template, or ask an admin to try it out.",
+        )
+
+
 class GivenOrigin:
     """Files that somebody sent along with a template, by their paths relative to it; addresses are
     read as `beyond` does."""

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from actions.models import Run, RunLog
+from actions.models import Run, RunArtifact, RunLog
 from actions.services.access import Access
 from actions.services.states import (
     MAX_TEXT,
@@ -164,6 +164,11 @@ def expire_overdue(now: datetime) -> int:
 def wipe_sealed(before: datetime) -> int:
     """Forget the secrets of runs that ended before this moment; returns how many there were."""
     return Run.objects.filter(ended_at__lt=before, sealed__isnull=False).update(sealed=None)
+
+
+def drop_files(before: datetime) -> int:
+    """Delete the files that runs made before this moment; returns how many there were."""
+    return RunArtifact.objects.filter(created_at__lt=before).delete()[0]
 
 
 def _reported(identifier: str, principal: Principal, actor: Actor) -> Any:

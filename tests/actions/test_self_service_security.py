@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from actions import dispatching
-from actions.models import Delivery, Run
+from actions import dispatching, tasks
+from actions.models import Delivery, Message, Run, RunArtifact
+from actions.notifications import sending
+from actions.scaffolder.origin import PlacedOrigin, Skeleton, SkeletonFile
 from actions.services import reporting
 from actions.services.definitions import get_action
 from actions.services.starting import start_run
@@ -160,3 +163,84 @@ def test_what_was_made_of_a_secret_is_hidden_too(admin, body):
     for claimed in admin.post("/v1/actions/runs/claim-pending", AGENT).json()["runs"]:
         sent = claimed["payload"]["url"]
         assert sent == "https://in.side/YW4tb3Blbi1zZXNhbWU=?AN-OPEN-SESAME"
+
+
+FETCHING = {
+    "apiVersion": "scaffolder.backstage.io/v1beta3",
+    "kind": "Template",
+    "metadata": {"name": "mine"},
+    "spec": {
+        "type": "service",
+        "steps": [
+            {
+                "id": "take",
+                "action": "fetch:plain:file",
+                "input": {"url": "https://github.com/acme/private/blob/main/x", "targetPath": "x"},
+            }
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize("action_id", ["fetch:plain:file", "fetch:plain"])
+def test_members_read_nothing_with_the_tokens_of_sources(admin, member, monkeypatch, action_id):
+    """Whoever writes a template of their own and tries it out sees what it fetches."""
+    found = SkeletonFile("x", lambda: b"top secret")
+    monkeypatch.setattr(PlacedOrigin, "file", lambda self, url: found)
+    monkeypatch.setattr(PlacedOrigin, "folder", lambda self, url: Skeleton([found]))
+    [step] = FETCHING["spec"]["steps"]
+    given = {"url": step["input"]["url"]}
+    given |= {"targetPath": "x"} if action_id == "fetch:plain:file" else {}
+    spec = {**FETCHING["spec"], "steps": [{**step, "action": action_id, "input": given}]}
+    body = {"template": {**FETCHING, "spec": spec}, "values": {}, "directoryContents": []}
+    refused = member.post("/api/scaffolder/v2/dry-run", body)
+    assert refused.status_code == 400
+    assert "is not fetched while a template is tried out" in refused.json()["error"]["message"]
+    tried = admin.post("/api/scaffolder/v2/dry-run", body).json()["directoryContents"]
+    assert [base64.b64decode(one["base64Content"]) for one in tried] == [b"top secret"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "place"),
+    [
+        ({"type": "object"}, "properties.db.properties.password"),
+        ({"type": "array"}, "properties.db.items.properties.password"),
+        ({"type": "object", "deep": True}, "properties.db.properties.a.properties.password"),
+    ],
+)
+def test_parts_of_an_input_are_no_secrets_that_nobody_keeps(admin, schema, place):
+    secret = {"properties": {"password": {"type": "string", "encryption": "aes256-gcm"}}}
+    within = (
+        {"properties": {"a": {"type": "object", **secret}}} if schema.pop("deep", 0) else secret
+    )
+    parts = within if schema["type"] == "object" else {"items": {"type": "object", **within}}
+    trigger = {"userInputs": {"properties": {"db": {"type": schema["type"], **parts}}}}
+    refused = admin.post("/v1/actions", action(trigger=trigger, invocationMethod=AGENT_CALL))
+    assert refused.status_code == 422
+    field = refused.json()["details"]["field"]
+    assert field == f"trigger.userInputs.{place}.encryption"
+
+
+def test_an_address_that_no_mail_can_go_to_holds_up_nobody(db, mailoutbox):
+    now = timezone.now()
+    for target in ("ann@example.com\nBcc: eve@example.com", "bob@example.com"):
+        body = {"title": "Hello", "description": "", "link": ""}
+        Message.objects.create(
+            kind="email", target=target, topic="run", body=body, due_at=now, created_at=now
+        )
+    sending.send_due(timezone.now())
+    states = Message.objects.order_by("pk").values_list("state", flat=True)
+    assert list(states) == ["FAILED", "SENT"]
+    assert [one.to for one in mailoutbox] == [["bob@example.com"]]
+
+
+def test_files_are_kept_for_a_while(admin, settings):
+    make_action(admin)
+    start(admin)
+    run = Run.objects.get()
+    for name, days in (("old.zip", 8), ("new.zip", 1)):
+        at = timezone.now() - timedelta(days=days)
+        RunArtifact.objects.create(run=run, name=name, size_bytes=1, content=b"x", created_at=at)
+    settings.IDP_SYNC_HISTORY_DAYS = 7
+    tasks.prune_history()
+    assert [one.name for one in run.artifacts.all()] == ["new.zip"]
