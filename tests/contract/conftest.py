@@ -95,8 +95,17 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def server(transactional_db: None) -> Iterator[str]:
-    """The address of a gunicorn that serves this test's database, as an installation does."""
+def server(gunicorn: str, transactional_db: None) -> str:
+    """The address of a server of this test's database, which is empty."""
+    return gunicorn
+
+
+@pytest.fixture(scope="session")
+def gunicorn(django_db_setup: None) -> Iterator[str]:
+    """The address of a gunicorn that serves the tests' database, as an installation does.
+
+    It may call this machine, where the tests' own hosts are.
+    """
     from django.db import connection
 
     url = urlsplit(os.environ["DATABASE_URL"])
@@ -112,6 +121,7 @@ def server(transactional_db: None) -> Iterator[str]:
             "REDIS_URL": os.environ["REDIS_URL"],
             "DJANGO_SETTINGS_MODULE": "idp.settings.test",
             "IDP_PORT": str(port),
+            "IDP_HTTP_ALLOW": "127.0.0.1",
             "IDP_WORKERS": "1",
         },
     )
