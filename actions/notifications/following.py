@@ -17,8 +17,9 @@ from actions.selectors.run_documents import run_document
 from actions.services import reporting, templating
 from actions.services.access import Access
 from catalog.kernel.actors import Insider
-from catalog.kernel.errors import IdpError
+from catalog.kernel.errors import IdpError, InvalidInput
 from catalog.kernel.feed import FeedRow
+from catalog.kernel.placeholders import names_in
 
 CONSUMER: Final = "actions.notifications"
 
@@ -142,6 +143,10 @@ def _own_hook(run: Run) -> Hook | None:
         names = templating.secret_names(url)
         context["secrets"] = {name: f"${{{name}}}" for name in names}
         url = templating.fill_in(url, context, field="approvalNotification.url")
+        if stray := names_in(url) - names_in(stated.get("url")) - names:
+            raise InvalidInput(  # or inputs would name secrets, and have them sent
+                f"The address names secrets that the action does not: {', '.join(sorted(stray))}"
+            )
     except IdpError as error:
         reporting.log(run, f"approvalNotification: nobody was told. {error}", level="WARNING")
         return None

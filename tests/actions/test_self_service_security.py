@@ -10,14 +10,16 @@ from django.utils import timezone
 
 from actions import dispatching, tasks
 from actions.models import Delivery, Message, Run, RunArtifact
-from actions.notifications import sending
+from actions.notifications import following, sending
 from actions.scaffolder.origin import PlacedOrigin, Skeleton, SkeletonFile
 from actions.services import reporting
 from actions.services.definitions import get_action
 from actions.services.starting import start_run
 from catalog.kernel.actors import Role
+from catalog.models import Change
 from catalog.services.permissions import actor_of
 from tests.actions.actions import WEBHOOK, action
+from tests.catalog.following import as_row
 from tests.factories import make_api, make_user
 
 pytestmark = pytest.mark.django_db
@@ -244,3 +246,24 @@ def test_files_are_kept_for_a_while(admin, settings):
     settings.IDP_SYNC_HISTORY_DAYS = 7
     tasks.prune_history()
     assert [one.name for one in run.artifacts.all()] == ["new.zip"]
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("ops", "https://chat.example/ops?key=${KEY}"),
+        ("${OTHER}", None),
+        ("$${x}${OTHER:-x}", None),
+    ],
+)
+def test_inputs_name_no_secrets_of_the_organisation(admin, member, given, sent):
+    address = "https://chat.example/{{ .inputs.room }}?key={{ .secrets.KEY }}"
+    hook = {"type": "webhook", "format": "json", "url": address}
+    asked = {"userInputs": {"properties": {"room": {"type": "string"}}}}
+    make_action(admin, trigger=asked, requiredApproval=True, approvalNotification=hook)
+    url = start(member, room=given)
+    following.follow([as_row(row) for row in Change.objects.filter(model="run")])
+    targets = Message.objects.filter(kind="webhook").values_list("target", flat=True)
+    assert list(targets) == ([sent] if sent else [])
+    said = " ".join(one["message"] for one in admin.get(f"{url}/logs").json()["runLogs"])
+    assert ("OTHER" in said) is (sent is None)
