@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 import orjson
+from django.conf import settings
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
@@ -338,19 +339,24 @@ def _changed(run: Run) -> list[Changed]:
 
 
 def _links(run: Run) -> list[Link]:
-    """What was reported, and what a template puts out: addresses of the web, and entities."""
-    found = [Link(url, "") for url in run.link or () if _is_web(url)]
+    """What a template puts out, and what was reported: addresses of the web, and of our pages. The
+    same place is named once.
+    """
     output = run.output if isinstance(run.output, Mapping) else {}
-    for one in _listed(output.get("links")):
-        title = str(one.get("title") or "")
-        if _is_web(one.get("url")):
-            found.append(Link(one["url"], title))
-        elif isinstance(one.get("entityRef"), str) and (url := _url_of_ref(one["entityRef"])):
-            found.append(Link(url, title or one["entityRef"], is_ours=True))
-    return list({link.url: link for link in found}.values())[:MAX_LINKS]
+    named = [
+        (one.get("url") or _url_of_ref(one.get("entityRef")), str(one.get("title") or ""))
+        for one in _listed(output.get("links"))
+    ]
+    found: dict[str, Link] = {}
+    for url, title in [*named, *((url, "") for url in run.link or ())]:
+        path = url.removeprefix(settings.IDP_URL) if isinstance(url, str) else ""
+        is_ours = path.startswith("/") and not path.startswith("//")
+        if is_ours or _is_web(path):
+            found.setdefault(path, Link(path, title, is_ours))
+    return list(found.values())[:MAX_LINKS]
 
 
-def _url_of_ref(text: str) -> str:
+def _url_of_ref(text: Any) -> str:
     try:
         return entity_url(*key_of_ref(parse_ref(text)))
     except RefError:

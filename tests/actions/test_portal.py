@@ -344,7 +344,7 @@ def test_what_is_meant_for_terminals_is_left_out(written, shown):
     assert plain(written) == shown
 
 
-def test_what_a_run_made_is_there(member):
+def test_what_a_run_made_is_there(member, settings):
     run = make_run(member)
     RunArtifact.objects.create(
         run=run, name="new-service.zip", size_bytes=3, content=b"zip", created_at=timezone.now()
@@ -354,13 +354,15 @@ def test_what_a_run_made_is_there(member):
     end(
         run,
         "SUCCESS",
+        link=[f"{settings.IDP_URL}/catalog/component/pay", "//evil.example"],
         output={
             "links": [{"title": "Its page", "entityRef": "component:default/pay"}],
             "text": [{"title": "Next", "content": "Do *this* <script>x</script>"}],
         },
     )
     page = html(member, f"/runs/{run.identifier}")
-    assert 'href="/catalog/component/pay"' in page
+    assert page.count("/catalog/component/pay") == 1
+    assert "evil.example" not in page
     assert 'href="/catalog/service/made"' in page
     assert "Do <em>this</em>" in page
     assert "<script>x" not in page
