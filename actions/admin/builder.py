@@ -223,5 +223,7 @@ def _methods(action: Action | None) -> list[Backend]:
 
 def categories() -> list[str]:
     """Those in use, by name; one statement."""
-    named = Action.objects.annotate(category=KT("document__category")).exclude(category=None)
+    named = Action.objects.annotate(category=KT("document__category")).filter(
+        category__isnull=False
+    )
     return list(named.order_by("category").values_list("category", flat=True).distinct())

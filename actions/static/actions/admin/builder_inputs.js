@@ -30,6 +30,7 @@
 
     loadInputs() {
       const given = this.doc.trigger.userInputs ?? {};
+      this.numberSteps(this.rows);
       const before = Object.fromEntries(this.rows.map((row) => [this.sign(row), row]));
       const required = Array.isArray(given.required) ? given.required : [];
       const inputs = given.properties ?? {};
@@ -47,9 +48,8 @@
       }
       if (!given.steps?.length) for (const name of given.order ?? []) take(name);
       for (const name of [...left]) take(name);
-      let number = 0;
+      this.numberSteps(rows);
       for (const row of rows) {
-        if (row.kind === "step") row.number = ++number;
         const known = before[this.sign(row)];
         if (known) Object.assign(row, { uid: known.uid, open: known.open });
       }
@@ -68,6 +68,12 @@
 
     plainRow(kind, def, name = "") {
       return { kind, uid: uid(), name, def, open: false, auto: false, number: 0 };
+    },
+
+    numberSteps(rows) {
+      rows.filter((row) => row.kind === "step").forEach((row, at) => {
+        row.number = at + 1;
+      });
     },
 
     sign: (row) => `${row.kind}:${row.kind === "step" ? row.number : row.name}`,
