@@ -12,9 +12,11 @@ class ActionsConfig(AppConfig):
         from actions.automations import following
         from actions.backends import registering
         from actions.notifications import following as telling
+        from actions.notifications.template_action import SEND
         from actions.portal import entity_card
         from actions.portal.views import notifications
         from actions.scaffolder import builtin, template_actions
+        from actions.scaffolder.registry import register_template_action
         from actions.services.secret_use import secret_users
         from catalog.portal.entity_tabs import register_card
         from catalog.portal.header import register_header_item
@@ -26,5 +28,6 @@ class ActionsConfig(AppConfig):
         register_secret_users(secret_users)
         registering.register()
         builtin.register()
+        register_template_action(SEND)
         register_card(entity_card.CARD)
         register_header_item(notifications.BELL)

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 
 from actions.models import Notification
 from actions.notifications import recipients as who
-from actions.notifications.notices import notify
+from actions.notifications.notices import is_link, notify
 from actions.notifications.reading import mark
 from actions.selectors.notifications import (
     inbox,
@@ -24,10 +24,8 @@ from catalog.api import params
 from catalog.api.backstage.base import BackstageView, answer, call
 from catalog.api.backstage.checks import Parameter
 from catalog.api.openapi import OBJECT, Schema, list_of
-from catalog.dialects.backstage.mapping import key_of_ref
-from catalog.dialects.backstage.refs import RefError, parse_ref
+from catalog.dialects.backstage.refs import RefError
 from catalog.kernel.errors import InvalidRequest, NotFound, PermissionDenied, shorten
-from catalog.models import Entity
 from catalog.selectors.documents import timestamp
 from catalog.services.permissions import WRITERS, Standing
 
@@ -277,9 +275,8 @@ def _require_program(principal: Any) -> None:
 
 
 def _link(link: str) -> str:
-    """An address of the web, or a path of the portal. Raises InvalidRequest."""
-    is_path = link.startswith("/") and not link.startswith(("//", "/\\"))
-    if link and not is_path and not link.lower().startswith(("http://", "https://")):
+    """Raises InvalidRequest."""
+    if not is_link(link):
         raise InvalidRequest(
             f'link is "{shorten(link)}"; expected an address that begins with https://, or a path',
             details={"field": "payload.link", "value": shorten(link), "expected": "an address"},
@@ -287,15 +284,23 @@ def _link(link: str) -> str:
     return link
 
 
+def _named(refs: Sequence[str]) -> set[str]:
+    """Raises InvalidRequest."""
+    try:
+        return who.named(refs)
+    except RefError as error:
+        raise InvalidRequest(f"recipients: {error}") from None
+
+
 def _recipients(stated: Mapping[str, Any]) -> set[str]:
     """Raises InvalidRequest."""
-    excluded = who.behind(_entities(_refs(stated, "excludeEntityRef")))
+    excluded = _named(_refs(stated, "excludeEntityRef"))
     if stated["type"] == "broadcast":
         return who.everybody() - excluded
     refs = _refs(stated, "entityRef")
     if not refs:
         raise _wrong("entityRef", stated.get("entityRef"))
-    return who.behind(_entities(refs)) - excluded
+    return _named(refs) - excluded
 
 
 def _refs(stated: Mapping[str, Any], key: str) -> Sequence[str]:
@@ -304,21 +309,6 @@ def _refs(stated: Mapping[str, Any], key: str) -> Sequence[str]:
     if not isinstance(refs, list) or len(refs) > MAX_REFS:
         raise _wrong(key, value)
     return refs
-
-
-def _entities(refs: Sequence[str]) -> list[Entity]:
-    """The entities there are; references that lead nowhere reach nobody. One statement."""
-    keys = set()
-    for ref in refs:
-        try:
-            keys.add(key_of_ref(parse_ref(ref)))
-        except RefError as error:
-            raise InvalidRequest(f"recipients: {error}") from None
-    found = Entity.objects.select_related("blueprint").filter(
-        blueprint__identifier__in={blueprint for blueprint, _ in keys},
-        identifier__in={identifier for _, identifier in keys},
-    )
-    return [one for one in found if (one.blueprint.identifier, one.identifier) in keys]
 
 
 def _wrong(key: str, value: Any) -> InvalidRequest:

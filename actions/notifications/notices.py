@@ -82,6 +82,12 @@ class Notice:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+def is_link(link: str) -> bool:
+    """Whether it is an address of the web, a path of the portal, or none at all."""
+    is_path = link.startswith("/") and not link.startswith(("//", "/\\"))
+    return not link or is_path or link.lower().startswith(("http://", "https://"))
+
+
 def notify(
     title: str,
     *,

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable
 from django.contrib.auth import get_user_model
 from django.db.models import Q
 
+from catalog.dialects.backstage.mapping import key_of_ref
+from catalog.dialects.backstage.refs import parse_ref
 from catalog.models import TEAM, USER, Entity
 from catalog.selectors.memberships import members_of, person_row, teams
 
@@ -33,6 +35,19 @@ def behind(entities: Iterable[Entity]) -> set[str]:
         else:
             names |= set(entity.team)
     return found | members(names)
+
+
+def named(refs: Collection[str]) -> set[str]:
+    """Who is behind the entities of these references; one that leads nowhere reaches nobody.
+
+    Raises RefError.
+    """
+    keys = {key_of_ref(parse_ref(ref)) for ref in refs}
+    found = Entity.objects.select_related("blueprint").filter(
+        blueprint__identifier__in={blueprint for blueprint, _ in keys},
+        identifier__in={identifier for _, identifier in keys},
+    )
+    return behind(one for one in found if (one.blueprint.identifier, one.identifier) in keys)
 
 
 def everybody() -> set[str]:

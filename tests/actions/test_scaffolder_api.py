@@ -9,14 +9,22 @@ import pytest
 
 from actions import dispatching
 from actions.api.scaffolder import tasks
-from actions.models import Run
+from actions.models import Notification, Run
 from catalog.ingest.locations.refresh import refresh
 from catalog.ingest.locations.registering import register
 from catalog.kernel.actors import Role
-from tests.factories import ACTOR, make_api
+from catalog.models import Change, Location
+from catalog.services.catalog_settings import update
+from tests.factories import ACTOR, make_api, make_entity
 
 pytestmark = pytest.mark.django_db
 
+COMPONENT = """
+apiVersion: backstage.io/v1alpha1
+kind: Component
+metadata: { name: pay }
+spec: { type: service, lifecycle: production, owner: team-a }
+"""
 TEMPLATE = {
     "apiVersion": "scaffolder.backstage.io/v1beta3",
     "kind": "Template",
@@ -167,6 +175,31 @@ def test_dry_run(api):
     bad = [{"path": "a", "base64Content": "?"}]
     body = {"template": template, "values": {}, "directoryContents": bad}
     assert api.post("/api/scaffolder/v2/dry-run", body).status_code == 400
+
+
+def test_a_template_tells_people_and_registers_under_its_run(api, tmp_path, vendor):
+    make_entity("_user", "ann", properties={"email": "ann@example.com"})
+    vendor.text("/catalog-info.yaml", COMPONENT)
+    update(actor=ACTOR, reading_allow=[{"host": vendor.url.removeprefix("http://")}])
+    tell = {"recipients": "entity", "entityRefs": ["user:default/ann"], "title": "Hi"}
+    steps = [
+        {"id": "tell", "action": "notification:send", "input": tell},
+        {
+            "id": "register",
+            "action": "catalog:register",
+            "input": {"catalogInfoUrl": f"{vendor.url}/catalog-info.yaml"},
+        },
+    ]
+    document = {**TEMPLATE, "spec": {**TEMPLATE["spec"], "steps": steps}}
+    (tmp_path / "template.yaml").write_text(json.dumps(document))
+    refresh(Location.objects.get())
+    task = start(api).json()["id"]
+    dispatching.dispatch(Run.objects.get().pk)
+    run = Run.objects.get()
+    assert (run.status, run.summary) == ("SUCCESS", None)
+    assert Notification.objects.get().recipient == "ann@example.com"
+    [made] = Change.objects.filter(run=task, model="entity", blueprint="component")
+    assert (made.identifier, made.action) == ("pay", "create")
 
 
 def test_what_there_is_for_templates(api):

@@ -63,6 +63,7 @@ def _register(context: ActionContext) -> Mapping[str, Any]:
         actor=context.actor,
         presence=presence,
         on_conflict=registering.REFRESH,
+        run="" if context.is_dry_run else context.run,
     )
     found = _entity_of(location)
     if found:

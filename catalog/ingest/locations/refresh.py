@@ -53,8 +53,9 @@ FROM json_to_recordset(%s::json) AS r(id bigint, etag text) WHERE f.id = r.id
 """
 
 
-def refresh(location: Location, actor: Actor | None = None) -> Refreshed:
-    """Read a location now; files with problems are parsed again even if they are the same.
+def refresh(location: Location, actor: Actor | None = None, *, run: str = "") -> Refreshed:
+    """Read a location now; files with problems are parsed again even if they are the same. run:
+    names the action run that asks for it, in the history.
 
     What is wrong with its files is told by the location, not raised.
     """
@@ -67,7 +68,7 @@ def refresh(location: Location, actor: Actor | None = None) -> Refreshed:
         for place, one in tree.files.items()
     }
     with PlaceReader() as reader:
-        work = Round(Impatient(reader), catalog_settings.current(), custom_kinds())
+        work = Round(Impatient(reader), catalog_settings.current(), custom_kinds(), run)
         result = work.refresh(row, replace(tree, files=again))
     logger.info("location_refreshed", place=location.place, by=actor.name if actor else "")
     return result

@@ -58,11 +58,13 @@ def register(
     integration: Integration | None = None,
     on_conflict: str = REJECT,
     refresh_now: bool = True,
+    run: str = "",
 ) -> Location:
     """Watch a place from now on; with `refresh_now` what it holds is there when this returns.
 
     What is wrong with its files is told by the location, not raised. on_conflict: "refresh" reads
-    a place that is registered already anew. Raises InvalidInput; AlreadyExists.
+    a place that is registered already anew. run: names the action run that asks for it, in the
+    history. Raises InvalidInput; AlreadyExists.
     """
     location = _new(type, target, presence=presence, rules=rules, actor=actor)
     location.provider = Location.Provider(provider)
@@ -70,7 +72,7 @@ def register(
     try:
         with transaction.atomic():
             location.save(force_insert=True)
-            _record(feed.CREATE, location, actor)
+            _record(feed.CREATE, location, actor, run=run)
     except IntegrityError:
         known = Location.objects.filter(type=type, target=location.target).first()
         if on_conflict != REFRESH or known is None:
@@ -80,7 +82,7 @@ def register(
             ) from None
         location = known
     if refresh_now:
-        refresh.refresh(location, actor)
+        refresh.refresh(location, actor, run=run)
         location.refresh_from_db()
     return location
 

@@ -60,17 +60,18 @@ class _Overtaken(Exception):
 
 @dataclass(slots=True)
 class Round:
-    """What all locations of one round share."""
+    """What all locations of one round share. run: the action run that asks for it, if one does."""
 
     reader: Reader
     settings: CatalogSettings
     blueprints: set[str]
+    run: str = ""
 
     def refresh(self, row: Location, tree: Tree) -> Refreshed:
         """tree: as `row` was read."""
         total = Refreshed(unchanged=True)
         for _ in range(_ATTEMPTS):
-            work = _Refresh(row, tree, self.reader, self.settings, self.blueprints)
+            work = _Refresh(row, tree, self.reader, self.settings, self.blueprints, self.run)
             try:
                 work.run()
             except _Overtaken:
@@ -124,8 +125,10 @@ class _Refresh:
         reader: Reader,
         settings: CatalogSettings,
         blueprints: set[str],
+        action_run: str,
     ) -> None:
         self.location = location
+        self.action_run = action_run
         self.reader = reader
         self.settings = settings
         self.version = (location.changed_at, location.updated_at)
@@ -300,7 +303,8 @@ class _Refresh:
             every.append((None, root))
         for start in range(0, len(every), 2 * BATCH):
             part = every[start : start + 2 * BATCH]
-            results = store([one for _, one in part], location=self._place_of, actor=ACTOR)
+            drafts = [one for _, one in part]
+            results = store(drafts, location=self._place_of, actor=ACTOR, run=self.action_run)
             for (file, one), result in zip(part, results, strict=True):
                 pk = result.item.pk
                 if file and isinstance(one, Candidate) and result.problem:
