@@ -50,8 +50,9 @@ def ensure_action(entity: Entity) -> Action:
     """The action of a template, made or brought up to date where it is not.
 
     One that comes from a location that no admin vouches for is not published until an admin does
-    so: its steps use the credentials of the platform. Raises InvalidInput for a descriptor that is
-    no template, AlreadyExists where another action has its identifier.
+    so: its steps use the credentials of the platform. That holds too for one that comes from
+    another location than before. Raises InvalidInput for a descriptor that is no template,
+    AlreadyExists where another action has its identifier.
     """
     template = read_template(document_of(entity))
     identifier = identifier_of(entity.identifier)
@@ -139,7 +140,7 @@ def _document(template: Template, entity: Entity, action: Action | None) -> dict
     spec = (entity.descriptor or {}).get("spec") or {}
     category = spec.get("type")
     kept = action.document if action else {}
-    default = {} if action or _is_vouched_for(entity) else {"publish": False}
+    default = {} if _is_vouched_for(entity) else {"publish": False}
     said = {
         "title": template.title,
         "description": template.description or None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from datetime import timedelta
 
 import pytest
@@ -12,15 +13,18 @@ from actions import dispatching, tasks
 from actions.models import Delivery, Message, Run, RunArtifact
 from actions.notifications import following, sending
 from actions.scaffolder.origin import PlacedOrigin, Skeleton, SkeletonFile
+from actions.scaffolder.template_actions import change_settings, ensure_action
 from actions.services import reporting
 from actions.services.definitions import get_action
 from actions.services.starting import start_run
+from catalog.ingest.locations.refresh import refresh
+from catalog.ingest.locations.registering import register
 from catalog.kernel.actors import Role
-from catalog.models import Change
+from catalog.models import Change, Entity, Location
 from catalog.services.permissions import actor_of
 from tests.actions.actions import WEBHOOK, action
 from tests.catalog.following import as_row
-from tests.factories import make_api, make_user
+from tests.factories import ACTOR, make_api, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -267,3 +271,20 @@ def test_inputs_name_no_secrets_of_the_organisation(admin, member, given, sent):
     assert list(targets) == ([sent] if sent else [])
     said = " ".join(one["message"] for one in admin.get(f"{url}/logs").json()["runLogs"])
     assert ("OTHER" in said) is (sent is None)
+
+
+def test_a_template_that_comes_from_elsewhere_is_not_published_for_that(db, tmp_path, settings):
+    """Where it came from before an admin had vouched for; whoever is there now is another."""
+    settings.IDP_FILES = [str(tmp_path)]
+    spec = {"type": "service", "steps": [{"id": "say", "action": "debug:log"}]}
+    (tmp_path / "template.yaml").write_text(json.dumps({**FETCHING, "spec": spec}))
+    refresh(register("file", f"{tmp_path}/template.yaml", actor=ACTOR))
+
+    def made():
+        return ensure_action(Entity.objects.get(blueprint__identifier="template")).is_published
+
+    assert made()
+    Location.objects.update(is_trusted=False)
+    assert not made()
+    change_settings("template:mine", {"publish": True}, actor=ACTOR)
+    assert made(), "an admin has said so"
