@@ -156,10 +156,11 @@ def _filled_in(run: Run) -> tuple[Backend, dict[str, Any]]:
 
 def _document(action: Action, version: int) -> Mapping[str, Any]:
     """What the action said when the run was started."""
-    if action.version == version:
-        return action.document
-    kept = ActionVersion.objects.filter(action=action, number=version).first()
-    return kept.document if kept else action.document
+    document: Mapping[str, Any] = action.document
+    if action.version != version:
+        kept = ActionVersion.objects.filter(action=action, number=version).first()
+        document = kept.document if kept else document
+    return document
 
 
 def _entity(run: Run) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
@@ -171,7 +172,7 @@ def drop_files(before: datetime) -> int:
     return RunArtifact.objects.filter(created_at__lt=before).delete()[0]
 
 
-def _reported(identifier: str, principal: Principal, actor: Actor) -> Any:
+def _reported(identifier: str, principal: Principal, actor: Actor) -> AbstractContextManager[Run]:
     """The run, locked, if the principal may report on it."""
     found = get_run(identifier, principal=principal)
     if not may_report(found, principal):
