@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import parse_qs
 
 from actions.inputs.context import FormContext
 from actions.inputs.definition import MASK, Definition, Field, Jq, masked, secrets_in
@@ -22,6 +23,13 @@ from catalog.selectors.search import Scope
 
 MAX_PROBLEMS: Final = 100
 ROOT: Final = "properties"
+_PLACES: Final = {  # parts of the address of a repository, and what a template limits them with
+    "host": "allowedHosts",
+    "owner": "allowedOwners",
+    "organization": "allowedOrganizations",
+    "project": "allowedProjects",
+    "repo": "allowedRepos",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +235,7 @@ class _Checker:
             )
 
     def _texts(self, field: Field, value: Any, path: str) -> Iterator[Problem]:
-        if field.widget == "repository" and (wrong := _wrong_host(field, value)):
+        if field.widget == "repository" and (wrong := _wrong_place(field, value)):
             yield Problem(path, shorten(value), wrong, f"must name {wrong}")
         if field.format != "yaml" or not isinstance(value, str):
             return
@@ -329,11 +337,18 @@ def _picked(
     return found
 
 
-def _wrong_host(field: Field, value: Any) -> str:
-    """Where a repository may be, if this is elsewhere; "" for one that may be there."""
-    hosts = field.options.get("allowedHosts")
-    host = str(value).partition("?")[0]
-    return "" if not hosts or host in hosts else f"a repository on {' or '.join(hosts)}"
+def _wrong_place(field: Field, value: Any) -> str:
+    """Where a repository (`host?owner=…&repo=…`) may be, if this is elsewhere; "" for one that may
+    be there.
+    """
+    host, _, query = str(value).partition("?")
+    named = {"host": [host], **parse_qs(query, keep_blank_values=True)}
+    for part, option in _PLACES.items():
+        allowed = field.options.get(option)
+        if allowed and not set(named.get(part, ())) <= set(allowed):
+            what = "on" if part == "host" else f"whose {part} is"
+            return f"a repository {what} {' or '.join(map(str, allowed))}"
+    return ""
 
 
 def _is_free(one: ResolvedField) -> bool:

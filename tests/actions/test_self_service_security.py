@@ -10,6 +10,7 @@ import pytest
 from django.utils import timezone
 
 from actions import dispatching, tasks
+from actions.inputs import FormContext, check, definition_of_parameters
 from actions.models import Delivery, Message, Run, RunArtifact
 from actions.notifications import following, sending
 from actions.scaffolder.origin import PlacedOrigin, Skeleton, SkeletonFile
@@ -19,7 +20,8 @@ from actions.services.definitions import get_action
 from actions.services.starting import start_run
 from catalog.ingest.locations.refresh import refresh
 from catalog.ingest.locations.registering import register
-from catalog.kernel.actors import Role
+from catalog.kernel.actors import Insider, Role
+from catalog.kernel.errors import InvalidInput
 from catalog.models import Change, Entity, Location
 from catalog.services.permissions import actor_of
 from tests.actions.actions import WEBHOOK, action
@@ -288,3 +290,30 @@ def test_a_template_that_comes_from_elsewhere_is_not_published_for_that(db, tmp_
     assert not made()
     change_settings("template:mine", {"publish": True}, actor=ACTOR)
     assert made(), "an admin has said so"
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("github.com?owner=acme&repo=pay", ""),
+        ("github.com?owner=evil&repo=pay", "a repository whose owner is acme or acme-labs"),
+        ("github.com?owner=acme&owner=evil&repo=pay", "a repository whose owner is acme or"),
+        ("github.com?owner=ac%6De&repo=infra", "a repository whose repo is pay"),
+        ("github.com.evil?owner=acme&repo=pay", "a repository on github.com"),
+    ],
+)
+def test_a_repository_is_where_the_template_lets_it_be(admin, place, expected):
+    """The form offers no other; whoever sends another would have it written with our token."""
+    options = {
+        "allowedHosts": ["github.com"],
+        "allowedOwners": ["acme", "acme-labs"],
+        "allowedRepos": ["pay"],
+    }
+    asked = {"type": "string", "ui:field": "RepoUrlPicker", "ui:options": options}
+    definition = definition_of_parameters({"parameters": {"properties": {"repo": asked}}})
+    given = {"repo": place}
+    if not expected:
+        assert check(definition, given, FormContext(), principal=Insider()).values == given
+        return
+    with pytest.raises(InvalidInput, match=expected):
+        check(definition, given, FormContext(), principal=Insider())
