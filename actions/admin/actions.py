@@ -289,7 +289,7 @@ class ActionAdmin(ImportPages, VersionPages):
         action: Action = self.load(request, object_id)
         principal = principal_of(request)
         try:
-            form, entity = self._form(request, action)
+            form, entity = self._form(request, action, is_strict=True)
             run = trying.test_run(
                 action, entity=entity, form=form, principal=principal, actor=actor_for(request)
             )
@@ -344,9 +344,11 @@ class ActionAdmin(ImportPages, VersionPages):
         pk = request.GET.get("action", "")
         return self.load(request, pk) if pk else None
 
-    def _form(self, request: HttpRequest, action: Action) -> tuple[ActionForm, Entity | None]:
+    def _form(
+        self, request: HttpRequest, action: Action, *, is_strict: bool = False
+    ) -> tuple[ActionForm, Entity | None]:
         principal = principal_of(request)
-        entity = trying.sample_of(action, request.POST, principal)
+        entity = trying.sample_of(action, request.POST, principal, is_strict=is_strict)
         return trying.form_of(action, request.POST, principal, entity), entity
 
     def _builder(self, request: HttpRequest, action: Action | None) -> HttpResponse:

@@ -119,20 +119,25 @@ def sample_blueprint(action: Action) -> Blueprint | None:
     return None if is_creating else action.blueprint
 
 
-def sample_of(action: Action, post: QueryDict, principal: Principal) -> Entity | None:
-    """The entity that was chosen, or the first. Raises InvalidInput for one that is not there."""
+def sample_of(
+    action: Action, post: QueryDict, principal: Principal, *, is_strict: bool = False
+) -> Entity | None:
+    """The entity that was chosen, or the first where there is none such: the action may be about
+    others by now. is_strict: raises InvalidInput for one that is not there.
+    """
     blueprint = sample_blueprint(action)
     if blueprint is None:
         return None
     entities = Entity.objects.visible_to(principal).select_related("blueprint")
     entities = entities.filter(blueprint=blueprint)
     identifier = post.get(SAMPLE, "")
-    if not identifier:
-        return entities.order_by("identifier").first()
-    found = entities.filter(identifier=identifier).first() if is_storable(identifier) else None
-    if found is None:
-        raise InvalidInput(f'{blueprint} has no entity "{shorten(identifier)}"')
-    return found
+    if identifier:
+        found = entities.filter(identifier=identifier).first() if is_storable(identifier) else None
+        if found is not None:
+            return found
+        if is_strict:
+            raise InvalidInput(f'{blueprint} has no entity "{shorten(identifier)}"')
+    return entities.order_by("identifier").first()
 
 
 def form_of(
@@ -155,10 +160,16 @@ def sample_event(action: Action, entity: Entity | None) -> dict[str, Any]:
         return dict(fired.event)
     given = action.trigger.get("event")
     event = given if isinstance(given, dict) else {"type": given}
-    by = trigger_of("user", "ada@example.com", timezone.now())
+    now = timezone.now()
     if event.get("type") == SCHEDULE:
-        context: dict[str, Any] = {"cron": event.get("cron")}
-        return {"action": "SCHEDULE", "status": "SUCCESS", "trigger": by, "context": context}
+        return {
+            "action": "SCHEDULE",
+            "resourceType": "schedule",
+            "status": "SUCCESS",
+            "trigger": trigger_of("system", "schedule", now),
+            "context": {"cron": event.get("cron")},
+            "diff": {"before": None, "after": None},
+        }
     keys = {name: value for name, value in event.items() if name != "type"}
     place = entity_context(
         str(event.get("blueprintIdentifier", "")), entity.identifier if entity else None
@@ -167,7 +178,7 @@ def sample_event(action: Action, entity: Entity | None) -> dict[str, Any]:
     return {
         "action": "UPDATE",
         "status": "SUCCESS",
-        "trigger": by,
+        "trigger": trigger_of("user", "ada@example.com", now),
         "resourceType": "entity" if action.blueprint else "run",
         "context": {**place, **keys},
         "diff": {"before": document, "after": document},

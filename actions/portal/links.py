@@ -11,11 +11,9 @@ from catalog.services.permissions import can_administer
 
 
 def builder_url(principal: Principal, action: Action | None = None) -> str:
-    """Where admins change this action, or all; "" for everybody else, and for what a template
-    makes.
-    """
+    """Where admins change this action, or all; "" for everybody else."""
     if not can_administer(principal) or not admin.site.is_registered(Action):
         return ""
     if action is None:
         return reverse("admin:actions_action_changelist")
-    return "" if action.template_id else reverse("admin:actions_action_change", args=[action.pk])
+    return reverse("admin:actions_action_change", args=[action.pk])
