@@ -73,20 +73,16 @@ def _empty_redis(request: pytest.FixtureRequest) -> Iterator[None]:
         cache.clear()
 
 
-@pytest.fixture(autouse=True)
-def _empty_feed(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Empty the change feed after tests that commit: Django flushes only tables it manages."""
-    marker = request.node.get_closest_marker("django_db")
-    commits = {"transactional_db", "live_server"} & set(request.fixturenames)
-    if not commits and not (marker and marker.kwargs.get("transaction")):
-        yield
-        return
-    blocker = request.getfixturevalue("django_db_blocker")
-    yield
-    from django.db import connection
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """The database, which is emptied in a cheaper way after tests that commit."""
+    from django.test import TransactionTestCase
 
-    with blocker.unblock(), connection.cursor() as cursor:
-        cursor.execute("TRUNCATE catalog_change")
+    from tests.flushing import flush
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", flush)
+        yield
 
 
 @pytest.fixture(scope="session")
