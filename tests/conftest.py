@@ -19,6 +19,23 @@ pytest_plugins = ["tests.browser", "tests.git_server", "tests.vendors"]
 _ENGINES = pytest.StashKey[embedded.Attachment]()
 _ROOT = Path(__file__).resolve().parent.parent
 
+# The modules with the longest tests, longest first.
+_LONG = [
+    "test_ocean.py",
+    "test_crash.py",
+    "test_live.py",
+    "test_derived_concurrency.py",
+    "test_feed.py",
+    "test_concurrency.py",
+    "test_migrations_api.py",
+    "test_backstage_client.py",
+    "test_scaffolder_client.py",
+    "test_action_builder.py",
+    "test_mcp.py",
+    "test_portal_pages.py",
+    "test_in_a_browser.py",
+]
+
 
 def _load_settings() -> None:
     """Read the settings now: pytest-django sets Django up after this, so tests import models."""
@@ -61,6 +78,26 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _ENGINES in config.stash:
         config.stash[_ENGINES].release()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of the tests that commit, which have a part of the order for themselves, long ones start
+    first: whoever has nothing left takes over short ones.
+    """
+    places = [place for place, item in enumerate(items) if _commits(item)]
+    order = {name: number for number, name in enumerate(_LONG)}
+    longest = sorted(
+        [items[place] for place in places], key=lambda item: order.get(item.path.name, len(order))
+    )
+    for place, item in zip(places, longest, strict=True):
+        items[place] = item
+
+
+def _commits(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("django_db")
+    fixtures = {"transactional_db", "live_server"} & set(getattr(item, "fixturenames", ()))
+    return bool(fixtures or (marker and marker.kwargs.get("transaction")))
 
 
 @pytest.fixture(autouse=True)
