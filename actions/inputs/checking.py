@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qs
 
+import orjson
+
 from actions.inputs.context import FormContext
 from actions.inputs.definition import MASK, Definition, Field, Jq, masked, secrets_in
 from actions.inputs.patterns import fits, is_linear
@@ -22,6 +24,7 @@ from catalog.kernel.yaml_reader import YamlError, read_documents
 from catalog.selectors.search import Scope
 
 MAX_PROBLEMS: Final = 100
+MAX_BYTES: Final = 1_000_000  # of all inputs: lists show them with each run
 ROOT: Final = "properties"
 _PLACES: Final = {  # parts of the address of a repository, and what a template limits them with
     "host": "allowedHosts",
@@ -85,6 +88,8 @@ def check(
     if not isinstance(given, Mapping):
         raise InvalidInput.of(ROOT, given, "an object")
     check_json(dict(given))
+    if (size := len(orjson.dumps(given, default=dict))) > MAX_BYTES:
+        raise InvalidInput.of(ROOT, f"{size:,} bytes", f"at most {MAX_BYTES:,} bytes of JSON")
     resolved = resolve(definition, given, context)
     checker = _Checker(resolved, principal, Scope(principal))
     checker.put_in(secrets or {})

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
+import orjson
 from django.db import transaction
 from django.utils import timezone
 
@@ -28,6 +29,9 @@ from catalog.services.permissions import WRITERS, Standing
 
 ENDS = ("SUCCESS", "FAILURE", "CANCELLED")  # as reports name them
 SYSTEM = Actor.system("runs")
+MAX_LINES = 20_000  # of a log: what comes then is refused, but for word that it ended
+MAX_LINKS = 100
+MAX_RESPONSE = 1_000_000  # bytes of JSON
 _EXPIRING = 500  # runs of one round
 _TEXTS = (("statusLabel", "status_label"), ("summary", "summary"))
 
@@ -63,6 +67,7 @@ def change_run(
         if "link" in body:
             run.link = _links(body["link"])
         if body.get("message"):
+            _check_room(run)
             write_line(run, _as_text(body["message"]), by=actor.name)
     return run
 
@@ -78,6 +83,8 @@ def add_log(
     if not message:
         raise InvalidInput.of("message", message, "text")
     with _reported(identifier, principal, actor) as run:
+        if body.get("terminationStatus") is None:
+            _check_room(run)
         line = write_line(run, message, by=actor.name)
         if body.get("terminationStatus") is not None:
             _set_status(run, body["terminationStatus"], field="terminationStatus", actor=actor)
@@ -89,6 +96,10 @@ def add_log(
 def set_response(identifier: str, response: Any, *, principal: Principal, actor: Actor) -> Run:
     """What the backend of a run answered. Raises NotFound, InvalidInput, PermissionDenied."""
     check_json({"response": response})
+    if (size := len(orjson.dumps(response))) > MAX_RESPONSE:
+        raise InvalidInput.of(
+            "response", f"{size:,} bytes", f"at most {MAX_RESPONSE:,} bytes of JSON"
+        )
     with _reported(identifier, principal, actor) as run:
         run.response = response
         run.updated_at, run.updated_by = timezone.now(), actor.name
@@ -227,12 +238,22 @@ def _has_ended(run: Run) -> Conflict:
     )
 
 
+def _check_room(run: Run) -> None:
+    """Whoever may report could fill the database with it."""
+    if run.logs.count() >= MAX_LINES:
+        raise Conflict(
+            f"The log of the run has {MAX_LINES:,} lines, and takes no more",
+            details={"resource": "Run", "value": run.identifier},
+        )
+
+
 def _links(value: Any) -> list[str]:
     links = [value] if isinstance(value, str) else value
     if links is None:
         return []
-    if not isinstance(links, list) or not all(isinstance(one, str) for one in links):
-        raise InvalidInput.of("link", value, "an address, or a list of addresses")
+    is_list = isinstance(links, list) and len(links) <= MAX_LINKS
+    if not is_list or not all(isinstance(one, str) for one in links):
+        raise InvalidInput.of("link", value, f"an address, or a list of at most {MAX_LINKS}")
     return [str(_text(one, "link")) for one in links]
 
 

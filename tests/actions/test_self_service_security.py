@@ -317,3 +317,20 @@ def test_a_repository_is_where_the_template_lets_it_be(admin, place, expected):
         return
     with pytest.raises(InvalidInput, match=expected):
         check(definition, given, FormContext(), principal=Insider())
+
+
+def test_a_run_holds_only_so_much(admin, member, monkeypatch):
+    make_action(admin, trigger={"userInputs": {"properties": {"text": {"type": "string"}}}})
+    large = {"properties": {"text": "x" * 1_000_000}}
+    refused = member.post("/v1/actions/c/runs", large).json()
+    assert refused["message"].startswith("properties is 1,000,011 bytes; expected at most")
+    url = start(member, text="x")
+    response = {"response": "x" * 1_000_000}
+    assert member.patch(f"{url}/response", response).status_code == 422
+    assert member.patch(url, {"link": ["https://ci.example.com"] * 101}).status_code == 422
+    monkeypatch.setattr(reporting, "MAX_LINES", 3)
+    told = [member.post(f"{url}/logs", {"message": "again"}).status_code for _ in range(3)]
+    assert told == [201, 201, 409]
+    assert member.patch(url, {"message": "again"}).status_code == 409
+    end = {"message": "done", "terminationStatus": "SUCCESS"}
+    assert member.post(f"{url}/logs", end).status_code == 201
