@@ -16,6 +16,7 @@ from django.db.models import Exists, Max, Q, QuerySet
 from django.utils import timezone
 from structlog import get_logger
 
+from actions.inputs import MASK
 from actions.models import Delivery, Run, RunLog
 from actions.registry import Invocation, Outcome, Watches, backends
 from actions.services import handing_over, reporting, testing
@@ -25,7 +26,7 @@ from actions.services.states import changing, is_approved, move, write_line
 from actions.services.telling import tell_worker
 from catalog.kernel.actors import Actor, Principal
 from catalog.kernel.errors import Conflict, IdpError, PermissionDenied, UpstreamUnavailable
-from catalog.kernel.http.masking import mask
+from catalog.kernel.http.masking import HIDDEN, mask
 from catalog.kernel.identifiers import storable_text
 
 logger = get_logger(__name__)
@@ -98,6 +99,11 @@ def redeliver(identifier: str, *, principal: Principal, actor: Actor) -> Run:
             raise Conflict("Nobody approved this run, so it was never sent", details=details)
         if run.due_at is not None or run.is_pending:
             raise Conflict("The run is on its way already", details=details)
+        if _is_forgotten(run):
+            raise Conflict(
+                "The secrets of this run have been forgotten: run the action again",
+                details=details,
+            )
         write_line(run, f"Sent again by {actor.name}.", by=actor.name)
         move(run, Run.Status.IN_PROGRESS)
         if len(run.payload) > 1:
@@ -117,11 +123,6 @@ def may_redeliver(run: Run, principal: Principal) -> bool:
 def _send_again(run: Run) -> None:
     payload = handing_over.opened(run)["payload"]
     run.attempts = 0
-    if run.sealed is None and _is_masked(run.payload):
-        raise Conflict(
-            "The secrets of this run have been forgotten: run the action again",
-            details={"resource": "Run", "value": run.identifier},
-        )
     backend = backends.get(payload["type"])
     name = backend.agent_of(payload) if backend is not None and not run.is_test else ""
     if name:
@@ -130,8 +131,18 @@ def _send_again(run: Run) -> None:
         run.due_at = timezone.now()
 
 
-def _is_masked(payload: Any) -> bool:
-    return "***" in orjson.dumps(payload).decode()
+def _is_forgotten(run: Run) -> bool:
+    """Whether what would be sent has a mask in the place of a secret: one of the payload or, where
+    the inputs are still to be put into it, one of these.
+    """
+    if run.sealed is not None:
+        return False
+    is_filled_in = len(run.payload) > 1 and run.payload["type"] != "TEMPLATE"
+    return _holds(run.payload, HIDDEN) or (not is_filled_in and _holds(run.properties, MASK))
+
+
+def _holds(value: Any, text: str) -> bool:
+    return text in orjson.dumps(value).decode()
 
 
 class _Attempt:

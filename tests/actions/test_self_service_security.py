@@ -334,3 +334,17 @@ def test_a_run_holds_only_so_much(admin, member, monkeypatch):
     assert member.patch(url, {"message": "again"}).status_code == 409
     end = {"message": "done", "terminationStatus": "SUCCESS"}
     assert member.post(f"{url}/logs", end).status_code == 201
+
+
+@pytest.mark.parametrize("is_filled_in", [True, False])
+def test_no_mask_is_sent_for_a_secret(admin, is_filled_in):
+    """Secrets of runs that failed are forgotten after a while; what is left looks like a value."""
+    call = AGENT_CALL if is_filled_in else {**AGENT_CALL, "url": "{{ .inputs.name | error }}"}
+    call = {**call, "headers": {"authorization": "Bearer a-long-credential"}}
+    make_action(admin, "scaffold", trigger={}, invocationMethod=call)
+    url = start(admin, "scaffold", name="pay", token="t-1")
+    admin.patch(url, {"status": "FAILURE"})
+    reporting.wipe_sealed(timezone.now() + timedelta(seconds=1))
+    refused = admin.post(f"{url}/redeliver")
+    assert (refused.status_code, "forgotten" in refused.json()["message"]) == (409, True)
+    assert Run.objects.get().status == "FAILURE"
