@@ -322,8 +322,9 @@ def _apply(run: Run, outcome: Outcome, secrets: Collection[str]) -> None:
     if outcome.summary is not None:
         run.summary = mask(outcome.summary, secrets)
     if outcome.status_label is not None:
-        run.status_label = outcome.status_label
-    run.link = list(dict.fromkeys([*run.link, *outcome.links]))
+        run.status_label = mask(outcome.status_label, secrets)
+    links = (mask(one, secrets) for one in outcome.links)
+    run.link = list(dict.fromkeys([*run.link, *links]))
     if outcome.external_run_id is not None:
         run.external_run_id = outcome.external_run_id
     if outcome.response is not None:

@@ -30,10 +30,12 @@ from actions.scaffolder.task import (
 )
 from actions.scaffolder.template import read_template
 from actions.scaffolder.workspace import Workspace, opened_workspace
+from actions.services.handing_over import masked
 from catalog.dialects.backstage.mapping import key_of_ref
 from catalog.dialects.backstage.refs import EntityRef, RefError, parse_ref
 from catalog.kernel.actors import Actor, Insider, Principal, Role
 from catalog.kernel.errors import Conflict, InvalidInput
+from catalog.kernel.http.masking import mask
 from catalog.portal.links import entity_url
 from catalog.services.permissions import actor_of
 
@@ -142,10 +144,14 @@ def links_of(result: Result) -> list[str]:
 
 
 def _outcome(result: Result) -> Outcome:
+    """What came of it, without what was made of secrets."""
+    output = masked(result.output, result.hidden)
     if result.error is None:
-        return Outcome(status="SUCCESS", links=links_of(result), output=result.output)
+        links = [mask(one, result.hidden) for one in links_of(result)]
+        return Outcome(status="SUCCESS", links=links, output=output)
     where = f'Step "{result.failed_step}": ' if result.failed_step else ""
-    return Outcome(status="FAILURE", summary=f"{where}{result.error}", output=result.output)
+    summary = mask(f"{where}{result.error}", result.hidden)
+    return Outcome(status="FAILURE", summary=summary, output=output)
 
 
 def _wall_clock_s(run: Run) -> float:

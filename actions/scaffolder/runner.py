@@ -66,6 +66,11 @@ class Runner:
     def run(self) -> Result:
         """Raises Cancelled; UpstreamUnavailable where nothing has been changed outside, so that
         it may be tried again as a whole."""
+        result = self._run()
+        result.hidden = frozenset(self._hidden)
+        return result
+
+    def _run(self) -> Result:
         steps = self._task.template.steps
         self._log(f"Starting up task with {len(steps)} steps")
         self._reporter.steps(self._records)

@@ -56,12 +56,15 @@ class Task:
 
 @dataclass(slots=True)
 class Result:
-    """How it ended. error: of the step that failed first; None where all went well."""
+    """How it ended. error: of the step that failed first; None where all went well. hidden: texts
+    that secrets have become part of, which may stand in any of it.
+    """
 
     output: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)  # of the steps, by their ids
     error: IdpError | None = None
     failed_step: str = ""
+    hidden: frozenset[str] = frozenset()
 
 
 def archive_name(ref: str) -> str:

@@ -348,3 +348,35 @@ def test_no_mask_is_sent_for_a_secret(admin, is_filled_in):
     refused = admin.post(f"{url}/redeliver")
     assert (refused.status_code, "forgotten" in refused.json()["message"]) == (409, True)
     assert Run.objects.get().status == "FAILURE"
+
+
+def test_what_steps_made_of_a_secret_is_in_no_link_and_no_text(member, tmp_path, settings):
+    settings.IDP_FILES = [str(tmp_path)]
+    data = {"a": "${{ secrets.token | upper }}", "b": "${{ secrets.token }}"}
+    made = "${{ steps.made.output.serialized }}"
+    asked = {"properties": {"token": {"type": "string", "ui:field": "Secret"}}}
+    spec = {
+        "type": "service",
+        "parameters": [asked],
+        "steps": [
+            {
+                "id": "made",
+                "action": "roadiehq:utils:serialize:json",
+                "input": {"data": data},
+            }
+        ],
+        "output": {
+            "links": [{"title": "Site", "url": f"https://site.example/{made}"}],
+            "text": [{"title": "Text", "content": made}],
+        },
+    }
+    (tmp_path / "template.yaml").write_text(json.dumps({**FETCHING, "spec": spec}))
+    refresh(register("file", f"{tmp_path}/template.yaml", actor=ACTOR))
+    body = {"templateRef": "template:mine", "values": {}, "secrets": {"token": "open-sesame"}}
+    assert member.post("/api/scaffolder/v2/tasks", body).status_code == 201
+    run = Run.objects.get()
+    dispatching.dispatch(run.pk)
+    run.refresh_from_db()
+    assert (run.status, len(run.link)) == ("SUCCESS", 1)
+    shown = member.get(f"/v1/actions/runs/{run.identifier}").content.decode()
+    assert "open-sesame" not in shown.lower()
