@@ -14,8 +14,8 @@ from tests.factories import ACTOR, make_blueprint
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-COUNT = 1000
-BATCH = 125
+COUNT = 400
+BATCH = 50
 
 
 def merge_own_key(number: int) -> None:
