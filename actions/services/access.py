@@ -138,6 +138,10 @@ class Access:
         fitting = self._fitting(entity, [one for one in found if one.trigger.get("condition")])
         return [one for one in found if not one.trigger.get("condition") or one.pk in fitting]
 
+    def is_offered_on(self, action: Action, entity: Entity) -> bool:
+        """Whether the entity satisfies the action's condition, if it has one."""
+        return not action.trigger.get("condition") or bool(self._fitting(entity, [action]))
+
     def permissions(self) -> list[str]:
         """What the principal may run: "execute:actions:ID", or "execute:team_entities:actions:ID"
         where only on what its teams own.

@@ -65,6 +65,12 @@ def start_run(
         person = Insider(run_as, access.standing.role)
     target = _target(found, body.get("entity") if entity is None else entity, principal)
     access.require_execute(found, entity=target)
+    if target is not None and not access.is_offered_on(found, target):
+        raise Conflict(
+            f'The action "{found.identifier}" is not for {shorten(target.identifier)}: '
+            "its condition does not hold",
+            details={"resource": "Action", "value": found.identifier, "field": "entity"},
+        )
     context = form_context(person, target)
     given = body.get("properties")
     checked = check(

@@ -24,9 +24,9 @@ from catalog.kernel.actors import Insider, Role
 from catalog.kernel.errors import InvalidInput
 from catalog.models import Change, Entity, Location
 from catalog.services.permissions import actor_of
-from tests.actions.actions import WEBHOOK, action
+from tests.actions.actions import WEBHOOK, action, day2
 from tests.catalog.following import as_row
-from tests.factories import ACTOR, make_api, make_user
+from tests.factories import ACTOR, make_api, make_blueprint, make_browser, make_entity, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -380,3 +380,23 @@ def test_what_steps_made_of_a_secret_is_in_no_link_and_no_text(member, tmp_path,
     assert (run.status, len(run.link)) == ("SUCCESS", 1)
     shown = member.get(f"/v1/actions/runs/{run.identifier}").content.decode()
     assert "open-sesame" not in shown.lower()
+
+
+def test_an_action_is_run_on_nothing_that_it_is_not_for(admin, member):
+    make_blueprint("service", properties={"locked": {"type": "boolean"}})
+    for name, locked in (("open", False), ("shut", True)):
+        make_entity("service", name, properties={"locked": locked})
+    rules = [{"property": "locked", "operator": "=", "value": False}]
+    condition = {"type": "SEARCH", "combinator": "and", "rules": rules}
+    body = day2("deploy", trigger={"condition": condition}, invocationMethod=AGENT_CALL)
+    assert admin.post("/v1/actions", body).status_code == 201
+    for api in (admin, member):
+        answers = [
+            api.post("/v1/actions/deploy/runs", {"entity": name}).status_code
+            for name in ("open", "shut")
+        ]
+        assert answers == [202, 409]
+    browser = make_browser()
+    sent = browser.post("/self-service/deploy", {"entity": "shut"})
+    assert sent.status_code == 409
+    assert Run.objects.count() == 2
