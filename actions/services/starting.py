@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -17,7 +18,7 @@ from actions.services.reporting import get_run
 from actions.services.states import approval_limit, changing, note, write_line
 from actions.services.telling import tell_worker
 from catalog.kernel import feed
-from catalog.kernel.actors import Actor, Insider, Principal
+from catalog.kernel.actors import Actor, Insider, Principal, Role
 from catalog.kernel.errors import (
     Conflict,
     InvalidInput,
@@ -62,7 +63,7 @@ def start_run(
     if run_as:
         if not access.standing.is_admin:
             raise PermissionDenied("Only admins may run an action in the name of somebody else")
-        person = Insider(run_as, access.standing.role)
+        person = _person(run_as)
     target = _target(found, body.get("entity") if entity is None else entity, principal)
     access.require_execute(found, entity=target)
     if target is not None and not access.is_offered_on(found, target):
@@ -282,6 +283,19 @@ def _target(action: Action, identifier: Any, principal: Principal) -> Entity | N
     if found is None:
         raise NotFound.of("Entity", identifier)
     return found
+
+
+def _person(email: str) -> Principal:
+    """In whose name a run is started: the user with this address; else one who is nobody's yet."""
+    found: Principal | None = (
+        get_user_model()
+        ._default_manager.filter(email__iexact=email, is_active=True)
+        .order_by("pk")
+        .first()
+        if is_storable(email)
+        else None
+    )
+    return found or Insider(email, Role.VIEWER)
 
 
 def _subject(event: Mapping[str, Any]) -> Entity | None:

@@ -263,7 +263,7 @@ def test_a_test_run_shows_the_call_in_place(admin: Client) -> None:
     run = Run.objects.get()
     assert (run.is_test, run.status) == (True, "SUCCESS")
     assert '"who": "pay"' in page.context["body"]
-    assert "X-Port-Signature" in page.content.decode()
+    assert "x-port-signature" in page.content.decode()
     missing = admin.post(url("test", found.pk), sent(document, sample="none"))
     assert missing.context["error"].message == 'Service has no entity "none"'
     assert Run.objects.count() == 1
@@ -373,7 +373,7 @@ def test_a_run_shows_its_deliveries_and_is_found(admin: Client) -> None:
     run = Run.objects.get()
     page = admin.get(reverse("admin:actions_run_change", args=[run.pk])).content.decode()
     assert reverse("actions:run", args=[run.identifier]) in page
-    assert "X-Port-Signature" in page
+    assert "x-port-signature" in page
     runs = reverse("admin:actions_run_changelist")
     for query, count in (
         (f"?action={found.pk}&status=SUCCESS&source=UI&test=yes", 1),

@@ -228,7 +228,7 @@ def test_a_trial_calls_nothing(admin, vendor):
     run = work(run)
     assert (run.status, vendor.calls) == ("SUCCESS", [])
     sent = run.deliveries.get()
-    assert "X-Port-Signature" in sent.request_headers
+    assert "x-port-signature" in sent.request_headers
     assert "ci-secret-1" not in str(sent.request_headers)
 
 

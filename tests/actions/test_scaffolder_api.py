@@ -9,12 +9,14 @@ import pytest
 
 from actions import dispatching
 from actions.api.scaffolder import tasks
+from actions.api.scaffolder.slots import EACH, slot
 from actions.models import Notification, Run
 from catalog.ingest.locations.refresh import refresh
 from catalog.ingest.locations.registering import register
 from catalog.kernel.actors import Role
 from catalog.models import Change, Location
 from catalog.services.catalog_settings import update
+from idp.models import ApiClient
 from tests.factories import ACTOR, make_api, make_entity
 
 pytestmark = pytest.mark.django_db
@@ -172,6 +174,10 @@ def test_dry_run(api):
     [file] = answer.json()["directoryContents"]
     assert file["path"] == "pay.txt"
     assert base64.b64decode(file["base64Content"]) == b"Hello pay!"
+    held = [slot("dry-run", ApiClient.objects.last(), lasts_s=9) for _ in range(EACH)]
+    with held[0], held[1]:
+        busy = {"template": template, "values": {}, "directoryContents": []}
+        assert api.post("/api/scaffolder/v2/dry-run", busy).status_code == 429
     bad = [{"path": "a", "base64Content": "?"}]
     body = {"template": template, "values": {}, "directoryContents": bad}
     assert api.post("/api/scaffolder/v2/dry-run", body).status_code == 400
@@ -200,6 +206,7 @@ def test_a_template_tells_people_and_registers_under_its_run(api, tmp_path, vend
     assert Notification.objects.get().recipient == "ann@example.com"
     [made] = Change.objects.filter(run=task, model="entity", blueprint="component")
     assert (made.identifier, made.action) == ("pay", "create")
+    assert not Location.objects.get(type="url").is_trusted, "whoever can push there is no admin"
 
 
 def test_what_there_is_for_templates(api):

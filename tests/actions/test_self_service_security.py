@@ -400,3 +400,12 @@ def test_an_action_is_run_on_nothing_that_it_is_not_for(admin, member):
     sent = browser.post("/self-service/deploy", {"entity": "shut"})
     assert sent.status_code == 409
     assert Run.objects.count() == 2
+
+
+def test_whoever_a_run_is_for_is_no_admin_for_that(admin):
+    make_action(admin)
+    ann = make_user("ann", role=Role.MEMBER)
+    for email, role in ((ann.email.upper(), "Member"), ("nobody@example.com", "Viewer")):
+        run = admin.post(f"/v1/actions/c/runs?run_as={email}", {}).json()["run"]
+        who = Run.objects.get(identifier=run["id"]).trigger["by"]["user"]
+        assert (who["role"], who["email"].lower()) == (role, email.lower())

@@ -9,7 +9,6 @@ from operator import or_
 from typing import Any, Final
 
 import orjson
-from django.core.cache import cache
 from django.db.models import Q, QuerySet
 from django.db.models.fields.json import KT
 from django.http import HttpResponse, StreamingHttpResponse
@@ -17,6 +16,7 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
 from actions.api.scaffolder import documents
+from actions.api.scaffolder.slots import slot
 from actions.models import Run
 from actions.scaffolder.finding import template_named
 from actions.scaffolder.template_actions import ensure_action
@@ -35,7 +35,6 @@ TAG: Final = "Backstage scaffolder"
 MAX_TASKS: Final = 1000
 MAX_EVENTS: Final = 1000  # of one answer; whoever wants more asks again
 WATCH_S: Final = 3600.0  # clients take an end without `completion` for a failure
-MAX_STREAMS: Final = 8  # at once: each keeps a thread of the web
 ALIVE_EVERY_S: Final = 15.0
 POLL_S: Final = 20.0
 LOOK_EVERY_S: Final = 1.0
@@ -174,10 +173,11 @@ class TaskEvents(BackstageView):
     def get(self, request: Request, task: str) -> HttpResponse:
         run = _run(self.principal, task)
         after = self.query["after"] or 0
-        until = time.monotonic() + POLL_S
-        while not (found := _events(run, after)) and time.monotonic() < until:
-            time.sleep(LOOK_EVERY_S)
-            run.refresh_from_db()
+        with slot("task-poll", self.principal, lasts_s=2 * POLL_S) as held:
+            until = time.monotonic() + (POLL_S if held else 0)
+            while not (found := _events(run, after)) and time.monotonic() < until:
+                time.sleep(LOOK_EVERY_S)
+                run.refresh_from_db()
         return answer(found)
 
 
@@ -190,13 +190,14 @@ class TaskEventStream(BackstageView):
         answers={200: {"type": "string", "description": "Server-sent events: log, completion."}},
         errors=[404],
         tag=TAG,
-        description="It ends after `completion`. Eight may be open at once; others end before it "
-        "and can ask for `events`.",
+        description="It ends after `completion`. Two of one caller, eight of all may be open at "
+        "once; others end before it, and can ask for `events`.",
     )
     def get(self, request: Request, task: str) -> HttpResponseBase:
         run = _run(self.principal, task)
         response = StreamingHttpResponse(
-            _in_slot(_stream(run, self.query["after"] or 0)), content_type="text/event-stream"
+            _in_slot(_stream(run, self.query["after"] or 0), self.principal),
+            content_type="text/event-stream",
         )
         response.headers["Cache-Control"] = "no-cache"
         response.headers["X-Accel-Buffering"] = "no"
@@ -260,18 +261,13 @@ def _stream(run: Run, after: int) -> Iterator[bytes]:
         run.refresh_from_db()
 
 
-def _in_slot(frames: Iterator[bytes]) -> Iterator[bytes]:
-    """The frames, while fewer than `MAX_STREAMS` others watch: serving requests comes first."""
-    slots = [f"task-stream:{number}" for number in range(MAX_STREAMS)]
-    slot = next((one for one in slots if cache.add(one, 1, 3 * ALIVE_EVERY_S)), None)
-    if slot is None:
-        return
-    try:
-        for frame in frames:
-            cache.touch(slot, 3 * ALIVE_EVERY_S)
-            yield frame
-    finally:
-        cache.delete(slot)
+def _in_slot(frames: Iterator[bytes], principal: Any) -> Iterator[bytes]:
+    """The frames; none where too many watch already."""
+    with slot("task-stream", principal, lasts_s=3 * ALIVE_EVERY_S) as held:
+        if held:
+            for frame in frames:
+                held.renew()
+                yield frame
 
 
 def _frame(event: dict[str, Any]) -> bytes:

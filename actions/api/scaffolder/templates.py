@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.http import HttpResponse
+from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 
-from actions.scaffolder.dry_running import dry_run
+from actions.api.scaffolder.slots import slot
+from actions.scaffolder.dry_running import WALL_CLOCK_S, dry_run
 from actions.scaffolder.finding import template_named
 from actions.scaffolder.registry import template_actions
 from actions.scaffolder.template import Template, read_template
@@ -114,9 +116,10 @@ class DryRun(BackstageView):
         "Run a template without changing anything elsewhere",
         body=_DRY_RUN,
         answers={200: OBJECT},
-        errors=[403],
+        errors=[403, 429],
         tag=TAG,
-        description="`directoryContents` are the files beside the template.",
+        description="`directoryContents` are the files beside the template. Two of one caller, and "
+        "eight of all, may run at once.",
     )
     def post(self, request: Request) -> HttpResponse:
         if Standing(self.principal).role not in WRITERS:
@@ -124,13 +127,17 @@ class DryRun(BackstageView):
                 "You may not try templates out", hint="Ask an admin for the role Member."
             )
         body = self.body
-        made = dry_run(
-            body["template"],
-            body["values"],
-            body.get("secrets") or {},
-            _contents(body["directoryContents"]),
-            principal=self.principal,
-        )
+        contents = _contents(body["directoryContents"])
+        with slot("dry-run", self.principal, lasts_s=2 * WALL_CLOCK_S) as held:
+            if held is None:
+                raise Throttled(wait=10)
+            made = dry_run(
+                body["template"],
+                body["values"],
+                body.get("secrets") or {},
+                contents,
+                principal=self.principal,
+            )
         if made.error is not None:
             raise InvalidInput(str(made.error))
         return answer(

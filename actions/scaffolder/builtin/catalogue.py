@@ -64,6 +64,7 @@ def _register(context: ActionContext) -> Mapping[str, Any]:
         presence=presence,
         on_conflict=registering.REFRESH,
         run="" if context.is_dry_run else context.run,
+        is_vouched_for=False,
     )
     found = _entity_of(location)
     if found:

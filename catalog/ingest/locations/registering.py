@@ -59,14 +59,18 @@ def register(
     on_conflict: str = REJECT,
     refresh_now: bool = True,
     run: str = "",
+    is_vouched_for: bool = True,
 ) -> Location:
     """Watch a place from now on; with `refresh_now` what it holds is there when this returns.
 
     What is wrong with its files is told by the location, not raised. on_conflict: "refresh" reads
     a place that is registered already anew. run: names the action run that asks for it, in the
-    history. Raises InvalidInput; AlreadyExists.
+    history. is_vouched_for: whether an admin who registers a place thereby trusts whoever writes to
+    it with users, teams and templates; not where a program chose the place. Raises InvalidInput;
+    AlreadyExists.
     """
     location = _new(type, target, presence=presence, rules=rules, actor=actor)
+    location.is_trusted = location.is_trusted and is_vouched_for
     location.provider = Location.Provider(provider)
     location.integration = integration
     try:
