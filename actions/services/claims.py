@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +15,8 @@ from actions.services.handing_over import opened
 from catalog.kernel.actors import Principal
 from catalog.kernel.errors import PermissionDenied
 from catalog.kernel.identifiers import is_storable
-from catalog.services.permissions import WRITERS, Standing
+from catalog.models import Integration
+from catalog.services.permissions import is_exporter
 
 MAX_CLAIMED = 1000
 
@@ -35,7 +36,7 @@ def claim_pending(
     installation: the agent's name; method: only this type of invocation; exclude: identifiers of
     actions. Raises PermissionDenied, SealingFailed.
     """
-    _require_agent(principal)
+    _require_agent(principal, [installation])
     now = timezone.now()
     with transaction.atomic():
         waiting = Run.objects.select_for_update(of=("self",), skip_locked=True).filter(
@@ -58,20 +59,23 @@ def acknowledge(identifiers: Sequence[str], *, principal: Principal) -> int:
     """The agent that claimed these runs has them now, and they are offered to nobody again. Returns
     how many there were to have. Raises PermissionDenied.
     """
-    _require_agent(principal)
     wanted = [one for one in identifiers if is_storable(one)]
     pending = Run.objects.filter(
         identifier__in=wanted, is_pending=True, claimed_until__isnull=False
     )
+    _require_agent(principal, pending.order_by().values_list("installation", flat=True).distinct())
     return pending.update(is_pending=False, claimed_until=None)
 
 
-def _require_agent(principal: Principal) -> None:
-    """Payloads are for those who execute them: admins and programs."""
-    standing = Standing(principal)
-    is_program = bool(getattr(principal, "client_id", "")) and standing.role in WRITERS
-    if not (standing.is_admin or is_program):
+def _require_agent(principal: Principal, installations: Iterable[str]) -> None:
+    """Payloads are for those who execute them: admins and programs, and those of an exporter for
+    the program that registered it.
+    """
+    names = [one for one in installations if is_storable(one)]
+    exporters = Integration.objects.filter(identifier__in=names)
+    if not all(is_exporter(principal, one) for one in exporters or [None]):
         raise PermissionDenied(
-            "Only admins and API clients may fetch runs",
+            "Only admins and API clients may fetch runs, and those of an exporter only the client "
+            "that registered it",
             hint="Use an API client with the role Member.",
         )

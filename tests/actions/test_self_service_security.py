@@ -409,3 +409,21 @@ def test_whoever_a_run_is_for_is_no_admin_for_that(admin):
         run = admin.post(f"/v1/actions/c/runs?run_as={email}", {}).json()["run"]
         who = Run.objects.get(identifier=run["id"]).trigger["by"]["user"]
         assert (who["role"], who["email"].lower()) == (role, email.lower())
+
+
+def test_an_exporter_fetches_its_own_runs_and_no_other_does(admin, member):
+    call = {
+        "type": "INTEGRATION_ACTION",
+        "installationId": "jenkins",
+        "integrationActionType": "build",
+    }
+    make_action(admin, invocationMethod=call)
+    start(admin)
+    made = {"installationId": "jenkins", "installationAppType": "jenkins"}
+    assert member.post("/v1/integration", made).status_code == 200
+    other = make_api(Role.MEMBER)
+    claim = {"installationId": "jenkins"}
+    assert other.post("/v1/actions/runs/claim-pending", claim).status_code == 403
+    [run] = member.post("/v1/actions/runs/claim-pending", claim).json()["runs"]
+    assert other.patch("/v1/actions/runs/ack", {"runId": run["id"]}).status_code == 403
+    assert member.patch("/v1/actions/runs/ack", {"runId": run["id"]}).json()["ackedCount"] == 1
