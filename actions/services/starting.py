@@ -157,6 +157,12 @@ def repeat_run(
     given = (body or {}).get("properties")
     if given is not None and not isinstance(given, Mapping):
         raise InvalidInput.of("properties", given, "an object")
+    lost = sorted(origin.properties.keys() & definition.secret_names)
+    if given is None and lost and not secrets:  # without them it would be another thing
+        raise InvalidInput(
+            f"Secret inputs are not kept and have to be given again: {', '.join(lost)}",
+            details={"field": f"properties.{lost[0]}", "value": "", "expected": "a value"},
+        )
     return start_run(
         origin.action,
         {

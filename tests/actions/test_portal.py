@@ -228,10 +228,13 @@ def test_a_run_is_repeated_with_the_same_or_other_inputs(member):
     assert 'value="3"' in page
     assert "Secrets have to be given again" in page
     assert "secret one" not in page
+    asked = member.post(f"/runs/{run.identifier}/repeat", {"key": "k"}, follow=True)
+    assert asked.redirect_chain[0][0] == f"/self-service/scale?from={run.identifier}"
+    assert "Secret inputs are not kept" in asked.content.decode()
+    run = make_run(member, SCALE, replicas=3)
     again = member.post(f"/runs/{run.identifier}/repeat", {"key": "k"}).headers["Location"]
     assert again == member.post(f"/runs/{run.identifier}/repeat", {"key": "k"}).headers["Location"]
-    other = Run.objects.exclude(pk=run.pk).get()
-    assert other.origin_run == run
+    other = Run.objects.get(origin_run=run)
     assert f'href="/runs/{run.identifier}"' in html(member, f"/runs/{other.identifier}")
     other.action.document["trigger"]["userInputs"]["properties"]["replicas"]["minimum"] = 5
     other.action.version += 1

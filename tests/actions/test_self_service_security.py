@@ -427,3 +427,15 @@ def test_an_exporter_fetches_its_own_runs_and_no_other_does(admin, member):
     [run] = member.post("/v1/actions/runs/claim-pending", claim).json()["runs"]
     assert other.patch("/v1/actions/runs/ack", {"runId": run["id"]}).status_code == 403
     assert member.patch("/v1/actions/runs/ack", {"runId": run["id"]}).json()["ackedCount"] == 1
+
+
+def test_what_is_repeated_is_not_another_thing(admin):
+    """An input that may be left out was given, and is secret: leaving it out is no repetition."""
+    make_action(admin, "scaffold", trigger={})
+    url = start(admin, "scaffold", name="pay", token="t-1")
+    refused = admin.post(f"{url}/repeat")
+    assert (refused.status_code, refused.json()["details"]["field"]) == (422, "properties.token")
+    again = {"properties": {"name": "pay", "token": "t-2"}}
+    assert admin.post(f"{url}/repeat", again).status_code == 202
+    without = start(admin, "scaffold", name="pay")
+    assert admin.post(f"{without}/repeat").status_code == 202
