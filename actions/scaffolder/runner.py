@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -38,6 +39,9 @@ MAX_LINES: Final = 5_000  # of the log, by actions
 MAX_SAID: Final = 4_000_000  # characters of these
 MAX_HIDDEN: Final = 5_000  # texts that no line may show
 MAX_OUTPUT_BYTES: Final = 2 * 1024 * 1024
+
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_UNSEEN: Final = re.compile(r"[\x00-\x20\x7f]")  # by browsers, in an address
 
 PROCESSING, COMPLETED, FAILED = "processing", "completed", "failed"
 SKIPPED, CANCELLED = "skipped", "cancelled"
@@ -300,7 +304,7 @@ class Runner:
         found: dict[str, Any] = self._render(said, secrets={})
         for name in ("links", "text"):
             if isinstance(found.get(name), list):
-                found[name] = list(_shown(found[name], said[name]))
+                found[name] = [_harmless(one) for one in _shown(found[name], said[name])]
         _check_output(found)
         return found
 
@@ -358,6 +362,14 @@ def _shown(rendered: Sequence[Any], said: Any) -> Iterator[dict[str, Any]]:
         is_asked = "if" in one or (number < len(conditional) and conditional[number])
         if not is_asked or is_truthy(one.get("if")):
             yield {key: value for key, value in one.items() if key != "if"}
+
+
+def _harmless(link: dict[str, Any]) -> dict[str, Any]:
+    """Without a `url` that is a program (javascript:) and no path or address."""
+    scheme = _SCHEME.match(_UNSEEN.sub("", str(link.get("url", ""))))
+    if scheme is None or scheme[1].lower() in ("http", "https", "mailto"):
+        return link
+    return {key: value for key, value in link.items() if key != "url"}
 
 
 def example_of(schema: Mapping[str, Any]) -> Any:

@@ -439,3 +439,13 @@ def test_what_is_repeated_is_not_another_thing(admin):
     assert admin.post(f"{url}/repeat", again).status_code == 202
     without = start(admin, "scaffold", name="pay")
     assert admin.post(f"{without}/repeat").status_code == 202
+
+
+def test_links_of_templates_are_no_programs(member):
+    urls = ["javascript:alert(1)", " java\nscript:alert(1)", "data:text/html,x", "/catalog"]
+    urls.append("https://site.example/a:b")
+    steps = [{"id": "say", "action": "debug:log"}]
+    spec = {"type": "service", "steps": steps, "output": {"links": [{"url": one} for one in urls]}}
+    body = {"template": {**FETCHING, "spec": spec}, "values": {}, "directoryContents": []}
+    output = member.post("/api/scaffolder/v2/dry-run", body).json()["output"]
+    assert [one.get("url") for one in output["links"]] == [None, None, None, *urls[3:]]
