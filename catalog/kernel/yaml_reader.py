@@ -164,7 +164,9 @@ def _decode(text: str | bytes, name: str, limits: YamlLimits) -> str:
 def _read(text: str, name: str, limits: YamlLimits) -> Iterator[YamlDocument]:
     if (value := _as_json(text, limits)) is not _ABSENT:
         leading = len(text) - len(text.lstrip())
-        yield YamlDocument(value, text.count("\n", 0, leading) + 1, None, text, 0, len(text))
+        line = text.count("\n", 0, leading) + 1
+        # Lines are found by the YAML way, which must not stumble over halves of letters.
+        yield YamlDocument(value, line, None, _HALF.sub(r"\\ufffd", text), 0, len(text))
         return
     for count, document in enumerate(_whole_and_then_parts(text, name, limits), 1):
         if count > limits.max_documents:
@@ -376,13 +378,16 @@ def _merge(mapping: dict[str, Any], mark: yaml.Mark) -> dict[str, Any]:
 # --- JSON -------------------------------------------------------------------------------------
 
 
+_HALF = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+
+
 def _as_json(text: str, limits: YamlLimits) -> Any:
-    """The value of a text that is one JSON object, else `_ABSENT`.
+    """The value of a text that is one JSON object or list, else `_ABSENT`.
 
     JSON escapes a letter outside the basic plane as two halves, which libyaml refuses. Whatever
     is wrong with the text is left for the YAML way to find and explain.
     """
-    if text.lstrip()[:1] != "{":
+    if text.lstrip()[:1] not in ("{", "["):
         return _ABSENT
     try:
         value = json.loads(

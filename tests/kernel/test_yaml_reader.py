@@ -90,6 +90,9 @@ def test_text_and_bytes():
 
 def test_json_may_write_one_letter_as_two_escapes():
     assert values('{"a": "\\ud83d\\ude00", "b": 1.0}') == [{"a": "😀", "b": 1}]
+    [document] = read_documents('[\n {"a": "\\ud83d\\ude00"},\n {"b": 1}\n]', name="f.json")
+    assert document.value == [{"a": "😀"}, {"b": 1}]
+    assert document.line_of((1, "b")) == 3
 
 
 # --- errors -----------------------------------------------------------------------------------
