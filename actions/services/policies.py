@@ -11,7 +11,6 @@ cannot be evaluated allows nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -19,7 +18,7 @@ import orjson
 from actions.services.templates import OPENING, Expression, parse, texts
 from actions.services.templating import check, fill_in
 from catalog.kernel import jq
-from catalog.kernel.actors import Role
+from catalog.kernel.actors import Insider
 from catalog.kernel.errors import IdpError, InvalidExpression, InvalidInput, shorten
 from catalog.selectors.documents import documents
 from catalog.selectors.search import Scope, search
@@ -27,16 +26,6 @@ from catalog.selectors.search.rules import parse as parse_query
 
 MAX_ENTITIES: Final = 1000  # of one query
 _ROOT: Final = "$__root"
-
-
-@dataclass(frozen=True, slots=True)
-class _Catalogue:
-    """Reads for policies: all that there is; "the calling user" of rules is whoever started it."""
-
-    email: str
-    role: str = Role.ADMIN
-    is_authenticated: bool = True
-    is_active: bool = True
 
 
 class PolicyFailed(Exception):
@@ -99,7 +88,8 @@ def _evaluated(policy: Mapping[str, Any], context: Mapping[str, Any]) -> Iterato
 
 def _results(queries: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
     """{name: {"entities": [documents]}}, at most `MAX_ENTITIES` each."""
-    reader = _Catalogue(str((context.get("user") or {}).get("email") or ""))
+    # All that there is can be asked for; "the calling user" of rules is whoever started it.
+    reader = Insider(str((context.get("user") or {}).get("email") or ""))
     scope = Scope(reader)
     results = {}
     for name, query in queries.items():
