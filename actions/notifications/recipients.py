@@ -5,21 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from django.contrib.auth import get_user_model
-from django.db.models import Q
 
 from catalog.dialects.backstage.mapping import key_of_ref
 from catalog.dialects.backstage.refs import parse_ref
 from catalog.models import TEAM, USER, Entity
-from catalog.selectors.memberships import members_of, person_row, teams
+from catalog.selectors.memberships import emails_in_teams, person_row
 
 
 def members(names: Collection[str]) -> set[str]:
     """The people in these teams, called by identifier or title; three statements."""
-    if not names:
-        return set()
-    pks = teams().filter(Q(identifier__in=names) | Q(title__in=names)).values_list("pk", flat=True)
-    people = (person for one in members_of(list(pks)).values() for person in one)
-    return {person.email.lower() for person in people if person.email}
+    return {email.lower() for email in emails_in_teams(names)}
 
 
 def behind(entities: Iterable[Entity]) -> set[str]:

@@ -78,6 +78,21 @@ def matching(runs: QuerySet[Run], query: RunQuery) -> QuerySet[Run]:
     return found
 
 
+def entity_of(run: Run) -> Entity | None:
+    """What the run is about, if it is still there."""
+    if not run.entity or not run.blueprint:
+        return None
+    return find_entity(run.blueprint["identifier"], run.entity["identifier"])
+
+
+def find_entity(blueprint: str, identifier: str) -> Entity | None:
+    return (
+        Entity.objects.select_related("blueprint")
+        .filter(blueprint__identifier=blueprint, identifier=identifier)
+        .first()
+    )
+
+
 def entities_of(run: Run) -> list[Written]:
     """What a run created, changed and deleted, in that order; from the feed, by its index."""
     rows = Change.objects.filter(run=run.identifier, model=Change.ENTITY).order_by("id")

@@ -20,12 +20,13 @@ from structlog import get_logger
 from actions.inputs import form_context
 from actions.models import Action, Run
 from actions.selectors.entity_documents import document_of
+from actions.selectors.runs import entity_of
 from actions.services import policies
 from actions.services.policies import PolicyFailed
 from catalog.kernel.actors import Principal, Role
 from catalog.kernel.errors import IdpError, NotFound, PermissionDenied, shorten
 from catalog.models import Entity
-from catalog.selectors.memberships import members_of, teams
+from catalog.selectors.memberships import emails_in_teams
 from catalog.selectors.search import Scope, search
 from catalog.selectors.teams import people
 from catalog.services.grants import grant_to
@@ -175,7 +176,7 @@ class Access:
             return self.standing.is_admin
         if not run.action.is_self_service:
             return self.standing.role in WRITERS
-        entity = _entity_of(run)
+        entity = entity_of(run)
         return run.action.is_published and self.may_execute(
             run.action, entity=entity, inputs=run.properties
         )
@@ -185,7 +186,7 @@ class Access:
         if run.action is None:
             return []
         grant = _grant(run.action, "approve")
-        found = [*grant["users"], *_with_roles(grant["roles"]), *_in_teams(grant["teams"])]
+        found = [*grant["users"], *_with_roles(grant["roles"]), *emails_in_teams(grant["teams"])]
         return list({one.lower(): one for one in [*found, *run.approvers]}.values())
 
     def policy_approvers(self, run: Run, *, inputs: Mapping[str, Any]) -> list[str]:
@@ -245,7 +246,7 @@ class Access:
         policy = _grant(run.action, "approve")["policy"] if run.action else None
         if policy is None or run.action is None:
             return []
-        form = form_context(self.principal, _entity_of(run))
+        form = form_context(self.principal, entity_of(run))
         return policies.names(policy, _context(run.action, form, inputs, run.trigger))
 
     def _is_approver(self, action: Action) -> bool:
@@ -326,19 +327,6 @@ def _team(action: Action, entity: Entity | None) -> Sequence[str] | None:
     return () if action.operation == "CREATE" or action.blueprint is None else None
 
 
-def _entity_of(run: Run) -> Entity | None:
-    if not run.entity or not run.blueprint:
-        return None
-    return (
-        Entity.objects.select_related("blueprint")
-        .filter(
-            blueprint__identifier=run.blueprint["identifier"],
-            identifier=run.entity["identifier"],
-        )
-        .first()
-    )
-
-
 def _context(
     action: Action,
     form: Any,
@@ -372,15 +360,6 @@ def _with_roles(roles: Sequence[str]) -> list[str]:
         return []
     users = get_user_model()._default_manager.filter(is_active=True, role__in=roles)
     return list(users.exclude(email="").order_by("pk").values_list("email", flat=True))
-
-
-def _in_teams(names: Sequence[str]) -> list[str]:
-    """The e-mail addresses of the people in these teams."""
-    if not names:
-        return []
-    pks = teams().filter(Q(identifier__in=names) | Q(title__in=names)).values_list("pk", flat=True)
-    people = [person for members in members_of(list(pks)).values() for person in members]
-    return [person.email for person in people if person.email]
 
 
 def _refused(action: Action, why: str = "", *, hint: str) -> PermissionDenied:

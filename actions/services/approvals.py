@@ -10,12 +10,11 @@ from django.utils import timezone
 from actions.models import Run
 from actions.services import handing_over
 from actions.services.access import Access
-from actions.services.reporting import get_run
-from actions.services.states import MAX_TEXT, changing, move, write_line
+from actions.services.reporting import checked_text, get_run
+from actions.services.states import changing, move, write_line
 from actions.services.telling import tell_worker
 from catalog.kernel.actors import Actor, Principal
 from catalog.kernel.errors import Conflict, InvalidInput, PermissionDenied
-from catalog.kernel.identifiers import is_storable
 
 
 def decide(identifier: str, body: Mapping[str, Any], *, principal: Principal, actor: Actor) -> Run:
@@ -27,7 +26,7 @@ def decide(identifier: str, body: Mapping[str, Any], *, principal: Principal, ac
     verdict = str(body.get("status", "")).upper()
     if verdict not in ("APPROVE", "DECLINE"):
         raise InvalidInput.of("status", body.get("status"), "APPROVE or DECLINE")
-    description = _description(body.get("description"))
+    description = checked_text(body.get("description"), "description") or ""
     found = get_run(identifier, principal=principal)
     access = Access(principal)
     if not access.may_approve(found):
@@ -69,11 +68,3 @@ def pending_approvers(run: Run, access: Access) -> list[str]:
         return []
     approved = {one["user"].lower() for one in run.approvals if one["state"] == "APPROVED"}
     return [name for name in access.approvers_of(run) if name.lower() not in approved]
-
-
-def _description(value: Any) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str) or not is_storable(value) or len(value) > MAX_TEXT:
-        raise InvalidInput.of("description", value, f"text of at most {MAX_TEXT} characters")
-    return value

@@ -18,13 +18,13 @@ from actions.inputs import definition_of, expanded
 from actions.models import Action, ActionVersion, Run, RunLog
 from actions.registry import Backend, Completes, backends
 from actions.selectors.entity_documents import document_of
+from actions.selectors.runs import entity_of
 from actions.services import signing, templating
 from actions.services.states import move, time_limit, write_line
 from catalog.kernel import crypto
 from catalog.kernel.actors import Actor, Insider
 from catalog.kernel.errors import IdpError, InvalidInput
 from catalog.kernel.http.masking import mask
-from catalog.models import Entity
 
 AGENT = "_PORT_EXEC_AGENT"  # the name under which an execution agent claims its runs
 _FETCHED = "Waits for {name} to fetch it."
@@ -167,9 +167,7 @@ def _entity(run: Run) -> dict[str, Any] | None:
     """The entity as it is now, or as much as the run remembers of it."""
     if not run.entity or not run.blueprint:
         return None
-    found = Entity.objects.filter(
-        blueprint__identifier=run.blueprint["identifier"], identifier=run.entity["identifier"]
-    ).first()
+    found = entity_of(run)
     document = document_of(found) if found else None
     if document is not None:
         return document

@@ -61,9 +61,9 @@ def change_run(
             _set_status(run, body["status"], field="status", actor=actor)
         for key, name in _TEXTS:
             if key in body:
-                setattr(run, name, _text(body[key], key))
+                setattr(run, name, checked_text(body[key], key))
         if "externalRunId" in body:
-            run.external_run_id = _text(body["externalRunId"], "externalRunId", 1000)
+            run.external_run_id = checked_text(body["externalRunId"], "externalRunId", 1000)
         if "link" in body:
             run.link = _links(body["link"])
         if body.get("message"):
@@ -79,7 +79,7 @@ def add_log(
 
     Raises NotFound, InvalidInput, PermissionDenied.
     """
-    message = _text(body.get("message"), "message")
+    message = checked_text(body.get("message"), "message")
     if not message:
         raise InvalidInput.of("message", message, "text")
     with _reported(identifier, principal, actor) as run:
@@ -89,7 +89,7 @@ def add_log(
         if body.get("terminationStatus") is not None:
             _set_status(run, body["terminationStatus"], field="terminationStatus", actor=actor)
         if "statusLabel" in body:
-            run.status_label = _text(body["statusLabel"], "statusLabel")
+            run.status_label = checked_text(body["statusLabel"], "statusLabel")
     return line
 
 
@@ -111,7 +111,7 @@ def cancel_run(identifier: str, reason: str, *, principal: Principal, actor: Act
 
     Raises NotFound, PermissionDenied, Conflict when it has ended, InvalidInput.
     """
-    text = _text(reason, "reason") or ""
+    text = checked_text(reason, "reason") or ""
     with _reported(identifier, principal, actor) as run:
         if not run.is_open:
             raise _has_ended(run)
@@ -183,6 +183,15 @@ def drop_files(before: datetime) -> int:
     return RunArtifact.objects.filter(created_at__lt=before).delete()[0]
 
 
+def checked_text(value: Any, field: str, limit: int = MAX_TEXT) -> str | None:
+    """A text as it was sent, None for none. Raises InvalidInput."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not is_storable(value) or len(value) > limit:
+        raise InvalidInput.of(field, value, f"text of at most {limit} characters")
+    return value
+
+
 def _reported(identifier: str, principal: Principal, actor: Actor) -> AbstractContextManager[Run]:
     """The run, locked, if the principal may report on it."""
     found = get_run(identifier, principal=principal)
@@ -193,10 +202,6 @@ def _reported(identifier: str, principal: Principal, actor: Actor) -> AbstractCo
             details={"resource": "Run", "value": identifier},
         )
     return changing(found.pk, actor)
-
-
-def may_cancel(run: Run, principal: Principal) -> bool:
-    return run.is_open and may_report(run, principal)
 
 
 def may_report(run: Run, principal: Principal) -> bool:
@@ -254,17 +259,11 @@ def _links(value: Any) -> list[str]:
     is_list = isinstance(links, list) and len(links) <= MAX_LINKS
     if not is_list or not all(isinstance(one, str) for one in links):
         raise InvalidInput.of("link", value, f"an address, or a list of at most {MAX_LINKS}")
-    return [str(_text(one, "link")) for one in links]
-
-
-def _text(value: Any, field: str, limit: int = MAX_TEXT) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str) or not is_storable(value) or len(value) > limit:
-        raise InvalidInput.of(field, value, f"text of at most {limit} characters")
-    return value
+    return [str(checked_text(one, "link")) for one in links]
 
 
 def _as_text(value: Any) -> str:
     """A message, which may be an object, as a line of the log."""
-    return str(_text(value, "message")) if isinstance(value, str) else shorten(value, MAX_TEXT)
+    return (
+        str(checked_text(value, "message")) if isinstance(value, str) else shorten(value, MAX_TEXT)
+    )

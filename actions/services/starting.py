@@ -11,10 +11,11 @@ from django.utils import timezone
 
 from actions.inputs import Checked, check, definition_of, form_context
 from actions.models import Action, Run
+from actions.selectors.runs import find_entity
 from actions.services import handing_over
 from actions.services.access import Access
 from actions.services.definitions import get_action
-from actions.services.reporting import get_run
+from actions.services.reporting import checked_text, get_run
 from actions.services.states import approval_limit, changing, note, write_line
 from actions.services.telling import tell_worker
 from catalog.kernel import feed
@@ -81,7 +82,7 @@ def start_run(
         principal=principal,
         secrets=secrets or {},
     )
-    key = _key(idempotency_key)
+    key = checked_text(idempotency_key, "Idempotency-Key", MAX_KEY) or ""
     run = _new(found, checked, target, actor, run_as, key, is_test=is_test)
     run.source = "UI" if actor.kind == "user" else "API"
     run.trigger = {
@@ -308,19 +309,7 @@ def _subject(event: Mapping[str, Any]) -> Entity | None:
     """The entity that an event tells of, if it is still there."""
     context = event.get("context") or {}
     blueprint, identifier = context.get("blueprintIdentifier"), context.get("entityIdentifier")
-    if not blueprint or not identifier:
-        return None
-    return (
-        Entity.objects.select_related("blueprint")
-        .filter(blueprint__identifier=blueprint, identifier=identifier)
-        .first()
-    )
-
-
-def _key(value: str) -> str:
-    if not isinstance(value, str) or len(value) > MAX_KEY or not is_storable(value):
-        raise InvalidInput.of("Idempotency-Key", value, f"text of at most {MAX_KEY} characters")
-    return value
+    return find_entity(blueprint, identifier) if blueprint and identifier else None
 
 
 def _about(identifier: str, title: str | None, thing: Any) -> dict[str, Any]:
