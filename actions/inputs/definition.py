@@ -46,8 +46,8 @@ class Field:
     schema: JSON Schema of its value, without what JQ works out. widget: how it is asked:
     "text", "textarea", "code", "markdown", "number", "yes-no", "checkbox", "select", "radio",
     "checkboxes", "moment", "date", "range", "password", "hidden", "pick", "lines", "json", "group"
-    (the fields of an object), "rows" (objects of a list), "repository". enum_names and
-    enum_colors: by the JSON text of a value. limits: "pattern", "minLength", …, each a value or
+    (the fields of an object), "rows" (objects of a list), "repository". enum_names: by the JSON
+    text of a value. enum_colors: by the value. limits: "pattern", "minLength", …, each a value or
     `Jq`. item: what a list consists of. children: fields of an object that are asked one by one.
     is_secret: masked wherever it is shown. in_secrets: it is not even an input, but a secret of
     its name. review: how the last page of a template's form shows it ("show", "mask", "name").
@@ -132,7 +132,8 @@ class Definition:
     required: names of fields, or JQ that gives them. queries: every JQ of it, by the path where it
     stands in `document` ("properties.size.visible"). expand: gives the definition that holds for
     some values, where fields come and go with them. is_open: inputs nobody asked for are kept.
-    schema_of: the JSON Schema of all values, where it says more than the fields do.
+    schemas: what all values together must fit, where it says more than the fields do;
+    secrets_schema: the same of secrets that come apart.
     """
 
     fields: Mapping[str, Field] = field(default_factory=dict)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -128,10 +127,7 @@ def _field(name: str, given: Mapping[str, Any]) -> Field:
         icon=_text(given, "icon"),
         default=_value(given.get("default")),
         enum=enum,
-        enum_colors={
-            json.dumps(value): str(color)
-            for value, color in (given.get("enumColors") or {}).items()
-        },
+        enum_colors=_colors(given.get("enumColors")),
         limits=limits,
         visible=_flag(given),
         disabled=_disabled(given),
@@ -144,6 +140,11 @@ def _field(name: str, given: Mapping[str, Any]) -> Field:
         required=("url",) if kind == "object" and form == "labeled-url" else (),
         is_secret=is_secret,
     )
+
+
+def _colors(given: Any) -> dict[str, str]:
+    found = given if isinstance(given, Mapping) else {}
+    return {value: color for value, color in found.items() if isinstance(color, str)}
 
 
 def _link_parts() -> dict[str, Field]:

@@ -69,7 +69,15 @@ def _html(value: Any, field: Field | None) -> SafeString:
         return linked
     if isinstance(value, str | int | float) and not isinstance(value, bool) and field.enum_names:
         return values.full(field.name_of(value))
-    return values.full(value, {**field.schema, "format": field.format})
+    return values.full(value, _spec(field))
+
+
+def _spec(field: Field) -> dict[str, Any]:
+    """What the property of an entity would be that is shown alike."""
+    spec = {**field.schema, "enumColors": field.enum_colors}
+    if field.format:
+        spec["format"] = field.format
+    return {**spec, "items": _spec(field.item)} if field.item else spec
 
 
 def _picked(value: Any, field: Field) -> SafeString | None:

@@ -247,6 +247,20 @@ def test_a_run_is_repeated_with_the_same_or_other_inputs(member):
 # --- a run's page
 
 
+def test_inputs_have_the_colours_that_the_action_names(member):
+    one = {"type": "string", "enum": ["gold", "tin"]}
+    inputs = {
+        "tier": {**one, "enumColors": {"gold": "orange"}},
+        "tiers": {"type": "array", "items": {**one, "enumColors": {"tin": "turquoise"}}},
+    }
+    trigger = {"userInputs": {"properties": inputs}}
+    document = day2("rate", trigger=trigger, invocationMethod=AGENT)
+    run = make_run(member, document, tier="gold", tiers=["tin"])
+    page = html(member, f"/runs/{run.identifier}")
+    assert '<span class="ui-badge tone-orange">gold</span>' in page
+    assert '<span class="ui-badge tone-turquoise">tin</span>' in page
+
+
 def test_a_failed_run_says_why_first(member):
     run = make_run(member)
     end(
