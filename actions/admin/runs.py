@@ -12,15 +12,15 @@ from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import display
 
 from actions.admin.trying import readable
-from actions.models import Action, Delivery, Run
-from actions.portal.words import STATUSES
+from actions.models import Action, Run
+from actions.portal.run_page import MAX_DELIVERIES
+from actions.portal.words import DELIVERIES, STATUSES
 from actions.selectors.run_documents import run_document
 from catalog.admin.filters import ChoiceFilter, ExactTextFilter, MomentFilter
 from catalog.kernel.admin import ReadOnlyAdmin
 from catalog.kernel.json_text import write_json
 from catalog.kernel.keyset import Key, Keyset
 
-MAX_DELIVERIES: Final = 50
 _COLOURS: Final = {
     "SUCCESS": "success",
     "FAILURE": "danger",
@@ -29,12 +29,6 @@ _COLOURS: Final = {
     "IN_PROGRESS": "info",
     "WAITING_FOR_APPROVAL": "warning",
     "CANCELLED": "",
-}
-_DELIVERIES: Final = {
-    Delivery.State.DELIVERED: "green",
-    Delivery.State.FAILED: "red",
-    Delivery.State.UNKNOWN: "yellow",
-    Delivery.State.SENDING: "blue",
 }
 
 
@@ -149,7 +143,7 @@ class RunAdmin(ReadOnlyAdmin):
                 "deliveries": [
                     {
                         "one": one,
-                        "tone": _DELIVERIES[Delivery.State(one.state)],
+                        "tone": DELIVERIES[one.state].tone,
                         "request": readable(one.request_body),
                         "response": readable(one.response_body),
                     }

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from actions.models import Action
+from actions.portal.words import OPERATIONS
 from actions.registry import backends
 from actions.services.triggers import event_titles
-
-_OPERATIONS: Final = {"CREATE": "Create", "DAY-2": "Day-2", "DELETE": "Delete"}
 
 
 def trigger_in_words(action: Action, titles: Mapping[str, str] | None = None) -> tuple[str, str]:
@@ -18,7 +17,7 @@ def trigger_in_words(action: Action, titles: Mapping[str, str] | None = None) ->
     titles: of events, where several actions are asked.
     """
     if action.is_self_service:
-        return _OPERATIONS.get(action.operation, action.operation), ""
+        return OPERATIONS[action.operation].words, ""
     event = action.trigger.get("event")
     known = event if isinstance(event, Mapping) else {"type": event}
     said = (event_titles() if titles is None else titles).get(str(known.get("type")))

@@ -15,11 +15,11 @@ from django.utils.dateparse import parse_datetime
 
 from actions.models import Delivery, Run, RunArtifact, RunLog
 from actions.portal.log_text import plain
-from actions.portal.words import badge_of, tile_of
+from actions.portal.words import DELIVERIES, LEVELS, badge_of, tile_of
+from actions.selectors.runs import entities_of
 from catalog.dialects.backstage.mapping import key_of_ref
 from catalog.dialects.backstage.refs import RefError, parse_ref
 from catalog.kernel import feed
-from catalog.models import Change
 from catalog.portal.code import as_json
 from catalog.portal.links import entity_url
 from catalog.portal.sources import Badge
@@ -38,13 +38,7 @@ _STEPS: Final = {
     "cancelled": Badge("cancelled", "lightGray", "cancel"),
     "open": Badge("to come", "lightGray", "radio_button_unchecked"),
 }
-_DELIVERIES: Final = {
-    Delivery.State.SENDING: Badge("On its way", "blue", "progress_activity"),
-    Delivery.State.DELIVERED: Badge("Delivered", "green", "check_circle"),
-    Delivery.State.FAILED: Badge("Failed", "red", "error"),
-    Delivery.State.UNKNOWN: Badge("Unknown", "yellow", "help"),
-}
-_LEVELS: Final = {"ERROR": "red", "WARNING": "yellow", "DEBUG": "lightGray", "INFO": ""}
+_DEEDS: Final = {feed.CREATE: "Created", feed.UPDATE: "Changed", feed.DELETE: "Deleted"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +211,7 @@ def _line(line: RunLog) -> Line:
         pk=line.pk,
         at=line.created_at,
         level=line.level,
-        tone=_LEVELS[line.level],
+        tone=LEVELS[line.level],
         text=plain(line.message),
         step=line.step,
         by=line.created_by,
@@ -255,7 +249,7 @@ def _attempt(delivery: Delivery) -> Attempt:
     took = delivery.ended_at - delivery.started_at if delivery.ended_at else None
     return Attempt(
         delivery=delivery,
-        badge=_DELIVERIES[Delivery.State(delivery.state)],
+        badge=DELIVERIES[delivery.state],
         seconds=took.total_seconds() if took else None,
         request_body=_pretty(delivery.request_body),
         response_body=_pretty(delivery.response_body),
@@ -324,18 +318,15 @@ def _of_delivery(attempt: Attempt) -> str:
 
 def _changed(run: Run) -> list[Changed]:
     """The entities that were written in the name of this run, in that order."""
-    rows = Change.objects.filter(run=run.identifier, model=Change.ENTITY).order_by("id")
-    found: dict[tuple[str, str], Changed] = {}
-    fields = ("blueprint", "identifier", "action")
-    for blueprint, identifier, action in rows.values_list(*fields)[: MAX_CHANGED * 4]:
-        earlier = found.get((blueprint, identifier))
-        words = {feed.CREATE: "Created", feed.DELETE: "Deleted"}.get(action, "Changed")
-        if earlier and action not in (feed.CREATE, feed.DELETE):
-            words = earlier.words
-        found[blueprint, identifier] = Changed(
-            blueprint, identifier, words, is_gone=action == feed.DELETE
+    return [
+        Changed(
+            one.blueprint,
+            one.identifier,
+            _DEEDS[one.action],
+            is_gone=one.action == feed.DELETE,
         )
-    return list(found.values())[:MAX_CHANGED]
+        for one in entities_of(run)[:MAX_CHANGED]
+    ]
 
 
 def _links(run: Run) -> list[Link]:

@@ -12,6 +12,7 @@ from actions.portal.asked import Asked
 from actions.portal.forms import ActionForm
 from actions.portal.log_text import plain
 from actions.portal.run_page import Step, steps_of
+from actions.portal.words import LEVELS
 from actions.scaffolder.dry_running import DryRun, dry_run
 from actions.scaffolder.finding import document_of
 from actions.services.access import Access
@@ -20,7 +21,6 @@ from catalog.kernel.actors import Principal
 MAX_FILES: Final = 500
 MAX_SHOWN: Final = 1024 * 1024  # bytes of all files together
 MAX_OF_FILE: Final = 128 * 1024
-_TONES: Final = {"ERROR": "red", "WARNING": "yellow", "DEBUG": "lightGray"}
 LINES_OPEN: Final = 400  # a longer file is folded until somebody looks
 
 
@@ -112,7 +112,7 @@ def _trial(done: DryRun) -> Trial:
         total_bytes=sum(len(one.content) for one in done.files),
         steps=steps_of(done.steps, is_open=False),
         log=[
-            {**line, "message": plain(str(line["message"])), "tone": _TONES.get(line["level"], "")}
+            {**line, "message": plain(str(line["message"])), "tone": LEVELS[line["level"]]}
             for line in done.log
         ],
         output=done.output,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from actions.models import Action, Run
+from actions.models import Action, Delivery, Run, RunLog
 from catalog.portal.sources import Badge
 from catalog.services.permissions import Role
 
@@ -22,6 +22,18 @@ OPERATIONS: Final[Mapping[str, Badge]] = {
     "CREATE": Badge("Create", "green", "add"),
     "DAY-2": Badge("Day-2", "blue", "build"),
     "DELETE": Badge("Delete", "red", "delete"),
+}
+DELIVERIES: Final[Mapping[str, Badge]] = {
+    Delivery.State.SENDING: Badge("On its way", "blue", "progress_activity"),
+    Delivery.State.DELIVERED: Badge("Delivered", "green", "check_circle"),
+    Delivery.State.FAILED: Badge("Failed", "red", "error"),
+    Delivery.State.UNKNOWN: Badge("Unknown", "yellow", "help"),
+}
+LEVELS: Final[Mapping[str, str]] = {  # tones of lines of a log; "" for what is as expected
+    RunLog.Level.ERROR: "red",
+    RunLog.Level.WARNING: "yellow",
+    RunLog.Level.DEBUG: "lightGray",
+    RunLog.Level.INFO: "",
 }
 ACTION_TILE, TEMPLATE_TILE = "actions", "template"
 _BUTTONS: Final = {"CREATE": "Create", "DAY-2": "Run", "DELETE": "Delete"}
