@@ -13,7 +13,7 @@ from django.http import QueryDict
 from django.utils import timezone
 
 from actions.admin.builder import PERMISSIONS
-from actions.automations.events import entity_context, trigger_of
+from actions.automations.events import entity_context, schedule_document, trigger_of
 from actions.backends.calling import shown_headers
 from actions.backends.webhook import call_of
 from actions.dispatching import dispatch
@@ -30,12 +30,12 @@ from catalog.kernel import jq
 from catalog.kernel.actors import Actor, Principal
 from catalog.kernel.errors import InvalidInput, shorten
 from catalog.kernel.http import mask_url
+from catalog.kernel.http.masking import HIDDEN
 from catalog.kernel.identifiers import is_storable
 from catalog.kernel.json_text import read_json, write_json
 from catalog.models import Blueprint, Entity
 from catalog.services import secrets
 
-HIDDEN: Final = "***"  # what stands for a secret of the organisation
 SAMPLE, EVENT = "sample", "event"  # names of what a bench sends beside its document
 MAX_SHOWN: Final = 64 * 1024  # characters of what is sent
 
@@ -162,14 +162,7 @@ def sample_event(action: Action, entity: Entity | None) -> dict[str, Any]:
     event = given if isinstance(given, dict) else {"type": given}
     now = timezone.now()
     if event.get("type") == SCHEDULE:
-        return {
-            "action": "SCHEDULE",
-            "resourceType": "schedule",
-            "status": "SUCCESS",
-            "trigger": trigger_of("system", "schedule", now),
-            "context": {"cron": event.get("cron")},
-            "diff": {"before": None, "after": None},
-        }
+        return schedule_document(event.get("cron"), now)
     keys = {name: value for name, value in event.items() if name != "type"}
     place = entity_context(
         str(event.get("blueprintIdentifier", "")), entity.identifier if entity else None

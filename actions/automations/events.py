@@ -115,6 +115,18 @@ def trigger_of(kind: str, actor: str, at: datetime, run: str = "") -> dict[str, 
     return {"by": by, "origin": origin, "at": timestamp(at)}
 
 
+def schedule_document(cron: Any, at: datetime) -> dict[str, Any]:
+    """The event of a time that has come."""
+    return {
+        "action": "SCHEDULE",
+        "resourceType": "schedule",
+        "status": "SUCCESS",
+        "trigger": trigger_of("system", "schedule", at),
+        "context": {"cron": cron},
+        "diff": {"before": None, "after": None},
+    }
+
+
 def _of_entities(
     rows: Sequence[FeedRow], wanted: Collection[tuple[str, str]]
 ) -> dict[tuple[int, str], Event]:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from actions.automations.events import Event, trigger_of
+from actions.automations.events import Event, schedule_document
 from actions.automations.firing import fire
 from actions.automations.listeners import load_listeners
 from actions.models import Action
@@ -43,12 +43,5 @@ def _event(action: Action, at: datetime) -> Event:
         at=at,
         types=frozenset({triggers.SCHEDULE}),
         keys={"cron": cron},
-        document={
-            "action": "SCHEDULE",
-            "resourceType": "schedule",
-            "status": "SUCCESS",
-            "trigger": trigger_of("system", "schedule", at),
-            "context": {"cron": cron},
-            "diff": {"before": None, "after": None},
-        },
+        document=schedule_document(cron, at),
     )
