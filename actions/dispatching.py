@@ -37,7 +37,7 @@ MAX_BODY: Final = 64 * 1024  # characters that are kept of what was sent and ans
 MAX_DUE: Final = 200  # runs of one tick
 MAX_WATCH_S: Final = 300
 
-# Seconds before the next attempt. After the last one the run has failed.
+# Seconds before the next attempt. After the last one the run, or a message, is given up.
 BACKOFF_S: Final = (5, 15, 45, 120, 300, 900, 1800, 3600)
 
 WORKER: Final = Actor.system("runs")

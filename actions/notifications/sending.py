@@ -18,6 +18,7 @@ from django.db import transaction
 from django.template.loader import render_to_string
 from django.utils import timezone
 
+from actions.dispatching import BACKOFF_S
 from actions.models import Channel, Message
 from actions.services import signing
 from catalog.kernel.errors import IdpError, InvalidInput, UpstreamUnavailable, shorten
@@ -32,9 +33,6 @@ TIMEOUT_S: Final = 10.0
 MAX_ANSWER: Final = 64 * 1024
 MAX_ERROR: Final = 2000
 SLACK_TEXT: Final = 3000  # characters of a section
-
-# Seconds before the next attempt. After the last one the message is given up.
-BACKOFF_S: Final = (5, 15, 45, 120, 300, 900, 1800, 3600)
 
 
 def send_due(now: datetime) -> int:
