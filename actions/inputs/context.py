@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
+from actions.selectors.entity_documents import document_of
 from catalog.kernel.actors import Principal
 from catalog.models import Entity
-from catalog.selectors.documents import document
 from catalog.selectors.teams import teams_of
 
 
@@ -31,9 +29,8 @@ def form_context(principal: Principal, entity: Entity | None = None) -> FormCont
 
     The entity must be one that `principal` may see; it is not asked again here.
     """
-    found = document(Entity.objects.filter(pk=entity.pk)) if entity is not None else None
     return FormContext(
-        entity=orjson.loads(found) if found else None,
+        entity=document_of(entity) if entity is not None else None,
         user=user_document(principal),
         principal=principal,
     )
