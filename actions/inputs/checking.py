@@ -295,16 +295,20 @@ class _Checker:
                 )  # fmt: skip
             if one.dataset is None or len(missing) == len(identifiers):
                 continue
-            there = [each for each in identifiers if each not in missing]
+            there = {
+                each: str(self.resolved.documents[blueprint, each]["identifier"])
+                for each in identifiers
+                if each not in missing
+            }
             try:
-                allowed = fitting(self.scope, blueprint, one.dataset, there)
+                allowed = fitting(self.scope, blueprint, one.dataset, list(there.values()))
             except InvalidQuery as error:
                 yield Problem(
                     name, "", "a dataset that works", f"cannot be checked: {error.message}"
                 )
                 continue
-            for each in there:
-                if each not in allowed:
+            for each, identifier in there.items():
+                if identifier not in allowed:
                     yield Problem(
                         name, shorten(each), "an entity of the input's dataset",
                         f'"{shorten(each)}" is none of those to choose from',

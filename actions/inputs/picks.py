@@ -53,7 +53,10 @@ def picked(definition: Definition, values: Mapping[str, Any]) -> set[tuple[str, 
 
 
 def documents_of(wanted: Iterable[tuple[str, str]], principal: Principal | None) -> Documents:
-    """The documents of these entities as far as `principal` may see them."""
+    """The documents of these entities as far as `principal` may see them.
+
+    People go by their e-mail address, too, which is what `.user.email` gives.
+    """
     by_blueprint: dict[str, list[str]] = {}
     for blueprint, identifier in wanted:
         if is_storable(identifier):
@@ -63,9 +66,28 @@ def documents_of(wanted: Iterable[tuple[str, str]], principal: Principal | None)
     condition = Q()
     for blueprint, identifiers in by_blueprint.items():
         condition |= Q(blueprint__identifier=blueprint, identifier__in=identifiers)
-    pks = Entity.objects.visible_to(principal).filter(condition).values_list("pk", flat=True)
+    visible = Entity.objects.visible_to(principal)
+    addresses = {one: one.lower() for one in by_blueprint.get(USER, ()) if "@" in one}
+    if addresses:
+        visible = visible.alias(lower_email=Lower(KT("properties__email")))
+        condition |= Q(
+            blueprint__identifier=USER,
+            properties__has_key="email",
+            lower_email__in=set(addresses.values()),
+        )
+    pks = visible.filter(condition).order_by("-identifier").values_list("pk", flat=True)
     found = [orjson.loads(one) for one in documents(list(pks))]
-    return {(one["blueprint"], one["identifier"]): one for one in found}
+    by_address = {
+        str(one["properties"].get("email")).lower(): one
+        for one in found
+        if one["blueprint"] == USER
+    }
+    people = {
+        (USER, name): by_address[address]
+        for name, address in addresses.items()
+        if address in by_address
+    }
+    return people | {(one["blueprint"], one["identifier"]): one for one in found}
 
 
 def with_documents(

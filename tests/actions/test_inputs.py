@@ -312,3 +312,17 @@ def test_teams_and_people():
     }
     done = checked(inputs, {"team": "The core", "people": ["Bob@x.io"]})
     assert done.values == {"team": "core", "people": ["Bob@x.io"]}
+
+
+def test_a_picked_person_may_go_by_their_address():
+    make_entity("_user", "bob", title="Bob", properties={"email": "Bob@x.io"})
+    make_entity("_user", "eve", title="Eve", properties={"email": "eve@x.io"})
+    eve = make_user("eve", email="eve@x.io")
+    by_title = dataset({"property": "$title", "operator": "=", "value": "Bob"})
+    mine = entity("_user", visible=False, default=jq(".user.email"))
+    inputs = {"properties": {"who": entity("_user", dataset=by_title), "me": mine}}
+    done = checked(inputs, {"who": "bob@X.io"}, principal=eve)
+    assert [done.inputs[name]["identifier"] for name in ("who", "me")] == ["bob", "eve"]
+    assert problems(inputs, {"who": "eve@x.io"}, principal=eve) == {
+        "who": '"eve@x.io" is none of those to choose from'
+    }
