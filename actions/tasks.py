@@ -70,6 +70,8 @@ def prune_history() -> None:
         firing.prune(before)
         reading.prune(before)
         reporting.drop_files(before)
+    if days := settings.IDP_RUN_HISTORY_DAYS:
+        reporting.prune(timezone.now() - timedelta(days=days))
 
 
 @receiver(messages_due, dispatch_uid="actions.send")

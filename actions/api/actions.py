@@ -15,6 +15,8 @@ from actions.scaffolder import template_actions
 from actions.selectors.actions import ActionQuery, matching
 from actions.services import definitions, importing
 from actions.services.access import Access, permissions_document
+from actions.services.handing_over import masked
+from actions.services.templating import credentials_in
 from catalog.api import params
 from catalog.api.base import ApiView, get_blueprint, ok, signed
 from catalog.api.openapi import OBJECT, documented, envelope, flag, list_of, query
@@ -78,6 +80,14 @@ class ActionView(ApiView):
         self.access.require_see(found)
         return found
 
+    def shown(self, document: dict[str, Any]) -> dict[str, Any]:
+        """A document as the caller may see it: only admins see credentials that were typed into
+        the method instead of being named as secrets."""
+        method = document["invocationMethod"]
+        if self.access.standing.is_admin or not (hidden := credentials_in(method)):
+            return document
+        return {**document, "invocationMethod": masked(method, hidden)}
+
 
 class ActionList(ActionView):
     @documented(
@@ -110,7 +120,7 @@ class ActionList(ActionView):
             is_published=published != "false" if published else None,
         )
         found = matching(self.access.visible_actions(), wanted)
-        return ok(actions=[_document(action) for action in found])
+        return ok(actions=[self.shown(_document(action)) for action in found])
 
     @documented(
         "create_action",
@@ -140,8 +150,9 @@ class ActionDetail(ActionView):
         found = self.action(action)
         version = params.text(request, "version")
         if not version.isdecimal():  # clients send "v2" here, which means the form of the answer
-            return ok(action=_document(found))
-        return ok(action=_as_of(found, definitions.get_version(found, _number(version))))
+            return ok(action=self.shown(_document(found)))
+        then = definitions.get_version(found, _number(version))
+        return ok(action=self.shown(_as_of(found, then)))
 
     @documented(
         "replace_action",
@@ -323,7 +334,7 @@ class BlueprintActionList(ActionView):
     def get(self, request: Request, blueprint: str) -> Response:
         found = ActionQuery(blueprint=get_blueprint(blueprint).identifier)
         actions = matching(self.access.visible_actions(), found)
-        return ok(actions=[_document(action) for action in actions])
+        return ok(actions=[self.shown(_document(action)) for action in actions])
 
     @documented(
         "create_blueprint_action",
@@ -352,7 +363,8 @@ class BlueprintActionDetail(ActionView):
         errors=[404],
     )
     def get(self, request: Request, blueprint: str, action: str) -> Response:
-        return ok(action=_document(self.action(action, blueprint=blueprint)))
+        found = self.action(action, blueprint=blueprint)
+        return ok(action=self.shown(_document(found)))
 
     @documented(
         "replace_blueprint_action",

@@ -178,6 +178,18 @@ def wipe_sealed(before: datetime) -> int:
     return Run.objects.filter(ended_at__lt=before, sealed__isnull=False).update(sealed=None)
 
 
+def prune(before: datetime) -> int:
+    """Forget runs that ended before this moment, with their logs, deliveries and files; returns
+    how many there were. The history keeps that they were there.
+    """
+    count = 0
+    ended = Run.objects.filter(ended_at__lt=before).order_by("pk")
+    while pks := list(ended.values_list("pk", flat=True)[:_EXPIRING]):
+        Run.objects.filter(pk__in=pks).delete()
+        count += len(pks)
+    return count
+
+
 def drop_files(before: datetime) -> int:
     """Delete the files that runs made before this moment; returns how many there were."""
     return RunArtifact.objects.filter(created_at__lt=before).delete()[0]

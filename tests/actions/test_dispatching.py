@@ -234,3 +234,26 @@ def test_a_trial_calls_nothing(admin, vendor):
 
 def test_a_secret_says_which_actions_use_it(admin):
     assert [str(one) for one in secrets.references()["CI_TOKEN"]] == ["Deploy"]
+
+
+def test_old_runs_are_forgotten(admin, vendor):
+    vendor.json("/hook", {}, method="POST", status=202)
+    old, young = work(start(admin)), work(start(admin))
+    for run in (old, young):
+        admin.patch(f"/v1/actions/runs/{run.identifier}", {"status": "SUCCESS"})
+    Run.objects.filter(pk=old.pk).update(ended_at=timezone.now() - timedelta(days=400))
+    assert reporting.prune(timezone.now() - timedelta(days=365)) == 1
+    assert list(Run.objects.all()) == [young]
+    assert list(Delivery.objects.values_list("run", flat=True)) == [young.pk]
+
+
+def test_only_admins_see_credentials_typed_into_an_action(admin):
+    document = admin.get("/v1/actions/deploy").json()["action"]
+    document["invocationMethod"]["headers"]["Authorization"] = "Bearer typed-by-hand-1"
+    admin.put("/v1/actions/deploy", document)
+    paths = ("/v1/actions/deploy", "/v1/actions", "/v1/actions/deploy?version=2")
+    for path in paths:
+        assert "typed-by-hand-1" in admin.get(path).content.decode()
+        shown = make_api(role=Role.MEMBER).get(path).content.decode()
+        assert "Deploy" in shown
+        assert "typed-by-hand-1" not in shown

@@ -122,6 +122,9 @@ IDP_SYNC_HISTORY_DAYS = env.whole("IDP_SYNC_HISTORY_DAYS", 30, high=3650)
 # How many hours a run of an action may take, where the action does not say so itself.
 IDP_RUN_TIMEOUT_HOURS = env.whole("IDP_RUN_TIMEOUT_HOURS", 24, low=1, high=24 * 365)
 
+# How many days runs of actions stay, with their logs and deliveries; 0 keeps all.
+IDP_RUN_HISTORY_DAYS = env.whole("IDP_RUN_HISTORY_DAYS", 365, high=36500)
+
 # How large a live event of a source may be (GitHub's limit; generic webhooks have Port's, 512 KiB),
 # and how many a source takes in a minute.
 IDP_MAX_EVENT_BYTES = env.whole("IDP_MAX_EVENT_BYTES", 25 * 1024 * 1024, low=1024)

@@ -14,6 +14,9 @@ from catalog.models import Blueprint, Entity, KindExample
 from catalog.services.blueprints import blueprint_document, ensure_system_blueprints
 from tests.factories import ACTOR, make_blueprint, make_entity, make_user
 
+# What HTMX says of a preview that was still under way when the page was left.
+LEFT = ("htmx:afterRequest", "htmx:sendAbort")
+
 
 @pytest.fixture
 def page(transactional_db: None, live_server: Any, browser: Any) -> Iterator[Any]:
@@ -31,7 +34,7 @@ def page(transactional_db: None, live_server: Any, browser: Any) -> Iterator[Any
     yield opened
     opened.wait_for_load_state("networkidle")
     context.close()
-    assert errors == []
+    assert [one for one in errors if one not in LEFT] == []
 
 
 def typed(field: Any, text: str) -> None:
