@@ -21,6 +21,7 @@ from catalog.models import TEAM, USER, Entity, EntityQuerySet
 from catalog.selectors.documents import documents
 from catalog.selectors.search import Scope, search
 from catalog.selectors.search.rules import parse
+from catalog.selectors.teams import people
 
 Documents = Mapping[tuple[str, str], Mapping[str, Any]]
 NONE_FIT: Final[Mapping[str, Any]] = {
@@ -82,12 +83,12 @@ def documents_of(wanted: Iterable[tuple[str, str]], principal: Principal | None)
         for one in found
         if one["blueprint"] == USER
     }
-    people = {
+    named = {
         (USER, name): by_address[address]
         for name, address in addresses.items()
         if address in by_address
     }
-    return people | {(one["blueprint"], one["identifier"]): one for one in found}
+    return named | {(one["blueprint"], one["identifier"]): one for one in found}
 
 
 def with_documents(
@@ -158,16 +159,7 @@ def fitting(
 
 def known_users(emails: Sequence[str], principal: Principal) -> set[str]:
     """Those of `emails` (in small letters) that belong to a `_user`; one statement."""
-    lower = [one.lower() for one in emails if is_storable(one)]
-    found = (
-        Entity.objects.visible_to(principal)
-        .filter(blueprint__identifier=USER)
-        .alias(lower_email=Lower(KT("properties__email")))
-        .filter(
-            Q(properties__has_key="email", lower_email__in=lower)
-            | Q(identifier__in=[*emails, *lower])
-        )
-    )
+    found = people(*filter(is_storable, emails)).visible_to(principal)
     rows = found.values_list("identifier", "properties__email")
     return {str(one).lower() for row in rows for one in row if one}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from catalog.dialects.backstage.refs import EntityRef
 from catalog.kernel.errors import InvalidInput, NotFound
 from catalog.kernel.identifiers import is_storable
 from catalog.models import USER, Entity
+from catalog.selectors.memberships import person_row
 from catalog.selectors.teams import people
 
 BLUEPRINT: Final = "template"
@@ -60,6 +61,18 @@ def document_of(entity: Entity) -> Mapping[str, Any]:
     metadata = descriptor.get("metadata") or {}
     annotations = with_added(metadata.get("annotations"), located.annotations if located else {})
     return {**descriptor, "metadata": {**metadata, "annotations": annotations}}
+
+
+def refs_of(emails: Collection[str]) -> dict[str, str]:
+    """The references of people by their addresses, as `user_of` has them; one statement."""
+    storable = [email for email in emails if email and is_storable(email)]
+    found = {email.lower(): email for email in storable}
+    # the oldest of several last, so that it stays
+    for person in people(*storable).order_by("-pk").select_related("blueprint"):
+        for name in (person.identifier, person_row(person).email):
+            if name.lower() in found:
+                found[name.lower()] = person.identifier
+    return {email: ref_of_entity(USER, found[email.lower()]) for email in storable}
 
 
 def user_of(email: str) -> dict[str, Any]:

@@ -44,16 +44,16 @@ ORDER BY e.identifier
 """
 
 
-def people(email: str) -> EntityQuerySet:
-    """The `_user` entity with this e-mail address, whatever its capitals.
+def people(*emails: str) -> EntityQuerySet:
+    """The `_user` entities with these e-mail addresses, whatever their capitals.
 
     The address may be its property `email` (by index) or, as typed or in small letters, its
     identifier.
     """
-    lower = email.lower()
-    is_theirs = Q(properties__has_key="email", lower_email=lower)
+    lower = [email.lower() for email in emails]
+    is_theirs = Q(properties__has_key="email", lower_email__in=lower)
     return Entity.objects.alias(lower_email=Lower(KT("properties__email"))).filter(
-        is_theirs | Q(identifier__in=[email, lower]), blueprint__identifier=USER
+        is_theirs | Q(identifier__in=[*emails, *lower]), blueprint__identifier=USER
     )
 
 

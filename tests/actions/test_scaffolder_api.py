@@ -137,6 +137,21 @@ def test_refusals(api, method, path, status):
     assert (answer.status_code, answer.json()["response"]["statusCode"]) == (status, status)
 
 
+def test_a_list_of_tasks_costs_the_same_whoever_started_them(api, django_assert_num_queries):
+    make_entity("_user", "ann", properties={"email": "Ann@example.com"})
+    make_entity("_user", "bob@example.com", properties={})
+    for starter in ("ann@example.com", "Bob@example.com", "cid@example.com"):
+        task = start(api).json()["id"]
+        Run.objects.filter(identifier=task).update(created_by=starter)
+    url = "/api/scaffolder/v2/tasks?order=asc:created_at"
+    with django_assert_num_queries(5):  # caller, closed actions, runs, people, count
+        found = api.get(url).json()["tasks"]
+    known, by_name, unknown = (one["createdBy"] for one in found)
+    assert known == "user:default/ann"
+    assert by_name.startswith("user:default/bob-example.com-")
+    assert unknown.startswith("user:default/cid-example.com-")
+
+
 def test_no_tasks_of_templates_one_may_not_run(api):
     viewer = make_api(role=Role.VIEWER)
     path = "/api/scaffolder/v2/templates/default/template/hello/parameter-schema"

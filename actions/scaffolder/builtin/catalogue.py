@@ -21,7 +21,7 @@ from actions.scaffolder.registry import (
 )
 from catalog.dialects.backstage.documents import ref_of_entity
 from catalog.dialects.backstage.projection import ensure_current
-from catalog.dialects.backstage.queries.answers import entity_json
+from catalog.dialects.backstage.queries.answers import entities_json
 from catalog.dialects.backstage.queries.selection import pks_by_ref
 from catalog.dialects.backstage.refs import RefError, parse_ref
 from catalog.ingest.locations import registering
@@ -107,12 +107,10 @@ def _fetch(context: ActionContext) -> Mapping[str, Any]:
     refs = [_canonical(one, given) for one in asked]
     ensure_current()
     pks = pks_by_ref(context.principal, refs)
-    found = []
-    for ref in refs:
-        document = entity_json(pks[ref]) if ref in pks else None
-        if document is None and not given.get("optional"):
-            raise NotFound.of("Entity", ref, field="reference")
-        found.append(orjson.loads(document) if document else None)
+    documents = dict(zip(pks, entities_json(pks.values(), keeping_gone=True), strict=True))
+    found = [orjson.loads(documents.get(ref, b"null")) for ref in refs]
+    if None in found and not given.get("optional"):
+        raise NotFound.of("Entity", refs[found.index(None)], field="reference")
     return {"entity": found[0]} if is_single else {"entities": found}
 
 
