@@ -12,7 +12,7 @@ import orjson
 from actions.inputs.context import FormContext
 from actions.inputs.definition import MASK, Definition, Field, Jq, masked, secrets_in
 from actions.inputs.patterns import fits, is_linear
-from actions.inputs.picks import fitting, known_teams, known_users, names_in, with_documents
+from actions.inputs.picks import fitting, known_teams, known_users, names_in
 from actions.inputs.refs import missing_refs
 from actions.inputs.resolving import Resolved, ResolvedField, is_empty, resolve
 from actions.inputs.wording import in_words
@@ -26,7 +26,7 @@ from catalog.selectors.search import Scope
 MAX_PROBLEMS: Final = 100
 MAX_BYTES: Final = 1_000_000  # of all inputs: lists show them with each run
 ROOT: Final = "properties"
-_PLACES: Final = {  # parts of the address of a repository, and what a template limits them with
+PLACES: Final = {  # parts of the address of a repository, and what a template limits them with
     "host": "allowedHosts",
     "owner": "allowedOwners",
     "organization": "allowedOrganizations",
@@ -39,13 +39,11 @@ _PLACES: Final = {  # parts of the address of a repository, and what a template 
 class Checked:
     """values: all inputs in clear, with defaults. secrets: those that stay hidden, by dotted path
     of inputs, or by the name of a secret of its own. properties: as runs show them, masked.
-    inputs: as payloads see them, in clear, with each picked entity as its document.
     """
 
     values: Mapping[str, Any]
     secrets: Mapping[str, str]
     properties: Mapping[str, Any]
-    inputs: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +109,6 @@ def check(
         values=clear,
         secrets=kept | dict(secrets or {}),
         properties=shown,
-        inputs=with_documents(resolved.definition, clear, resolved.documents),
     )
 
 
@@ -352,7 +349,7 @@ def _wrong_place(field: Field, value: Any) -> str:
     """
     host, _, query = str(value).partition("?")
     named = {"host": [host], **parse_qs(query, keep_blank_values=True)}
-    for part, option in _PLACES.items():
+    for part, option in PLACES.items():
         allowed = field.options.get(option)
         if allowed and not set(named.get(part, ())) <= set(allowed):
             what = "on" if part == "host" else f"whose {part} is"

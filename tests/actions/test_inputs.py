@@ -9,10 +9,12 @@ from actions.inputs import (
     check,
     check_user_inputs,
     definition_of_user_inputs,
+    expanded,
     form_context,
     resolve,
     warnings_of,
 )
+from catalog.kernel.actors import Insider
 from catalog.kernel.errors import InvalidInput
 from tests.factories import make_blueprint, make_entity, make_user
 
@@ -37,6 +39,11 @@ def checked(inputs, given, *, principal=None, about=None, **more):
     context = form_context(principal, about)
     definition = definition_of_user_inputs(inputs)
     return check(definition, given, context, principal=principal, **more)
+
+
+def in_full(inputs, done):
+    """As payloads have it."""
+    return expanded(definition_of_user_inputs(inputs), done.properties, Insider())
 
 
 def problems(inputs, given, **more):
@@ -256,7 +263,8 @@ def test_the_form_of_an_entity_is_filled_in_from_it():
     now = seen(inputs, {}, about=pay)
     assert now.values == {"tier": "gold", "self": "pay"}
     assert now.fields["tier"].waits_for == ("why",)
-    assert checked(inputs, {}, about=pay).inputs["self"]["properties"] == {"tier": "gold"}
+    shown = in_full(inputs, checked(inputs, {}, about=pay))
+    assert shown["self"]["properties"] == {"tier": "gold"}
 
 
 def test_datasets_decide_what_may_be_picked(django_assert_num_queries):
@@ -290,7 +298,7 @@ def test_datasets_decide_what_may_be_picked(django_assert_num_queries):
     with django_assert_num_queries(5):  # pks, documents, blueprints, one for each dataset
         done = check(definition, {"cluster": "c1", "spaces": ["n-c1"]}, context, principal=user)
     assert done.values == {"env": "prod", "cluster": "c1", "spaces": ["n-c1"]}
-    assert done.inputs["spaces"][0]["blueprint"] == "namespace"
+    assert in_full(inputs, done)["spaces"][0]["blueprint"] == "namespace"
     assert problems(inputs, {"cluster": "c2", "spaces": ["n-c2", "n-c3"]}) == {
         "cluster": '"c2" is none of those to choose from',
         "spaces": 'there is no namespace "n-c3"',
@@ -322,7 +330,8 @@ def test_a_picked_person_may_go_by_their_address():
     mine = entity("_user", visible=False, default=jq(".user.email"))
     inputs = {"properties": {"who": entity("_user", dataset=by_title), "me": mine}}
     done = checked(inputs, {"who": "bob@X.io"}, principal=eve)
-    assert [done.inputs[name]["identifier"] for name in ("who", "me")] == ["bob", "eve"]
+    shown = in_full(inputs, done)
+    assert [shown[name]["identifier"] for name in ("who", "me")] == ["bob", "eve"]
     assert problems(inputs, {"who": "eve@x.io"}, principal=eve) == {
         "who": '"eve@x.io" is none of those to choose from'
     }

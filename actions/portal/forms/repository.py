@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
 from actions.inputs import Field
+from actions.inputs.checking import PLACES
 
 HOSTS: Final = ("github.com", "gitlab.com", "bitbucket.org", "dev.azure.com")
 PARTS: Final = {
@@ -21,13 +22,6 @@ _TITLES: Final = {
     "workspace": "Workspace",
     "project": "Project",
     "repo": "Repository",
-}
-_ALLOWED: Final = {
-    "host": "allowedHosts",
-    "owner": "allowedOwners",
-    "organization": "allowedOrganizations",
-    "project": "allowedProjects",
-    "repo": "allowedRepos",
 }
 
 
@@ -68,7 +62,7 @@ def title_of(name: str) -> str:
 
 
 def _part(field: Field, name: str) -> Field:
-    allowed = field.options.get(_ALLOWED.get(name, "")) or None
+    allowed = field.options.get(PLACES.get(name, "")) or None
     return Field(
         name=name,
         title=_TITLES[name],
