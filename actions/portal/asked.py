@@ -10,8 +10,8 @@ from actions.portal.forms import ActionForm
 from actions.services.access import Access
 from actions.services.definitions import get_action
 from actions.services.reporting import get_run
+from actions.services.starting import target_of
 from catalog.kernel.errors import NotFound
-from catalog.kernel.identifiers import is_storable
 from catalog.models import Entity
 from catalog.portal.shell import PortalRequest
 
@@ -45,23 +45,8 @@ def asked_of(request: PortalRequest, identifier: str) -> Asked:
     name = request.POST.get("entity") or request.GET.get("entity") or ""
     if not name and origin is not None and origin.entity:
         name = origin.entity["identifier"]
-    return Asked(action, _entity(request, action, name), origin)
-
-
-def _entity(request: PortalRequest, action: Action, identifier: str) -> Entity | None:
-    if action.operation == "CREATE" or action.blueprint is None or not identifier:
-        return None
-    found = (
-        Entity.objects.visible_to(request.user)
-        .select_related("blueprint")
-        .filter(blueprint=action.blueprint, identifier=identifier)
-        .first()
-        if is_storable(identifier)
-        else None
-    )
-    if found is None:
-        raise NotFound.of("Entity", identifier)
-    return found
+    entity = target_of(action, name, request.user) if name else None
+    return Asked(action, entity, origin)
 
 
 def drawn_of(request: PortalRequest, asked: Asked, *, is_live: bool = False) -> ActionForm:

@@ -65,7 +65,7 @@ def start_run(
         if not access.standing.is_admin:
             raise PermissionDenied("Only admins may run an action in the name of somebody else")
         person = _person(run_as)
-    target = _target(found, body.get("entity") if entity is None else entity, principal)
+    target = target_of(found, body.get("entity") if entity is None else entity, principal)
     access.require_execute(found, entity=target)
     if target is not None and not access.is_offered_on(found, target):
         raise Conflict(
@@ -178,6 +178,30 @@ def repeat_run(
     )
 
 
+def target_of(action: Action, identifier: Any, principal: Principal) -> Entity | None:
+    """The entity a run is about, which the principal may see; None for an action without one.
+
+    Raises InvalidInput, NotFound.
+    """
+    if action.operation == "CREATE" or action.blueprint is None:
+        return None
+    if not isinstance(identifier, str) or not identifier:
+        raise InvalidInput.of(
+            "entity", identifier, f"the identifier of a {action.blueprint.identifier}"
+        )
+    found = (
+        Entity.objects.visible_to(principal)
+        .select_related("blueprint")
+        .filter(blueprint=action.blueprint, identifier=identifier)
+        .first()
+        if is_storable(identifier)
+        else None
+    )
+    if found is None:
+        raise NotFound.of("Entity", identifier)
+    return found
+
+
 def _require_startable(action: Action, access: Access, *, is_test: bool) -> None:
     if not access.may_see(action):
         raise NotFound.of("Action", action.identifier)
@@ -268,27 +292,6 @@ def _started_before(run: Run) -> Run | None:
             f'The idempotency key "{shorten(run.idempotency_key)}" was used with other inputs',
             details={"resource": "Run", "with": "id", "value": found.identifier},
         )
-    return found
-
-
-def _target(action: Action, identifier: Any, principal: Principal) -> Entity | None:
-    """The entity a run is about, which the principal may see."""
-    if action.operation == "CREATE" or action.blueprint is None:
-        return None
-    if not isinstance(identifier, str) or not identifier:
-        raise InvalidInput.of(
-            "entity", identifier, f"the identifier of a {action.blueprint.identifier}"
-        )
-    found = (
-        Entity.objects.visible_to(principal)
-        .select_related("blueprint")
-        .filter(blueprint=action.blueprint, identifier=identifier)
-        .first()
-        if is_storable(identifier)
-        else None
-    )
-    if found is None:
-        raise NotFound.of("Entity", identifier)
     return found
 
 
