@@ -1,6 +1,7 @@
 """Whatever is in a body, the answer is a clear one: each value of a good body is spoilt in turn."""
 
 import json
+import random
 import re
 from copy import deepcopy
 from pathlib import Path
@@ -237,10 +238,11 @@ def _is_of(path, method, route):
 
 
 def spoilt(good, *, is_deep):
-    """The body with one value after the other made hostile, those within values if `is_deep`."""
+    """The body with one value after the other made hostile, those within values if `is_deep`: with
+    every hostile value at the top, with some below, others in each run (`--randomly-seed`)."""
     yield from HOSTILE
     for path in _places(good, is_deep):
-        for value in HOSTILE:
+        for value in HOSTILE if len(path) == 1 else random.sample(HOSTILE, 4):
             body = deepcopy(good)
             holder = body
             for step in path[:-1]:
