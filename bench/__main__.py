@@ -16,6 +16,7 @@ for name in (
     "locations.py",
     "techdocs.py",
     "search.py",
+    "runs.py",
     "backstage_catalog.py",
 ):
     print(f"\n== {name}", flush=True)
