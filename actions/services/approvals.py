@@ -51,7 +51,7 @@ def decide(identifier: str, body: Mapping[str, Any], *, principal: Principal, ac
                 "at": timezone.now().isoformat(),
             },
         ]
-        line = f"{state.capitalize()} by {actor.name}. {description}".strip()
+        line = f"{state.capitalize()} by {actor.name}{f': {description}' if description else '.'}"
         write_line(run, line, by=actor.name)
         if state == "DECLINED":
             move(run, Run.Status.DECLINED)

@@ -171,7 +171,8 @@ def relative(at: datetime) -> str:
     seconds = (timezone.now() - at).total_seconds()
     for size, unit in _UNITS:
         if abs(seconds) >= size:
-            count = math.floor(abs(seconds) / size)
+            # What lies ahead for a week is not "in 6 days" a moment later.
+            count = math.floor(seconds / size) if seconds > 0 else round(-seconds / size)
             text = f"{count} {unit}{'' if count == 1 else 's'}"
             return f"{text} ago" if seconds > 0 else f"in {text}"
     return "just now" if seconds >= 0 else "in a moment"

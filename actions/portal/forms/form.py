@@ -26,7 +26,7 @@ from actions.portal.forms.drawing import Artist, Drawn
 from actions.portal.forms.reading import Marks, Read, read
 from catalog.forms.widgets import EntityPicker
 from catalog.kernel.actors import Principal
-from catalog.kernel.errors import InvalidInput
+from catalog.kernel.errors import IdpError, InvalidInput
 
 MAX_ROUNDS: Final = 5  # questions that answers open may open others
 MORE_QUESTIONS: Final = "Your answers have opened further questions. Look them through, then go on."
@@ -133,7 +133,7 @@ class ActionForm:
             self.problems.append(MORE_QUESTIONS)
         return not self.errors and not self.problems
 
-    def add_problems(self, error: InvalidInput) -> None:
+    def add_problems(self, error: IdpError) -> None:
         """Put what was refused beside the fields it speaks of."""
         problems = error.details.get("problems")
         self.redraw()

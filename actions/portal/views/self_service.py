@@ -23,7 +23,7 @@ from actions.portal.trials import may_try
 from actions.portal.words import OPERATIONS, approval_words, button_of
 from actions.services.access import Access, permissions_document
 from actions.services.starting import start_run
-from catalog.kernel.errors import InvalidInput
+from catalog.kernel.errors import InvalidInput, PermissionDenied
 from catalog.models import name_in_order
 from catalog.portal.acting import actor_for
 from catalog.portal.links import entity_url
@@ -83,8 +83,12 @@ def form(request: PortalRequest, identifier: str) -> HttpResponseBase:
         return _choose(request, asked)
     Access(request.user).require_execute(asked.action, entity=asked.entity)
     drawn = drawn_of(request, asked)
-    if request.method == "POST" and (run := _started(request, asked, drawn)):
-        return redirect(reverse("actions:run", args=[run.identifier]))
+    try:
+        if request.method == "POST" and (run := _started(request, asked, drawn)):
+            return redirect(reverse("actions:run", args=[run.identifier]))
+    except PermissionDenied as error:  # a policy says no to what was filled in, which may change
+        drawn.add_problems(error)
+        return form_page(request, asked, drawn, status=error.status)
     return form_page(request, asked, drawn)
 
 
@@ -147,7 +151,9 @@ def _choose(request: PortalRequest, asked: Asked) -> HttpResponseBase:
     return page(request, "actions/choose.html", context, title=action.title, trail=_trail(asked))
 
 
-def form_page(request: PortalRequest, asked: Asked, drawn: ActionForm) -> HttpResponseBase:
+def form_page(
+    request: PortalRequest, asked: Asked, drawn: ActionForm, *, status: int | None = None
+) -> HttpResponseBase:
     """The page of a form, new or to be looked at again."""
     action = asked.action
     can_try = may_try(Access(request.user), action)
@@ -172,7 +178,7 @@ def form_page(request: PortalRequest, asked: Asked, drawn: ActionForm) -> HttpRe
         },
         title=action.title,
         trail=_trail(asked),
-        status=422 if drawn.is_bound else 200,
+        status=status or (422 if drawn.is_bound else 200),
     )
 
 

@@ -159,6 +159,7 @@ def test_code_is_marked_and_unchanged() -> None:
         (timedelta(days=45), "1 month ago"),
         (timedelta(days=800), "2 years ago"),
         (timedelta(days=-2, minutes=-1), "in 2 days"),
+        (timedelta(days=-7, minutes=1), "in 7 days"),
     ],
 )
 def test_moments_are_told_as_people_do(ago: timedelta, words: str) -> None:
