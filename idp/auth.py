@@ -25,7 +25,7 @@ from rest_framework.authentication import BaseAuthentication
 from catalog.kernel import feed
 from catalog.kernel.actors import Actor, Role
 from catalog.kernel.errors import InvalidInput, NotAuthenticated
-from catalog.kernel.identifiers import is_storable
+from catalog.kernel.identifiers import ORGANIZATION, is_storable
 from idp.models import ApiClient
 from idp.service_accounts import service_role
 
@@ -61,7 +61,7 @@ def issue_token(*, client_id: object, client_secret: object) -> Token:
     claims = {
         "iss": "idp",
         "sub": client.client_id,
-        "orgId": "org_1",
+        "orgId": ORGANIZATION,
         "isMachine": True,
         "ver": _version(client),
         "iat": int(now.timestamp()),

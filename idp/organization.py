@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from django.db import transaction
@@ -15,7 +15,6 @@ from catalog.kernel.errors import InvalidInput, shorten
 from catalog.kernel.schema import check_json, compile_schema
 from idp.models import Organization
 
-PUBLIC_ID: Final = "org_1"
 MAX_BYTES = 64 * 1024
 
 _NULLABLE_TEXT = {"type": ["string", "null"]}

@@ -12,12 +12,12 @@ from actions.selectors.diffs import entity_diffs, is_derived, run_diffs
 from actions.services import triggers
 from catalog.kernel import feed
 from catalog.kernel.feed import FeedRow
+from catalog.kernel.identifiers import ORGANIZATION
 from catalog.models import Change
 from catalog.registry import event_kinds
 from catalog.selectors.documents import timestamp
 
 RUN: Final = "run"  # the model of runs in the feed
-ORGANIZATION: Final = "org_1"
 
 _ENTITY_TYPES: Final[Mapping[str, str]] = {
     feed.CREATE: triggers.ENTITY_CREATED,

@@ -21,7 +21,7 @@ from catalog.dialects.backstage.mapping import key_of_ref
 from catalog.dialects.backstage.refs import RefError, parse_ref
 from catalog.kernel import feed
 from catalog.portal.code import as_json
-from catalog.portal.links import entity_url
+from catalog.portal.links import entity_url, is_web
 from catalog.portal.sources import Badge
 
 LOG_ROWS: Final = 500
@@ -342,7 +342,7 @@ def _links(run: Run) -> list[Link]:
     for url, title in [*named, *((url, "") for url in run.link or ())]:
         path = url.removeprefix(settings.IDP_URL) if isinstance(url, str) else ""
         is_ours = path.startswith("/") and not path.startswith("//")
-        if is_ours or _is_web(path):
+        if is_ours or is_web(path):
             found.setdefault(path, Link(path, title, is_ours))
     return list(found.values())[:MAX_LINKS]
 
@@ -364,7 +364,3 @@ def _texts(run: Run) -> list[Text]:
 
 def _listed(value: Any) -> list[Mapping[str, Any]]:
     return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
-
-
-def _is_web(url: Any) -> bool:
-    return isinstance(url, str) and url.lower().startswith(("http://", "https://"))

@@ -27,7 +27,7 @@ from catalog.kernel.errors import (
     PermissionDenied,
     shorten,
 )
-from catalog.kernel.identifiers import is_storable
+from catalog.kernel.identifiers import ORGANIZATION, is_storable
 from catalog.models import Entity
 from catalog.selectors.documents import timestamp
 from catalog.services import documents
@@ -86,7 +86,7 @@ def start_run(
     run = _new(found, checked, target, actor, run_as, key, is_test=is_test)
     run.source = "UI" if actor.kind == "user" else "API"
     run.trigger = {
-        "by": {"userId": context.user.get("id"), "orgId": "org_1", "user": context.user},
+        "by": {"userId": context.user.get("id"), "orgId": ORGANIZATION, "user": context.user},
         "origin": run.source,
         "at": timestamp(timezone.now()),
         "operation": found.operation,

@@ -9,6 +9,7 @@ import regex
 
 from catalog.kernel.errors import InvalidInput, shorten
 
+ORGANIZATION = "org_1"  # the only one; clients of Port want it named
 BLUEPRINT_MAX = 100
 ENTITY_MAX = 1000
 PROPERTY_MAX = 100

@@ -9,6 +9,7 @@ from typing import Any, Final
 from django.utils.safestring import SafeString
 
 from catalog.portal import values
+from catalog.portal.links import is_web
 from catalog.selectors.entity_page import RelatedGroup, RelatedRow
 from catalog.selectors.kinds import Kind, Kinds
 from catalog.selectors.tables import (
@@ -224,17 +225,13 @@ def _links(kind: Kind, stored: Mapping[str, Any]) -> list[OutLink]:
     found = []
     listed = stored.get("links")
     for one in listed if isinstance(listed, list) else ():
-        if isinstance(one, dict) and _is_web(one.get("url")):
+        if isinstance(one, dict) and is_web(one.get("url")):
             found.append(OutLink(one["url"], str(one.get("title") or one["url"])))
     for name, spec in kind.properties.items():
         value = stored.get(name)
         title = str(spec.get("title") or name)
-        if spec.get("format") == "url" and _is_web(value):
+        if spec.get("format") == "url" and is_web(value):
             found.append(OutLink(str(value), title))
-        elif isinstance(value, dict) and _is_web(value.get("url")) and name != "links":
+        elif isinstance(value, dict) and is_web(value.get("url")) and name != "links":
             found.append(OutLink(value["url"], str(value.get("displayText") or title)))
     return found
-
-
-def _is_web(url: Any) -> bool:
-    return isinstance(url, str) and url.lower().startswith(("http://", "https://"))

@@ -7,6 +7,7 @@ unambiguous, needs no decoding tricks and survives being pasted anywhere.
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlencode
 
 from django.urls import register_converter, reverse
@@ -25,6 +26,11 @@ class IdentifierConverter:
 
 
 register_converter(IdentifierConverter, "identifier")
+
+
+def is_web(url: Any) -> bool:
+    """Whether a link may lead there: an address of the web, and no program (javascript:)."""
+    return isinstance(url, str) and url.lower().startswith(("http://", "https://"))
 
 
 def table_url(blueprint: str, **query: str) -> str:

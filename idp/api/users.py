@@ -12,12 +12,12 @@ from catalog.api import params
 from catalog.api.base import ApiView, ok
 from catalog.api.openapi import OBJECT, documented, envelope, list_of, query
 from catalog.kernel.errors import InvalidInput
+from catalog.kernel.identifiers import ORGANIZATION
 from catalog.selectors.documents import timestamp
 from catalog.services import permissions
 from idp import people
 from idp.api.fields import FIELDS, only, wanted_fields
 from idp.api.teams import TAG
-from idp.organization import PUBLIC_ID
 
 _TEXT = {"type": "string"}
 _TEXTS = list_of(_TEXT)
@@ -145,10 +145,10 @@ def _user(person: people.Person, view: ApiView, fields: Sequence[str] = ()) -> d
             "providers": [],
             "roles": [{"name": person.role}] if person.role else [],
             "teams": [team.title or team.identifier for team in person.teams],
-            "orgs": [{"id": PUBLIC_ID}],
+            "orgs": [{"id": ORGANIZATION}],
             "orgMembers": [
                 {
-                    "orgId": PUBLIC_ID,
+                    "orgId": ORGANIZATION,
                     "status": person.status,
                     "lastLoginAt": timestamp(seen) if seen and may_see else None,
                 }

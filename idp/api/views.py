@@ -11,11 +11,12 @@ from rest_framework.response import Response
 from catalog.api import params
 from catalog.api.base import ApiView, ok
 from catalog.api.openapi import documented, envelope, ref
+from catalog.kernel.identifiers import ORGANIZATION
 from catalog.selectors.documents import timestamp
 from catalog.services import permissions
 from idp.auth import issue_token
 from idp.models import Organization
-from idp.organization import PUBLIC_ID, get_organization, settings_of, update_organization
+from idp.organization import get_organization, settings_of, update_organization
 
 TAG = "Organisation"
 
@@ -95,7 +96,7 @@ class OrganizationDetail(ApiView):
 
 def _document(organization: Organization) -> dict[str, Any]:
     return {
-        "id": PUBLIC_ID,
+        "id": ORGANIZATION,
         "name": organization.name,
         "isBlocked": False,
         "featureFlags": [],  # each would make exporters expect a service that is not here
