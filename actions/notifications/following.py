@@ -91,7 +91,8 @@ def _told(run: Run, status: str, before: str) -> Notice:
         before == _WAITING and status == Run.Status.IN_PROGRESS
     )
     last = run.approvals[-1] if run.approvals and is_decided else None
-    word = f"By {last['user']}. {last['description']}".strip() if last else ""
+    why = f": {last['description']}" if last and last["description"] else "."
+    word = f"By {last['user']}{why}" if last else ""
     starter = run.created_by.lower()
     deed_of = last["user"] if last else run.updated_by if status == "CANCELLED" else ""
     is_own = deed_of.lower() == starter
