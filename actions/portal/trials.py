@@ -15,6 +15,7 @@ from actions.portal.run_page import Step, steps_of
 from actions.portal.words import LEVELS
 from actions.scaffolder.dry_running import DryRun, dry_run
 from actions.scaffolder.finding import document_of
+from actions.scaffolder.rendering import text_of
 from actions.services.access import Access
 from catalog.kernel.actors import Principal
 
@@ -130,13 +131,9 @@ def _files(done: DryRun) -> list[File]:
 
 
 def _lines(content: bytes, limit: int) -> tuple[list[str] | None, str]:
-    if b"\0" in content[:8192]:
+    if text_of(content) is None:
         return None, "No text"
     shown = content[: max(limit, 0)]
-    try:
-        content.decode()
-    except UnicodeDecodeError:
-        return None, "No text"
     lines = shown.decode(errors="ignore").splitlines()
     return lines, "" if len(shown) == len(content) else "The rest is not shown: there is too much"
 

@@ -70,8 +70,18 @@ def copy_skeleton(
 
 def rendered_text(content: bytes, name: str, rules: Rules) -> bytes:
     """The content of a file, rendered; a binary one as it is. Raises InvalidInput naming it."""
-    text = _text_of(content)
+    text = text_of(content)
     return content if text is None else _rendered(text, name, rules).encode()
+
+
+def text_of(content: bytes) -> str | None:
+    """The text of a file; None for a binary one."""
+    if b"\0" in content[:_LOOKED_AT]:
+        return None
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def patterns(*lists: Iterable[str] | None) -> Patterns:
@@ -102,7 +112,7 @@ def _render_file(
     content = None
     if is_rendered and not file.link:
         content = file.read()
-        text = _text_of(content)
+        text = text_of(content)
         if text is not None:
             content = _rendered(text, file.path, rules).encode()
             tally.rendered += 1
@@ -129,13 +139,3 @@ def _rendered(text: str, name: str, rules: Rules) -> str:
         raise InvalidInput(
             f"{shorten(name, 200)}: {error.message}", details={**error.details, "field": name}
         ) from error
-
-
-def _text_of(content: bytes) -> str | None:
-    """None for a binary file."""
-    if b"\0" in content[:_LOOKED_AT]:
-        return None
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        return None

@@ -25,6 +25,7 @@ from catalog.kernel import crypto
 from catalog.kernel.actors import Actor, Insider
 from catalog.kernel.errors import IdpError, InvalidInput
 from catalog.kernel.http.masking import mask
+from catalog.kernel.json_text import texts_in
 
 AGENT = "_PORT_EXEC_AGENT"  # the name under which an execution agent claims its runs
 _FETCHED = "Waits for {name} to fetch it."
@@ -148,7 +149,8 @@ def _filled_in(run: Run) -> tuple[Backend, dict[str, Any]]:
     if isinstance(backend, Completes):
         payload = backend.completed(run, payload, context)
         shown = backend.completed(run, shown, context)
-    secrets = {*named.values(), *made, *_texts(hidden), *templating.credentials_in(payload)}
+    typed = filter(None, texts_in(hidden))
+    secrets = {*named.values(), *made, *typed, *templating.credentials_in(payload)}
     run.payload = masked(shown, secrets)
     seal(run, inputs=hidden, payload=payload if secrets else None, secrets=sorted(secrets))
     return backend, payload
@@ -184,16 +186,6 @@ def _has(holder: Any, key: str) -> bool:
     if isinstance(holder, list):
         return key.isdigit() and int(key) < len(holder)
     return isinstance(holder, dict) and key in holder
-
-
-def _texts(value: Any) -> set[str]:
-    if isinstance(value, str):
-        return {value} if value else set()
-    if isinstance(value, Mapping):
-        return set().union(*map(_texts, value.values()))
-    if isinstance(value, list):
-        return set().union(*map(_texts, value))
-    return set()
 
 
 def _known() -> str:

@@ -33,6 +33,7 @@ from catalog.kernel import jq
 from catalog.kernel.errors import InvalidExpression, InvalidInput, shorten
 from catalog.kernel.http import looks_secret
 from catalog.kernel.http.masking import HIDDEN
+from catalog.kernel.json_text import texts_in
 from catalog.services import secrets
 
 # Where secrets may be used; elsewhere they would be seen.
@@ -228,7 +229,7 @@ class _Filling:
 
     @property
     def made_of_secrets(self) -> set[str]:
-        found = (_texts(value) for one, value in self.values.items() if self.secrets[one])
+        found = (texts_in(value) for one, value in self.values.items() if self.secrets[one])
         return {one for texts in found for one in texts if len(one) >= _SHORTEST}
 
     def _evaluated(
@@ -324,14 +325,6 @@ def _without_scalars(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_scalars(one) for one in value]
     return value if value is None or isinstance(value, bool) else HIDDEN
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping | list):
-        for one in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(one)
 
 
 def _as_text(value: Any) -> str:

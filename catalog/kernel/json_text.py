@@ -1,9 +1,12 @@
-"""JSON as people type it and as programs send it: strict, order kept, errors by position."""
+"""JSON as people type it and as programs send it: strict, order kept, errors by position.
+And the texts that stand in it.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -80,3 +83,15 @@ def _refuse(constant: str) -> Any:
 
 def _invalid(message: str) -> InvalidInput:
     return InvalidInput(message, details={"expected": "JSON"})
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """The texts of a JSON value, keys not among them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from texts_in(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from texts_in(one)

@@ -7,10 +7,11 @@ objects are taken as they are, and what comes in for a placeholder is not looked
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from catalog.kernel.errors import InvalidInput
+from catalog.kernel.json_text import texts_in
 
 _PLACEHOLDER = re.compile(r"\$\$\{|\$\{([A-Za-z0-9_-]+)(?::-([^}]*))?\}")
 
@@ -18,7 +19,7 @@ _PLACEHOLDER = re.compile(r"\$\$\{|\$\{([A-Za-z0-9_-]+)(?::-([^}]*))?\}")
 def names_in(document: Any) -> set[str]:
     """The names that the placeholders of a JSON document ask for, those with a default too."""
     return {
-        match[1] for text in _texts(document) for match in _PLACEHOLDER.finditer(text) if match[1]
+        match[1] for text in texts_in(document) for match in _PLACEHOLDER.finditer(text) if match[1]
     }
 
 
@@ -56,14 +57,3 @@ def _value(match: re.Match[str], values: Mapping[str, str], path: str, what: str
         f"{path or 'The text'}: there is no {what} {name}",
         details={"field": path, "value": f"${{{name}}}", "expected": f"the name of a known {what}"},
     )
-
-
-def _texts(document: Any) -> Iterator[str]:
-    if isinstance(document, str):
-        yield document
-    elif isinstance(document, Mapping):
-        for value in document.values():
-            yield from _texts(value)
-    elif isinstance(document, list | tuple):
-        for value in document:
-            yield from _texts(value)
