@@ -319,6 +319,16 @@ def test_a_page_is_looked_through_before_the_next():
     assert "<script>" not in html
 
 
+def test_a_page_on_which_nothing_is_to_be_seen_is_left_out():
+    more = {**TEXT, "visible": jq('.form.size == "large"')}
+    steps = [{"title": "One", "order": ["size"]}, {"title": "Two", "order": ["why", "by"]}]
+    surveyed = port(
+        {"size": TEXT, "why": more, "by": {**TEXT, "visible": False, "default": "me"}}, steps=steps
+    )
+    for size, seen in (("small", [True, False]), ("large", [True, True])):
+        assert [one.is_visible for one in form(surveyed, {"size": size}).steps] == seen
+
+
 def test_without_scripts_further_questions_are_asked_before_anything_starts():
     definition = port({"a": {"type": "boolean"}, "b": {**TEXT, "visible": jq(".form.a == true")}})
     user = make_user()

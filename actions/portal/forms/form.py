@@ -158,17 +158,14 @@ class ActionForm:
 
     @cached_property
     def steps(self) -> list[DrawnStep]:
-        """All pages with all that may come to stand on them; what is hidden is marked so."""
-        return [
-            DrawnStep(
-                number,
-                step.title,
-                step.description,
-                step.visible is True,
-                [self.item(name) for name in step.names],
-            )
-            for number, step in enumerate(self.resolved.definition.steps)
-        ]
+        """All pages with all that may come to stand on them; what is hidden is marked so, as is
+        a page on which nothing is to be seen now."""
+        drawn = []
+        for number, step in enumerate(self.resolved.definition.steps):
+            items = [self.item(name) for name in step.names]
+            is_visible = step.visible is True and any(one.is_visible for one in items)
+            drawn.append(DrawnStep(number, step.title, step.description, is_visible, items))
+        return drawn
 
     @property
     def is_wizard(self) -> bool:
