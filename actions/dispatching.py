@@ -209,7 +209,8 @@ class _Attempt:
     def keep(self, outcome: Outcome) -> None:
         """The attempt worked; the run may go on elsewhere."""
         with changing(self.run.pk, WORKER) as run:
-            self._close(Delivery.State.DELIVERED)
+            failed = outcome.status == Run.Status.FAILURE
+            self._close(Delivery.State.FAILED if failed else Delivery.State.DELIVERED)
             if not self._mine.exists():
                 return
             _apply(run, outcome, self.secrets)

@@ -12,7 +12,10 @@ from actions.models import Run
 from actions.registry import Invocation, Outcome
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import InvalidInput
+from catalog.models import USER, RelationDefinition
 from catalog.portal.links import entity_url
+from catalog.selectors.memberships import person_row
+from catalog.selectors.teams import people
 from catalog.services.entities import EntityDraft, MissingTargets, Mode, Status, apply
 
 _SAID: Final = {
@@ -95,7 +98,8 @@ def _draft(blueprint: str, mapping: Mapping[str, Any], run: Run) -> EntityDraft:
             raise InvalidInput.of(f"{FIELD}.mapping.{key}", mapping[key], "an object")
         said[key] = dict(mapping[key])
     if "relations" in said:
-        said["relations"] = {name: _target(one) for name, one in said["relations"].items()}
+        targets = {name: _target(one) for name, one in said["relations"].items()}
+        said["relations"] = _by_identifier(blueprint, targets)
     own = f"e_{run.identifier.removeprefix('r_')}"
     is_named = "identifier" in mapping
     identifier = text_of(mapping, "identifier", field=f"{FIELD}.mapping") if is_named else own
@@ -107,6 +111,31 @@ def _target(value: Any) -> Any:
     if isinstance(value, list):
         return [_target(one) for one in value]
     return value["identifier"] if isinstance(value, Mapping) and "identifier" in value else value
+
+
+def _by_identifier(blueprint: str, relations: Mapping[str, Any]) -> dict[str, Any]:
+    """The relations with people by their identifiers, where their addresses stand
+    (`{{ .trigger.by.user.email }}`): in Port, both are the same.
+    """
+    to_people = RelationDefinition.objects.filter(
+        blueprint__identifier=blueprint, target__identifier=USER, identifier__in=relations
+    ).values_list("identifier", flat=True)
+    named = {name: relations[name] for name in to_people}
+    stated = {one for value in named.values() for one in _texts(value) if "@" in one}
+    if not stated:
+        return dict(relations)
+    found = {person_row(one).email.lower(): one.identifier for one in people(*sorted(stated))}
+
+    def known(value: Any) -> Any:
+        if isinstance(value, list):
+            return [known(one) for one in value]
+        return found.get(value.lower(), value) if isinstance(value, str) else value
+
+    return {**relations, **{name: known(value) for name, value in named.items()}}
+
+
+def _texts(value: Any) -> list[str]:
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
 
 
 def _actor(run: Run) -> Actor:

@@ -272,7 +272,10 @@ def kinds():
     make_blueprint(
         "service",
         properties={"replicas": {"type": "number"}, "by": {"type": "string"}},
-        relations={"system": {"target": "system", "many": False, "required": False}},
+        relations={
+            "system": {"target": "system", "many": False, "required": False},
+            "asked": {"target": "_user", "many": True, "required": False},
+        },
     )
     make_entity("system", "shop")
 
@@ -300,6 +303,14 @@ def test_an_entity_is_made_and_then_changed(api, kinds):
     run = work(Run.objects.get(identifier=again["run"]["id"]))
     assert run.summary == 'Changed service "pay"'
     assert Entity.objects.get(pk=entity.pk).properties["replicas"] == 3
+
+
+def test_people_are_found_by_their_addresses(api, kinds):
+    make_entity("_user", "ann", properties={"email": "Ann@example.com"})
+    people = ["ann@example.com", "ann"]
+    upsert(api, {**MAPPING, "relations": {"asked": people}}, name="pay", system="shop")
+    entity = Entity.objects.get(blueprint__identifier="service")
+    assert entity.relations == {"asked": ["ann"]}
 
 
 def test_without_an_identifier_each_run_makes_one(api, kinds):

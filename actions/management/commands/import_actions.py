@@ -50,7 +50,8 @@ class Command(BaseCommand):
         else:
             self._print(report, is_dry_run=dry_run)
         if report.refused:
-            raise CommandError(f"{len(report.refused)} actions were refused.")
+            count = len(report.refused)
+            raise CommandError(f"{count} action{' was' if count == 1 else 's were'} refused.")
 
     def _print(self, report: Report, *, is_dry_run: bool) -> None:
         for one in report.items:
