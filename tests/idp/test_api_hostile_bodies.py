@@ -242,7 +242,7 @@ def spoilt(good, *, is_deep):
     every hostile value at the top, with some below, others in each run (`--randomly-seed`)."""
     yield from HOSTILE
     for path in _places(good, is_deep):
-        for value in HOSTILE if len(path) == 1 else random.sample(HOSTILE, 4):
+        for value in HOSTILE if len(path) == 1 else random.sample(HOSTILE, 3):
             body = deepcopy(good)
             holder = body
             for step in path[:-1]:
