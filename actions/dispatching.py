@@ -24,7 +24,7 @@ from actions.services import handing_over, reporting
 from actions.services.access import Access
 from actions.services.reporting import get_run
 from actions.services.states import changing, is_approved, move, write_line
-from actions.services.telling import tell_worker
+from actions.services.telling import takes_long, tell_worker
 from catalog.kernel.actors import Actor, Principal
 from catalog.kernel.errors import Conflict, IdpError, PermissionDenied, UpstreamUnavailable
 from catalog.kernel.http.masking import HIDDEN, mask
@@ -50,8 +50,7 @@ def due_runs(now: datetime) -> list[tuple[int, bool]]:
     free = Q(leased_until=None) | Q(leased_until__lt=now)
     found = Run.objects.filter(free, due_at__lte=now).order_by("due_at")
     return [
-        (pk, payload.get("type") == "TEMPLATE")
-        for pk, payload in found.values_list("pk", "payload")[:MAX_DUE]
+        (pk, takes_long(payload)) for pk, payload in found.values_list("pk", "payload")[:MAX_DUE]
     ]
 
 
@@ -217,9 +216,8 @@ class _Attempt:
 
     def put_off(self, error: UpstreamUnavailable) -> None:
         """It may work later."""
-        asked = error.details.get("retry_after_s")
+        asked, why = error.details.get("retry_after_s"), str(error).rstrip(".")
         if self.run.attempts > len(BACKOFF_S):
-            why = str(error).rstrip(".")
             self.give_up(f"{why}. Given up after {self.run.attempts} attempts.")
             return
         wait_s = BACKOFF_S[self.run.attempts - 1]
@@ -229,7 +227,6 @@ class _Attempt:
             self._close(Delivery.State.FAILED, str(error))
             if self._mine.exists():
                 run.due_at, run.leased_until = timezone.now() + timedelta(seconds=wait_s), None
-                why = str(error).rstrip(".")
                 self._say(run, f"{why}. Next attempt in {wait_s} s.", RunLog.Level.WARNING)
                 tell_worker(run)
 
@@ -347,10 +344,9 @@ def _look_later(run: Run) -> None:
     if not isinstance(backend, Watches):
         return
     now = timezone.now()
-    begun = run.deliveries.filter(state=Delivery.State.DELIVERED).aggregate(at=Max("ended_at"))[
-        "at"
-    ]
-    waited_s = (now - (begun or now)).total_seconds()
+    delivered = run.deliveries.filter(state=Delivery.State.DELIVERED)
+    begun = delivered.aggregate(at=Max("ended_at"))["at"] or now
+    waited_s = (now - begun).total_seconds()
     wait_s = min(MAX_WATCH_S, max(backend.watch_every_s, waited_s / 2))
     run.is_watched, run.due_at = True, now + timedelta(seconds=wait_s)
     tell_worker(run)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
+
+from django.db.models.fields.json import KT
 
 from actions.models import Action
 from actions.services import triggers
-
-# `document` is `json`, whose keys Django cannot ask for in a way that it has an operator for.
-_IS_AUTOMATION: Final = "actions_action.document->'trigger'->>'type' = 'automation'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +24,11 @@ class Listener:
 
 def load_listeners(event_types: Collection[str] | None = None) -> list[Listener]:
     """All automations that are published, or those that listen to such events; one statement."""
-    found = Action.objects.select_related("blueprint").extra(where=[_IS_AUTOMATION])  # noqa: S610
+    found = (
+        Action.objects.select_related("blueprint")
+        .alias(trigger_type=KT("document__trigger__type"))
+        .filter(trigger_type="automation")
+    )
     listeners = (_listener(action) for action in found.order_by("pk") if action.is_published)
     return [
         one

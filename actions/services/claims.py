@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
+from django.db.models.fields.json import KT
 from django.utils import timezone
 
 from actions.models import Run
@@ -44,8 +45,8 @@ def claim_pending(
             is_pending=True,
             installation=installation,
         )
-        if method:  # `payload` is `json`, which cannot be asked for its keys with ->
-            waiting = waiting.extra(where=["payload->>'type' = %s"], params=[method])
+        if method:
+            waiting = waiting.alias(method=KT("payload__type")).filter(method=method)
         if exclude:
             waiting = waiting.exclude(action__identifier__in=exclude)
         runs = list(waiting.select_related("action").order_by("pk")[:limit])

@@ -136,22 +136,6 @@ def log(
         write_line(run, message, by=by, level=level, step=step, step_status=step_status)
 
 
-def end(
-    run: Run, status: str, *, summary: str | None = None, label: str | None = None, by: Actor
-) -> bool:
-    """End a run, unless somebody else has; returns whether it was ended now."""
-    with changing(run.pk, by) as held:
-        if not held.is_open or not can_move(held, status):
-            return False
-        move(held, status, summary=summary)
-        if label is not None:
-            held.status_label = label
-        if summary:
-            level = RunLog.Level.INFO if status == Run.Status.SUCCESS else RunLog.Level.ERROR
-            write_line(held, summary, by=by.name, level=level)
-    return True
-
-
 def expire_overdue(now: datetime) -> int:
     """End what nobody reported on, or approved, in time; returns how many there were."""
     overdue = Run.objects.filter(status__in=Run.OPEN, expires_at__lte=now).order_by("expires_at")

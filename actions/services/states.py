@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from django.conf import settings
@@ -116,7 +116,6 @@ def write_line(
     level: str = RunLog.Level.INFO,
     step: str = "",
     step_status: str = "",
-    at: datetime | None = None,
 ) -> RunLog:
     """Add a line to the log of a run whose row the caller holds, so that lines keep their order.
 
@@ -128,7 +127,7 @@ def write_line(
         level=level,
         step=step[:200],
         step_status=step_status,
-        created_at=at or timezone.now(),
+        created_at=timezone.now(),
         created_by=by,
     )
 

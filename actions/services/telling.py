@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from django.db import transaction
 from django.dispatch import Signal
@@ -15,6 +16,11 @@ run_due = Signal()  # run_pk: int, is_long: bool, in_s: float
 SOON_S: Final = 60  # a worker keeps in mind what is due within this time
 
 
+def takes_long(payload: Mapping[str, Any]) -> bool:
+    """Whether the work of a run with this payload may take minutes, and so a worker of its own."""
+    return bool(payload.get("type") == "TEMPLATE")
+
+
 def tell_worker(run: Run) -> None:
     """Once the transaction is over; nothing where no worker is wanted soon."""
     if run.due_at is None:
@@ -22,7 +28,7 @@ def tell_worker(run: Run) -> None:
     in_s = max(0.0, (run.due_at - timezone.now()).total_seconds())
     if in_s > SOON_S:
         return
-    is_long = run.payload.get("type") == "TEMPLATE"
+    is_long = takes_long(run.payload)
     transaction.on_commit(
         lambda: run_due.send_robust(sender=None, run_pk=run.pk, is_long=is_long, in_s=in_s),
         robust=True,

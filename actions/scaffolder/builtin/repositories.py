@@ -46,6 +46,24 @@ COMMIT: Final[Mapping[str, Any]] = {
 }
 ALLOWED_HOSTS = titled(TEXTS, "Hosts", "That the repository may be on; all where nothing is said.")
 
+# What a pull request and a merge request ask alike.
+CHANGE_REQUIRED: Final = ("repoUrl", "branchName", "title", "description")
+CHANGE: Final[Mapping[str, Any]] = {
+    "repoUrl": REPO_URL,
+    "allowedHosts": ALLOWED_HOSTS,
+    "branchName": titled(TEXT, "Branch of the change"),
+    "title": titled(TEXT, "Title"),
+    "description": titled(TEXT, "Description"),
+    "targetBranchName": titled(TEXT, "Branch that it goes to"),
+    "sourcePath": SOURCE_PATH,
+    "targetPath": TARGET_PATH,
+    "token": TOKEN,
+    "commitMessage": titled(TEXT, "Message of the commit"),
+    "filesToDelete": titled(TEXTS, "Files to delete"),
+    "gitAuthorName": COMMIT["gitAuthorName"],
+    "gitAuthorEmail": COMMIT["gitAuthorEmail"],
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Repository:
