@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from django.http import HttpResponse
-from django.utils.http import content_disposition_header
+from io import BytesIO
+
+from django.http import FileResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from actions.api.actions import TAG
 from actions.api.run_documents import delivery
-from actions.models import RunArtifact
-from actions.selectors.runs import entities_of
+from actions.selectors.runs import artifact_of, entities_of
 from actions.services import reporting
 from catalog.api.base import ApiView, ok
 from catalog.api.openapi import OBJECT, documented, envelope, list_of
-from catalog.kernel.errors import NotFound
-from catalog.kernel.identifiers import is_storable
 from catalog.selectors.documents import timestamp
 
 
@@ -93,18 +91,9 @@ class RunFile(ApiView):
         answers={200: {}},
         errors=[404],
     )
-    def get(self, request: Request, run: str, name: str) -> HttpResponse:
-        found = reporting.get_run(run, principal=self.principal)
-        file = found.artifacts.filter(name=name).first() if is_storable(name) else None
-        if file is None:
-            raise NotFound.of("File", name, field="name")
-        return _download(file)
-
-
-def _download(file: RunArtifact) -> HttpResponse:
-    answer = HttpResponse(bytes(file.content), content_type=file.media_type)
-    answer.headers["Content-Disposition"] = str(
-        content_disposition_header(as_attachment=True, filename=file.name)
-    )
-    answer.headers["X-Content-Type-Options"] = "nosniff"
-    return answer
+    def get(self, request: Request, run: str, name: str) -> FileResponse:
+        file = artifact_of(reporting.get_run(run, principal=self.principal), name)
+        content = BytesIO(bytes(file.content))
+        return FileResponse(
+            content, as_attachment=True, filename=file.name, content_type=file.media_type
+        )

@@ -10,7 +10,9 @@ from typing import Final
 from django.db.models import Q, QuerySet
 from django.db.models.fields.json import KT
 
-from actions.models import Run
+from actions.models import Run, RunArtifact
+from catalog.kernel.errors import NotFound
+from catalog.kernel.identifiers import is_storable
 from catalog.models import Blueprint, Change, Entity
 
 MAX_ENTITIES: Final = 1000  # entries of the feed that one run is asked for
@@ -83,6 +85,14 @@ def entity_of(run: Run) -> Entity | None:
     if not run.entity or not run.blueprint:
         return None
     return find_entity(run.blueprint["identifier"], run.entity["identifier"])
+
+
+def artifact_of(run: Run, name: str) -> RunArtifact:
+    """A file that the run made. Raises NotFound."""
+    found = run.artifacts.filter(name=name).first() if is_storable(name) else None
+    if found is None:
+        raise NotFound.of("File", name, field="name")
+    return found
 
 
 def find_entity(blueprint: str, identifier: str) -> Entity | None:

@@ -396,9 +396,10 @@ def test_what_a_run_made_is_there(member, settings):
     assert "Do <em>this</em>" in page
     assert "<script>x" not in page
     answer = member.get(f"/runs/{run.identifier}/files/new-service.zip")
-    assert (answer.content, answer.headers["Content-Type"]) == (b"zip", "application/zip")
+    assert (answer.getvalue(), answer.headers["Content-Type"]) == (b"zip", "application/zip")
     assert answer.headers["Content-Disposition"] == 'attachment; filename="new-service.zip"'
-    html(member, f"/runs/{run.identifier}/files/other.zip", 404)
+    for gone in ("other.zip", "%00"):
+        html(member, f"/runs/{run.identifier}/files/{gone}", 404)
     html(member, "/runs/r_nothing", 404)
 
 

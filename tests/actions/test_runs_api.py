@@ -125,7 +125,7 @@ def test_what_a_run_wrote_and_made(admin):
     [file] = admin.get(f"{url}/files").json()["files"]
     assert (file["name"], file["sizeBytes"]) == ("a b.zip", 3)
     got = admin.get(f"{url}/files/a%20b.zip")
-    assert (got.content, got["Content-Type"]) == (b"zip", "application/zip")
+    assert (got.getvalue(), got["Content-Type"]) == (b"zip", "application/zip")
     assert got["Content-Disposition"] == 'attachment; filename="a b.zip"'
     assert admin.get(f"{url}/files/none").status_code == 404
     [sent] = admin.get(f"{url}/deliveries").json()["deliveries"]

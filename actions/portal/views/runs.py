@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import BytesIO
 from secrets import token_urlsafe
 from typing import Any, Final
 
 from django.contrib import messages
 from django.http import (
-    Http404,
-    HttpResponse,
+    FileResponse,
     HttpResponseBase,
     HttpResponseRedirect,
     StreamingHttpResponse,
@@ -17,7 +17,6 @@ from django.http import (
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_GET, require_POST
 
 from actions import dispatching
@@ -37,6 +36,7 @@ from actions.portal.run_list import (
 )
 from actions.portal.run_page import Parts, last_lines, lines_after, parts_of
 from actions.portal.words import STATUSES, approval_words
+from actions.selectors.runs import artifact_of
 from actions.services import reporting, starting
 from actions.services.access import Access, permissions_document
 from actions.services.approvals import pending_approvers
@@ -134,16 +134,11 @@ def log(request: PortalRequest, identifier: str) -> HttpResponseBase:
 @require_GET
 def file(request: PortalRequest, identifier: str, name: str) -> HttpResponseBase:
     """A file that the run made."""
-    found = get_run(identifier, principal=request.user)
-    artifact = found.artifacts.filter(name=name).first()
-    if artifact is None:
-        raise Http404(f"The run has no file “{name}”, or it is not kept any more.")
-    answer = HttpResponse(bytes(artifact.content), content_type=artifact.media_type)
-    answer.headers["Content-Disposition"] = (
-        content_disposition_header(as_attachment=True, filename=artifact.name) or "attachment"
+    made = artifact_of(get_run(identifier, principal=request.user), name)
+    content = BytesIO(bytes(made.content))
+    return FileResponse(
+        content, as_attachment=True, filename=made.name, content_type=made.media_type
     )
-    answer.headers["X-Content-Type-Options"] = "nosniff"
-    return answer
 
 
 @portal_view
