@@ -232,6 +232,7 @@ def _wait_for_rows(page: "Page", titles: list[str]) -> None:
 def test_a_run_is_started_and_watched(visit: Visit) -> None:
     from actions.models import Run
     from actions.services import reporting
+    from actions.services.states import changing, move
     from tests.factories import ACTOR
 
     visit.goto("/catalog/service/pay")
@@ -256,7 +257,8 @@ def test_a_run_is_started_and_watched(visit: Visit) -> None:
     visit.page.evaluate("document.querySelector('[data-log]').scrollTop = 0")
     visit.page.wait_for_function("!document.querySelector('[data-follow]').checked")
     reporting.log(run, "the last one")
-    assert reporting.end(run, "SUCCESS", summary="All is new", by=ACTOR)
+    with changing(run.pk, ACTOR) as held:
+        move(held, "SUCCESS", summary="All is new")
     visit.page.wait_for_selector("#run-state:has-text('All is new')")
     visit.page.wait_for_selector("#run-log-lines li:has-text('the last one')")
     assert visit.page.evaluate("document.querySelector('[data-log]').scrollTop") == 0
