@@ -185,8 +185,10 @@ def _work_beside(writers):
 def _is_settled() -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*) FROM catalog_change c, catalog_feedconsumer f "
-            "WHERE f.name = %s AND (c.transaction, c.id) > (f.transaction, f.change_id)",
+            # a consumer that has read nothing yet has no row
+            "SELECT count(*) FROM catalog_change c "
+            "LEFT JOIN catalog_feedconsumer f ON f.name = %s "
+            "WHERE f.name IS NULL OR (c.transaction, c.id) > (f.transaction, f.change_id)",
             [derived.CONSUMER],
         )
         return cursor.fetchone()[0] == 0 and not StaleEntity.objects.exists()
