@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from django.db.models import Model
 
@@ -53,6 +53,50 @@ class EventKind:
     optional: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class RuleSource:
+    """Something that rules of scorecards may look at, beside what the catalogue itself knows.
+
+    name: as CQL says it ("runs", "cost"). value: makes a jsonb expression on Entity; NULL for an
+    entity of which there is nothing to say.
+    """
+
+    name: str
+    title: str
+    description: str
+    value: Callable[[], Any]
+
+
+class Notifier(Protocol):
+    def __call__(
+        self,
+        title: str,
+        *,
+        topic: str,
+        description: str = ...,
+        link: str = ...,
+        severity: str = ...,
+        scope: str = ...,
+        recipients: Collection[str] = ...,
+        teams: Collection[str] = ...,
+        owners: Sequence[Any] = ...,
+        is_mailed: bool = ...,
+    ) -> object: ...
+
+
+class ScorecardQueries(Protocol):
+    """How searches and documents of entities ask about scorecards."""
+
+    # a json expression on `catalog_entity e`: {identifier: {"level", "rules": [{…}]}}
+    document_sql: str
+
+    def fits(self, scorecard: str, rule: str | None, operator: str, value: str, path: str) -> Any:
+        """The condition on Entity. Raises InvalidQuery naming the part of the rule at `path`."""
+
+    def value(self, scorecard: str, rule: str | None, path: str) -> Any:
+        """A jsonb expression on Entity: its level, or how it does on a rule. Raises InvalidQuery."""
+
+
 event_kinds: dict[str, EventKind] = {}
 feed_consumers: dict[str, FeedHandler] = {}
 configuration_takers: dict[tuple[str, ...], ConfigurationTaker] = {}
@@ -62,6 +106,50 @@ secret_users: list[SecretUsers] = []
 resealers: dict[str, Resealer] = {}
 source_kinds: dict[str, SourceKind] = {}
 welcomes: dict[str, Welcome] = {}
+rule_sources: dict[str, RuleSource] = {}
+notification_topics: dict[str, str] = {}
+_notifiers: list[Notifier] = []
+_scorecard_queries: list[ScorecardQueries] = []
+
+
+def register_rule_source(source: RuleSource) -> None:
+    """Let rules of scorecards look at something more."""
+    if source.name in rule_sources:
+        raise ValueError(f"Rules have a source {source.name!r} already")
+    rule_sources[source.name] = source
+
+
+def register_notification_topic(name: str, title: str) -> None:
+    """Add a topic that channels may want to hear of."""
+    if name in notification_topics:
+        raise ValueError(f"There is a topic {name!r} already")
+    notification_topics[name] = title
+
+
+def register_notifier(notifier: Notifier) -> None:
+    """Have `notify` tell people by this."""
+    _notifiers.append(notifier)
+
+
+def notify(title: str, *, topic: str, **told: Any) -> None:
+    """Tell people of something, in the caller's transaction, by whatever knows how to.
+
+    told: description, link (a path of the portal), severity ("critical" to "low"), scope (a later
+    notice of the same topic and scope replaces an earlier one), recipients (e-mail addresses),
+    teams (identifiers or titles), owners (entities whose owners are meant, `blueprint` loaded),
+    is_mailed (they get an e-mail too).
+    """
+    for one in _notifiers:
+        one(title, topic=topic, **told)
+
+
+def register_scorecard_queries(queries: ScorecardQueries) -> None:
+    """Let searches and documents of entities ask about scorecards."""
+    _scorecard_queries[:] = [queries]
+
+
+def scorecard_queries() -> ScorecardQueries | None:
+    return _scorecard_queries[0] if _scorecard_queries else None
 
 
 def register_welcome(blueprint: str, welcome: Welcome) -> None:

@@ -17,6 +17,7 @@ class Lock(IntEnum):
     LIVE_EVENTS = 5  # one worker at a time at the events of a source, so that they keep their order
     DATA_MIGRATION = 6
     DOCUMENTS = 7  # one worker at a time at the documents of changed entities
+    SCORECARD = 8  # one evaluation of a scorecard at a time
 
 
 def hold(purpose: Lock, key: int = 0) -> None:

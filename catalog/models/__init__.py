@@ -20,6 +20,7 @@ from catalog.models.entities import (
     StaleEntity,
     name_in_order,
 )
+from catalog.models.facts import Fact, MetricPoint
 from catalog.models.locations import LocatedEntity, Location, LocationFile
 from catalog.models.migrations import DataMigration
 from catalog.models.pages import Folder, Page
@@ -52,6 +53,7 @@ __all__ = [
     "Entity",
     "EntityDocument",
     "EntityQuerySet",
+    "Fact",
     "FeedConsumer",
     "Folder",
     "InboundEvent",
@@ -60,6 +62,7 @@ __all__ = [
     "LocatedEntity",
     "Location",
     "LocationFile",
+    "MetricPoint",
     "Owned",
     "Page",
     "PendingDocument",

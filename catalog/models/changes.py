@@ -21,6 +21,8 @@ class Change(models.Model):
     PROXY = "proxy"
     LOCATION = "location"
     SETTINGS = "settings"
+    FACT = "fact"  # identifier: key; object_id: the entity's; `after` has its identifier
+    METRIC = "metric"  # points of one series of one entity; `after` counts them
     MIGRATION = "migration"  # an act on many entities at once; `after` counts them
 
     id = models.BigAutoField(primary_key=True)
