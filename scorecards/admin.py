@@ -7,7 +7,7 @@ from unfold.decorators import display
 
 from catalog.kernel.admin import ReadOnlyAdmin
 from scorecards.models import Scorecard
-from scorecards.services import levels_of
+from scorecards.services.definitions import levels_of
 
 
 @admin.register(Scorecard)

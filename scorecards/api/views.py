@@ -12,8 +12,8 @@ from catalog.api.base import ApiView, get_blueprint, ok, signed
 from catalog.api.openapi import OBJECT, documented, envelope, list_of
 from catalog.kernel.errors import InvalidRequest
 from catalog.services import permissions
-from scorecards import services
 from scorecards.models import Scorecard
+from scorecards.services import definitions as services
 
 TAG = "Scorecards"
 _ONE = envelope(scorecard=OBJECT)

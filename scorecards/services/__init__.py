@@ -1,0 +1,1 @@
+"""Everything that changes scorecards and what comes of them."""
