@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import count
 from typing import Any, Final
 
-from django.db.models import F, JSONField
+from django.db.models import F, JSONField, Value
 
 from catalog.selectors.kinds import Kinds
 from catalog.selectors.sql import Sql, json_value
@@ -125,8 +125,9 @@ UNKNOWN: Final = Sql("NULL::boolean")
 def value_of_call(number: int) -> Sql:
     """What a `JqCall` gave, as jsonb; NULL where it gave null or failed."""
     return Sql(
-        f"(SELECT j.value FROM scorecards_jq j WHERE j.entity_id = {{}} AND j.number = {number:d})",
+        "(SELECT j.value FROM scorecards_jq j WHERE j.entity_id = {} AND j.number = {})",
         F("pk"),
+        Value(number),
         output_field=JSONField(),
     )
 
@@ -143,4 +144,3 @@ def evidence_of(parts: Sequence[Part]) -> Sql:
 def json_constant(value: Any) -> Sql:
     """A constant as jsonb."""
     return Sql("{}::jsonb", json_value(value), output_field=JSONField())
-

@@ -40,6 +40,10 @@ class Unfit(Exception):
 class Operand:
     """A question that makes no sense of it is answered by None, which the compiler refuses."""
 
+    def actual(self) -> Any:
+        """What it is, as jsonb; NULL where it is absent."""
+        raise NotImplementedError
+
     def equals(self, value: Scalar | tuple[Scalar, ...]) -> Any:
         return None
 
@@ -84,6 +88,9 @@ class Json(Operand):
     def __init__(self, value: Any, *, type: str | None = None) -> None:
         self.value = value
         self.type = type
+
+    def actual(self) -> Any:
+        return Sql("{}", self.value, output_field=JSONField())
 
     def holds(self, part: Any) -> Any:
         """It is this scalar; or, for a list of one, it is a list that has it as an element."""
@@ -333,6 +340,9 @@ class Column(Operand):
     def __init__(self, name: str) -> None:
         self.column = F(name)
 
+    def actual(self) -> Any:
+        return Sql("to_jsonb({}::text)", self.column, output_field=JSONField())
+
     def equals(self, value: Scalar | tuple[Scalar, ...]) -> Any:
         if value is None:
             return Sql("{} IS NULL", self.column)
@@ -415,6 +425,9 @@ class KindName(Operand):
     def __init__(self, kinds: Kinds) -> None:
         self.kinds = kinds
 
+    def actual(self) -> Any:
+        return Sql("to_jsonb({}::text)", F("blueprint__identifier"), output_field=JSONField())
+
     def equals(self, value: Scalar | tuple[Scalar, ...]) -> Any:
         return self._that(lambda name: name == value)
 
@@ -442,6 +455,9 @@ class Moment(Operand):
 
     def __init__(self, name: str) -> None:
         self.column = F(name)
+
+    def actual(self) -> Any:
+        return Sql("to_jsonb({})", self.column, output_field=JSONField())
 
     def equals(self, value: Scalar | tuple[Scalar, ...]) -> Any:
         if value is None:

@@ -1,0 +1,317 @@
+"""The one statement that evaluates a scorecard over all its entities, or over some of them.
+
+It is made of steps, each a CTE: `seen` asks every rule about every entity, `lettered` turns the
+answers into letters (see `scorecards.statuses`), `judged` into level, points and evidence. What is
+done with that is the caller's: `evaluating` writes it, `previewing` compares it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+import orjson
+from django.db import connection
+from django.db.models import BooleanField, DateTimeField, F, Value
+
+from catalog.kernel import jq
+from catalog.kernel.errors import InvalidInput
+from catalog.kernel.identifiers import storable_text
+from catalog.kernel.schema import check_json
+from catalog.models import Entity, EntityQuerySet
+from catalog.selectors.sql import Sql
+from scorecards.definition import Definition, Missing
+from scorecards.rules.compiled import JqCall, evidence_of
+from scorecards.rules.compiling import CompiledRule, CompiledScorecard
+from scorecards.statuses import (
+    ABSENT,
+    ANNOUNCED_FAIL,
+    ANNOUNCED_NO_DATA,
+    ANNOUNCED_PASS,
+    BLOCKING,
+    COUNTED,
+    ERROR,
+    EXEMPT,
+    FAIL,
+    IGNORED,
+    NO_DATA,
+    NOT_APPLICABLE,
+    PASS,
+)
+
+_JQ_CHUNK: Final = 1000
+_JQ_TABLE: Final = (
+    "CREATE TEMPORARY TABLE IF NOT EXISTS scorecards_jq (number int NOT NULL, "
+    "entity_id bigint NOT NULL, value jsonb, error text, PRIMARY KEY (number, entity_id)) "
+    "ON COMMIT DROP"
+)
+
+
+_JQ_INSERT: Final = (
+    "INSERT INTO scorecards_jq SELECT number, entity_id, nullif(value, 'null'), error "
+    "FROM json_to_recordset(%s::json) "
+    "AS r(number int, entity_id bigint, value jsonb, error text)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """CTEs that end in `judged`: id, statuses, rank, level, points, total, evidence, data_as_of.
+
+    sql: "seen AS (…), …, judged AS (…)", to stand behind WITH.
+    """
+
+    sql: str
+    params: tuple[Any, ...]
+
+
+def judging(
+    compiled: CompiledScorecard, *, scorecard: int | None, entities: Collection[int] | None = None
+) -> Judging:
+    """scorecard: the pk of the one whose exemptions hold. entities: pks; None for all.
+
+    Its programs must have been run (`run_calls`), in the same transaction.
+    """
+    seen, params = _seen(compiled, entities)
+    ruled, ruled_params = _lettered(compiled)
+    judged, judged_params = _judged(compiled)
+    return Judging(
+        f"seen AS MATERIALIZED ({seen}), exempt AS MATERIALIZED ({_EXEMPT}), "
+        f"lettered AS MATERIALIZED ({ruled}), judged AS MATERIALIZED ({judged})",
+        (*params, scorecard, compiled.now, *ruled_params, *judged_params),
+    )
+
+
+def in_scope(compiled: CompiledScorecard, entities: Collection[int] | None) -> EntityQuerySet:
+    found = Entity.objects.filter(compiled.scope)
+    return found if entities is None else found.filter(pk__in=sorted(entities))
+
+
+def run_calls(compiled: CompiledScorecard, entities: Collection[int] | None = None) -> None:
+    """Run the JQ programs of a scorecard, in the transaction that will evaluate it.
+
+    Their values go into a table that the transaction drops: `rules.compiled.value_of_call`.
+    """
+    if not compiled.calls:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_JQ_TABLE)
+        cursor.execute("TRUNCATE scorecards_jq")
+    for call in compiled.calls:
+        _run_call(call, in_scope(compiled, entities))
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE scorecards_jq")
+
+
+def _run_call(call: JqCall, entities: EntityQuerySet) -> None:
+    program = jq.Program(fields={"value": call.program})
+    asked = entities.annotate(asked=call.value).values_list("pk", "asked")
+    last = 0
+    # by pages: what is written must not disturb what is being read
+    while page := list(asked.filter(pk__gt=last).order_by("pk")[:_JQ_CHUNK]):
+        last = page[-1][0]
+        outcomes = jq.run(program, [value for _, value in page])
+        rows = [
+            {"number": call.number, "entity_id": pk, **_given(outcome)}
+            for (pk, _), outcome in zip(page, outcomes, strict=True)
+        ]
+        with connection.cursor() as cursor:
+            cursor.execute(_JQ_INSERT, [orjson.dumps(rows).decode()])
+
+
+def _given(outcome: jq.Outcome) -> dict[str, Any]:
+    """What a program gave for one entity, as far as the database has a place for it."""
+    error = outcome.failure or outcome.errors.get("value")
+    if error is not None:
+        return {"value": None, "error": storable_text(error)}
+    value = outcome.values.get("value")
+    try:
+        check_json(value)
+    except InvalidInput as refused:
+        return {"value": None, "error": refused.message}
+    return {"value": value, "error": None}
+
+
+# first step: what is the answer of each rule about each entity
+
+_EXEMPT: Final = """
+SELECT x.entity_id, array_agg(r.slot) AS slots
+FROM scorecards_exemption x JOIN scorecards_rule r ON r.id = x.rule_id
+WHERE x.scorecard_id = %s AND x.status = 'APPROVED' AND (x.ends_at IS NULL OR x.ends_at > %s)
+GROUP BY x.entity_id"""
+
+
+_NEWEST: Final = """greatest({}, (SELECT max(f.collected_at) FROM catalog_fact f
+WHERE f.entity_id = {} AND ({} OR f.key = ANY({}::text[]))))"""
+
+
+def _seen(
+    compiled: CompiledScorecard, entities: Collection[int] | None
+) -> tuple[str, Sequence[Any]]:
+    columns: dict[str, Any] = {"as_of": _as_of(compiled)}
+    for n, rule in enumerate(compiled.rules):
+        if rule.is_over:
+            continue
+        columns[f"v{n}"] = _column(rule.compiled.verdict)
+        columns[f"e{n}"] = evidence_of(rule.compiled.parts)
+        if rule.filter is not None:
+            columns[f"f{n}"] = _column(rule.filter)
+        if rule.compiled.calls:
+            columns[f"x{n}"] = _has_failed(rule.compiled.calls)
+    found = in_scope(compiled, entities).order_by().annotate(**columns)
+    return found.values_list("pk", *columns).query.sql_with_params()
+
+
+def _column(condition: Any) -> Sql:
+    return Sql("({})", condition, output_field=BooleanField(null=True))
+
+
+def _as_of(compiled: CompiledScorecard) -> Sql:
+    """The newest of what the rules looked at: the entity, and its facts if they are read."""
+    facts = compiled.reads.facts
+    if not facts:
+        return Sql("{}", F("updated_at"), output_field=DateTimeField())
+    return Sql(
+        _NEWEST,
+        F("updated_at"),
+        F("pk"),
+        Value("*" in facts),
+        Value(sorted(facts)),
+        output_field=DateTimeField(),
+    )
+
+
+def _has_failed(calls: Sequence[int]) -> Sql:
+    return Sql(
+        "EXISTS (SELECT FROM scorecards_jq j WHERE j.entity_id = {} AND j.error IS NOT NULL "
+        "AND j.number = ANY({}::int[]))",
+        F("pk"),
+        Value([*calls]),
+    )
+
+
+# second step: letters
+
+
+def _lettered(compiled: CompiledScorecard) -> tuple[str, Sequence[Any]]:
+    letters, params = [], []
+    for n, rule in enumerate(compiled.rules):
+        letters.append(f"{_letter(n, rule)} AS l{n}")
+        if not rule.is_over and not rule.is_announced:
+            params.append(rule.slot)
+    columns = ", ".join(["seen.*", *letters])
+    return (
+        f"SELECT {columns} FROM seen LEFT JOIN exempt ON exempt.entity_id = seen.id",  # noqa: S608
+        params,
+    )
+
+
+def _letter(n: int, rule: CompiledRule) -> str:
+    if rule.is_over:
+        return f"'{NOT_APPLICABLE.letter}'"
+    cases = []
+    if rule.filter is not None:
+        cases.append(f"WHEN f{n} IS NOT TRUE THEN '{NOT_APPLICABLE.letter}'")
+    passed, failed, unknown = PASS, FAIL, _NO_DATA[rule.spec.missing]
+    if rule.is_announced:
+        passed, failed, unknown = ANNOUNCED_PASS, ANNOUNCED_FAIL, ANNOUNCED_NO_DATA
+    else:
+        cases.append(f"WHEN %s = ANY(exempt.slots) THEN '{EXEMPT.letter}'")
+    cases.append(f"WHEN v{n} THEN '{passed.letter}' WHEN NOT v{n} THEN '{failed.letter}'")
+    if rule.compiled.calls and not rule.is_announced:
+        cases.append(f"WHEN x{n} THEN '{ERROR.letter}'")
+    return f"CASE {' '.join(cases)} ELSE '{unknown.letter}' END"
+
+
+_NO_DATA: Final = {Missing.FAIL: NO_DATA, Missing.IGNORE: IGNORED, Missing.PASS: PASS}
+
+
+# third step: level, points, evidence
+
+
+_JUDGED: Final = """
+SELECT id, statuses, rank, (%s::text[])[rank + 1] AS level, points, total, evidence, data_as_of
+FROM (
+    SELECT id, as_of AS data_as_of, {statuses} AS statuses, {rank} AS rank, {points} AS points,
+           {total} AS total, {evidence} AS evidence
+    FROM lettered
+    OFFSET 0 -- so that nothing is worked out twice
+) AS counted"""
+
+
+def _judged(compiled: CompiledScorecard) -> tuple[str, Sequence[Any]]:
+    levels = [level.title for level in compiled.definition.levels]
+    sql = _JUDGED.format(
+        statuses=_statuses(compiled),
+        rank=_rank(compiled),
+        points=_sum(compiled, PASS.letter),
+        total=_sum(compiled, COUNTED),
+        evidence=_evidence(compiled),
+    )
+    return sql, [levels]
+
+
+def _statuses(compiled: CompiledScorecard) -> str:
+    """The letters by slot."""
+    if not compiled.rules:
+        return "''::text"
+    by_slot = {rule.slot: n for n, rule in enumerate(compiled.rules)}
+    return " || ".join(
+        f"l{by_slot[slot]}" if slot in by_slot else f"'{ABSENT.letter}'"
+        for slot in range(max(by_slot) + 1)
+    )
+
+
+def _rank(compiled: CompiledScorecard) -> str:
+    """How far the ladder goes on: a rule of no weight is for information, and keeps nobody back."""
+    definition = compiled.definition
+    weighty = [(n, rule) for n, rule in enumerate(compiled.rules) if rule.spec.weight > 0]
+    if not weighty or not definition.has_levels:
+        return "0"
+    uncounted = " AND ".join(f"l{n} NOT IN {_letters(COUNTED)}" for n, _ in weighty)
+    cases = [f"WHEN {uncounted} THEN 0"]
+    top = _top(definition, {rule.rank for _, rule in weighty})
+    for rank in range(1, top + 1):
+        kept_back = " OR ".join(
+            f"l{n} IN {_letters(BLOCKING)}" for n, rule in weighty if rule.rank == rank
+        )
+        if kept_back:
+            cases.append(f"WHEN {kept_back} THEN {rank - 1}")
+    return f"CASE {' '.join(cases)} ELSE {top} END"
+
+
+def _top(definition: Definition, ranks: Collection[int | None]) -> int:
+    """The highest rank there is a way to."""
+    highest = len(definition.levels) - 1
+    if definition.is_lenient:
+        return highest
+    return next((rank - 1 for rank in range(1, highest + 1) if rank not in ranks), highest)
+
+
+def _sum(compiled: CompiledScorecard, letters: str) -> str:
+    """The weights of the rules that have one of these letters."""
+    by_weight: dict[Decimal, list[str]] = {}
+    for n, rule in enumerate(compiled.rules):
+        if rule.spec.weight > 0:
+            by_weight.setdefault(rule.spec.weight, []).append(f"(l{n} IN {_letters(letters)})::int")
+    sums = [f"{weight} * ({' + '.join(rules)})" for weight, rules in by_weight.items()]
+    return f"({' + '.join(sums) or '0'})::numeric"
+
+
+def _evidence(compiled: CompiledScorecard) -> str:
+    pairs = [
+        f"'{rule.slot}', e{n}"
+        for n, rule in enumerate(compiled.rules)
+        if not rule.is_over and rule.compiled.parts
+    ]
+    # functions take a hundred arguments at most
+    objects = [
+        f"jsonb_build_object({', '.join(pairs[at : at + 50])})" for at in range(0, len(pairs), 50)
+    ]
+    return " || ".join(objects) or "'{}'::jsonb"
+
+
+def _letters(letters: str) -> str:
+    return "(" + ", ".join(f"'{letter}'" for letter in letters) + ")"
