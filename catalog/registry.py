@@ -87,14 +87,17 @@ class Notifier(Protocol):
 class ScorecardQueries(Protocol):
     """How searches and documents of entities ask about scorecards."""
 
-    # a json expression on `catalog_entity e`: {identifier: {"level", "rules": [{…}]}}
+    # a json expression on `catalog_entity e`: {identifier: {"level", "rules": [{…}]}}; it takes no
+    # parameters, but stands among some: a percent sign is written twice
     document_sql: str
 
     def fits(self, scorecard: str, rule: str | None, operator: str, value: str, path: str) -> Any:
-        """The condition on Entity. Raises InvalidQuery naming the part of the rule at `path`."""
+        """The condition on Entity. Raises InvalidQuery naming the part of the rule at `path`
+        (`{path}.scorecard`, `{path}.scorecardRule`, `{path}.operator`, `{path}.value`)."""
 
     def value(self, scorecard: str, rule: str | None, path: str) -> Any:
-        """A jsonb expression on Entity: its level, or how it does on a rule. Raises InvalidQuery."""
+        """A jsonb expression on Entity: its level, or how it does on a rule. Raises
+        InvalidQuery; path: "" where `scorecard` and `rule` stand at the top."""
 
 
 event_kinds: dict[str, EventKind] = {}

@@ -17,7 +17,7 @@ from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from actions.models import Channel, Message
 from actions.notifications import channels
-from actions.notifications.notices import TOPICS
+from actions.notifications.notices import topics
 from actions.notifications.sending import payload_of, place_of
 from catalog.admin.actors import actor_for
 from catalog.admin.filters import ChoiceFilter
@@ -57,7 +57,7 @@ class ChannelForm(forms.Form):
         "is sent, and shown to nobody.",
     )
     topics = forms.MultipleChoiceField(
-        choices=list(TOPICS.items()),
+        choices=lambda: list(topics().items()),
         required=False,
         widget=CheckboxList(),
         help_text="None chosen: all there are.",
@@ -95,7 +95,8 @@ class ChannelAdmin(IdpModelAdmin):
 
     @display(description="Is told")
     def hears(self, channel: Channel) -> str:
-        return "; ".join(TOPICS.get(one, one) for one in channel.topics) or "everything"
+        known = topics()
+        return "; ".join(known.get(one, one) for one in channel.topics) or "everything"
 
     @display(description="On", boolean=True, ordering="is_active")
     def is_told(self, channel: Channel) -> bool:

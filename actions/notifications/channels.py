@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from actions.models import Channel, Message
-from actions.notifications.notices import TOPICS, Hook, Notice, message_to
+from actions.notifications.notices import Hook, Notice, message_to, topics
 from actions.notifications.sending import place_of, send
 from catalog.kernel import feed
 from catalog.kernel.actors import Actor
@@ -116,8 +116,9 @@ def _assign(channel: Channel, stated: Stated) -> None:
             )
         channel.format = stated["format"]
     if "topics" in stated:
-        if unknown := [one for one in stated["topics"] if one not in TOPICS]:
-            raise InvalidInput.of("topics", unknown[0], f"some of {', '.join(TOPICS)}")
+        known = topics()
+        if unknown := [one for one in stated["topics"] if one not in known]:
+            raise InvalidInput.of("topics", unknown[0], f"some of {', '.join(known)}")
         channel.topics = list(stated["topics"])
     if "is_active" in stated:
         channel.is_active = stated["is_active"]

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from actions.models import Channel, Message, Notification, Run
 from actions.notifications import recipients as who
+from catalog import registry
 from catalog.kernel.errors import shorten
 from catalog.kernel.identifiers import storable_text
 from catalog.models import Entity
@@ -80,6 +81,11 @@ class Notice:
     hook: Hook | None = None
     run: Run | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def topics() -> dict[str, str]:
+    """What channels may want to hear of: {name: in words}; other apps add theirs."""
+    return {**TOPICS, **registry.notification_topics}
 
 
 def is_link(link: str) -> bool:

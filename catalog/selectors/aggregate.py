@@ -11,6 +11,7 @@ from typing import Any, Final
 from django.db import connection
 from django.db.models import Aggregate, Avg, Count, F, FloatField, JSONField, Max, Min, Sum, Value
 
+from catalog import registry
 from catalog.kernel.actors import Principal
 from catalog.models import EntityQuerySet
 from catalog.selectors.search import Scope, search
@@ -55,8 +56,9 @@ def aggregate(body: Mapping[str, Any], *, principal: Principal) -> Any:
     - {"func": "average", "averageOf": "hour" | "day" | "week" | "month" | "total",
       "measureTimeBy"?, "property"?}: entities, or the sum of a property, per period; periods run
       from the first `measureTimeBy` (a date; "$createdAt") until now, begun ones count whole
-    - {"func": "countValues", "property" | "relation"}: how many entities have each value, the most
-      frequent first; each element of a list counts, absent values do not
+    - {"func": "countValues", "property" | "relation" | "scorecard", "rule"?}: how many entities
+      have each value (of a scorecard each level, or each status of a rule), the most frequent
+      first; each element of a list counts, absent values do not
 
     Each with an optional "query". At most three statements.
     Raises InvalidQuery naming the field.
@@ -100,9 +102,9 @@ EACH_VALUE: Final = (
 
 
 def values_of(body: Mapping[str, Any], scope: Scope) -> Any:
-    """The jsonb expression of what a body counts by: a property or a relation."""
+    """The jsonb expression of what a body counts by: a property, a relation or a scorecard."""
     if "scorecard" in body:
-        raise no_scorecard("scorecard", body["scorecard"])
+        return _of_scorecard(body)
     if "relation" in body:
         name = checked_name(body["relation"], "relation")
         return Sql("({} -> {})", F("relations"), Value(name), output_field=JSONField())
@@ -112,6 +114,15 @@ def values_of(body: Mapping[str, Any], scope: Scope) -> Any:
     if name in COLUMNS:
         return Sql("to_jsonb({})", F(COLUMNS[name]), output_field=JSONField())
     return Sql("{}", property_of(name, "property", scope).value, output_field=JSONField())
+
+
+def _of_scorecard(body: Mapping[str, Any]) -> Any:
+    scorecard = checked_name(body["scorecard"], "scorecard")
+    rule = None if body.get("rule") is None else checked_name(body["rule"], "rule")
+    queries = registry.scorecard_queries()
+    if queries is None:
+        raise no_scorecard("scorecard", scorecard)
+    return queries.value(scorecard, rule, "")
 
 
 def property_of(value: object, where: str, scope: Scope) -> Property:

@@ -16,6 +16,7 @@ import orjson
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 
+from catalog import registry
 from catalog.models import EntityQuerySet, RelationDefinition
 from catalog.selectors.history import entity_as_of
 
@@ -41,7 +42,8 @@ _COLUMNS = """
 SELECT e.id, b.identifier, e.identifier, e.title, e.icon, e.team, ({properties})::text,
        e.relations::text, coalesce(d.empty::text, '{{}}'),
        to_char(e.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), e.created_by,
-       to_char(e.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), e.updated_by
+       to_char(e.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), e.updated_by,
+       {scorecards}
 FROM catalog_entity e
 JOIN catalog_blueprint b ON b.id = e.blueprint_id
 LEFT JOIN (
@@ -177,7 +179,8 @@ def timestamp(moment: datetime) -> str:
 def _fetch(where: str, params: Sequence[Any], selection: Selection) -> dict[int, bytes]:
     columns, column_params = _properties_column(selection)
     with connection.cursor() as cursor:
-        cursor.execute(_COLUMNS.format(properties=columns) + where, [*column_params, *params])
+        sql = _COLUMNS.format(properties=columns, scorecards=_scorecards_column(selection))
+        cursor.execute(sql + where, [*column_params, *params])
         rows = cursor.fetchall()
         titles = None
         if selection.with_titles and "relations" in selection.keys:
@@ -200,7 +203,7 @@ def _fetch(where: str, params: Sequence[Any], selection: Selection) -> dict[int,
             "relations": _only(
                 {**empty, **relations}, selection.relations, selection.hidden_relations
             ),
-            "scorecards": {},
+            "scorecards": orjson.Fragment(row[13]),
             "createdAt": row[9],
             "createdBy": row[10],
             "updatedAt": row[11],
@@ -225,6 +228,14 @@ def _properties_column(selection: Selection) -> tuple[str, list[Any]]:
         sql = f"({sql}) - %s::text[]"
         params.append(list(selection.hidden_properties))
     return sql, params
+
+
+def _scorecards_column(selection: Selection) -> str:
+    """SQL, as text, for how the entity does on scorecards."""
+    queries = registry.scorecard_queries()
+    if queries is None or "scorecards" not in selection.keys:
+        return "'{}'"
+    return f"coalesce(({queries.document_sql})::text, '{{}}')"
 
 
 def _titled(rows: Iterable[tuple[Any, ...]]) -> dict[int, dict[str, Any]]:

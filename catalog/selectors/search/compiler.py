@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from django.db.models import Count, F, Min, Q, Subquery, Value
 
+from catalog import registry
 from catalog.kernel.errors import InvalidQuery, LimitExceeded
 from catalog.selectors.graph import BOTH, reachable_from
 from catalog.selectors.kinds import Kind, Link
@@ -37,6 +38,7 @@ from catalog.selectors.search.rules import (
     NestedSearch,
     OfRelation,
     OfSchema,
+    OfScorecard,
     Operator,
     RelatedTo,
     Rule,
@@ -91,7 +93,14 @@ class Compiler:
             return self._related_to(rule)
         if isinstance(rule, MatchAny):
             return self._match_any(rule)
-        raise no_scorecard(f"{rule.path}.scorecard", rule.scorecard)
+        return self._of_scorecard(rule)
+
+    def operand(self, rule: Comparison) -> Operand:
+        """What stands to the left of a comparison with a property or a relation."""
+        assert isinstance(rule.operand, Named | OfRelation)  # noqa: S101 - see the docstring
+        operand = self._operand(rule.operand, rule.path)
+        assert operand is not None  # noqa: S101 - only what the calling user has may be none
+        return operand
 
     # comparisons
 
@@ -317,6 +326,12 @@ class Compiler:
             if (pk := kinds.pk_of(link.target)) is not None:
                 found.add(pk)
         return found
+
+    def _of_scorecard(self, rule: OfScorecard) -> Any:
+        queries = registry.scorecard_queries()
+        if queries is None:
+            raise no_scorecard(f"{rule.path}.scorecard", rule.scorecard)
+        return queries.fits(rule.scorecard, rule.rule, rule.operator, rule.value, rule.path)
 
     def _kind(self, identifier: str, where: str) -> Kind:
         kind = self.scope.kinds.get(identifier)
