@@ -51,6 +51,7 @@ lock: venv
 	uv $(LOCK) 3.11 pyproject.toml -o requirements.lock
 	uv $(LOCK) 3.11 pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 	uv $(LOCK) 3.12 --group clients -o requirements-clients.lock
+	uv $(LOCK) 3.11 --group cortex -o requirements-cortex.lock
 	uv $(LOCK) 3.13 --group mcp -o requirements-mcp.lock
 
 # One environment serves both; the development set holds the other. A stamp inside it keeps the
@@ -95,6 +96,7 @@ endef
 BACKSTAGE_CLIENT := tests/contract/backstage_client
 clients:
 	$(call client_environment,.venv-clients,requirements-clients.lock,12)
+	$(call client_environment,.venv-cortex,requirements-cortex.lock,11)
 	$(call client_environment,.venv-mcp,requirements-mcp.lock,13)
 	@stamp="$$(cksum < $(BACKSTAGE_CLIENT)/package-lock.json)"; \
 	[ "$$(cat $(BACKSTAGE_CLIENT)/node_modules/lock.stamp 2>/dev/null)" = "$$stamp" ] || \
