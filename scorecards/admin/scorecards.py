@@ -1,4 +1,4 @@
-"""Scorecards, to look at."""
+"""Scorecards: a list of all, and the builder that shapes one."""
 
 from __future__ import annotations
 

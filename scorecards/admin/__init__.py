@@ -1,0 +1,5 @@
+"""Scorecards' part of the admin: edges that parse, call one service and shape the answer."""
+
+from scorecards.admin import scorecards
+
+__all__ = ["scorecards"]
