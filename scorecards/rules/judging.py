@@ -161,7 +161,7 @@ def _seen(
         if rule.compiled.calls:
             columns[f"x{n}"] = _has_failed(rule.compiled.calls)
     found = in_scope(compiled, entities).order_by().annotate(**columns)
-    return found.values_list("pk", *columns).query.sql_with_params()
+    return found.values_list("id", *columns).query.sql_with_params()
 
 
 def _column(condition: Any) -> Sql:
