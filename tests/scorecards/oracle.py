@@ -29,10 +29,8 @@ def same(one, other):
         return one is other
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(same, one, other))
-    return (
-        type(one) is type(other)
-        and one == other
-        or (isinstance(one, int | float) and isinstance(other, int | float) and one == other)
+    return (type(one) is type(other) and one == other) or (
+        isinstance(one, int | float) and isinstance(other, int | float) and one == other
     )
 
 
@@ -128,9 +126,8 @@ def letter(entity, rule, today, exempt):
 
 def judge(entity, definition, slots, today, exempt=()):
     """(statuses, rank, points, total), or None for an entity it is not about."""
-    if definition.filter.conditions:
-        if query(entity, definition.filter.conditions) is not True:
-            return None
+    if definition.filter.conditions and query(entity, definition.filter.conditions) is not True:
+        return None
     letters = {one.identifier: letter(entity, one, today, exempt) for one in definition.rules}
     weighty = [one for one in definition.rules if one.weight > 0]
     counted = [one for one in weighty if letters[one.identifier] in "PFNE"]

@@ -36,7 +36,7 @@ LADDERS = [["Basic", "Bronze", "Silver", "Gold"], ["", "Bronze", "Silver", "Gold
 @given(seed=st.integers(0, 2**32))
 def test_sql_says_what_the_plain_evaluator_says(seed: int) -> None:
     """Some 10,000 pairs of an entity and a scorecard, each of up to six rules."""
-    random = Random(seed)  # noqa: S311 - no secret
+    random = Random(seed)
     with transaction.atomic():
         make_blueprint("thing", schema={"properties": {}, "required": []})
         catalogue = [_properties(random) for _ in range(40)]
