@@ -1,0 +1,248 @@
+"""History of scores: what the statements say of random histories, beside a slow and plain model."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from datetime import UTC, date, datetime, timedelta
+from random import Random
+
+import pytest
+from django.db import transaction
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catalog.models import Entity
+from scorecards.models import Rollup, ScorecardVersion, ScoreChange
+from scorecards.selectors import history, rollups
+from scorecards.services.rollups import roll_up
+from tests.factories import make_blueprint, make_entity
+from tests.scorecards.stored import LEVELS, START, make_change, make_score, make_scorecard
+
+pytestmark = pytest.mark.django_db
+
+DAYS, ENTITIES, CHANGES = 100, 60, 2500
+END = START + timedelta(days=DAYS)
+BLOCKING, COUNTED = "FNE", "PFNE"
+
+
+@settings(max_examples=3, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_history_says_what_a_plain_model_says(seed: int) -> None:
+    random = Random(seed)
+    with transaction.atomic():
+        scorecard = make_scorecard(rules={"a": "Bronze", "b": "Gold", "c": "Gold"})
+        changes = random_history(scorecard, random)
+        check_shares(scorecard, changes, random)
+        check_entities(scorecard, changes, random)
+        check_rules(scorecard, changes, random)
+        transaction.set_rollback(True)
+
+
+def random_history(scorecard, random: Random) -> list[ScoreChange]:
+    """Some entities come, change, go and come again; some at the very same moment; half of them
+    at the edges of days."""
+    moments = sorted(
+        START + timedelta(days=random.randrange(DAYS), seconds=random.choice([0, 0, 1, 50_000]))
+        for _ in range(CHANGES)
+    )
+    states: dict[int, tuple[str, int] | None] = {}
+    made = []
+    for at in moments:
+        entity = random.randrange(1, ENTITIES)
+        was, now = states.get(entity), None
+        if was is None or random.random() < 0.9:
+            letters = "".join(random.choice("PPFFNX-") for _ in range(random.choice([2, 3])))
+            now = (letters, random.randrange(3))
+        cause = random.choice(["data", "data", "rules", "exemption"])
+        kind = "service" if entity % 3 else "api"
+        made.append(make_change(scorecard, entity, at, was, now, cause=cause, blueprint=kind))
+        states[entity] = now
+    return ScoreChange.objects.bulk_create(made)
+
+
+def stood(changes, moment, *, before=False) -> dict[int, ScoreChange]:
+    last = {}
+    for one in changes:
+        if one.at < moment or (one.at == moment and not before):
+            last[one.entity_id] = one
+    return {entity: one for entity, one in last.items() if one.statuses is not None}
+
+
+def check_shares(scorecard, changes, random: Random) -> None:
+    since = START + timedelta(days=random.randrange(-10, 50), hours=7)
+    until = since + timedelta(days=random.randrange(1, 60), seconds=random.choice([0, 61_201]))
+    for grain in history.GRAINS:
+        for kind, group in (("all", None), ("blueprint", "api")):
+            told = history.shares(
+                scorecard, grain=grain, since=since, until=until, kind=kind, group=group
+            )
+            assert told[0].at <= since < told[-1].at + timedelta(days=60)
+            assert told[-1].at < until
+            for n, share in enumerate(told):
+                ends = told[n + 1].at if n + 1 < len(told) else until
+                expected = Counter(
+                    one.level
+                    for one in stood(changes, ends, before=True).values()
+                    if group in (None, one.blueprint)
+                )
+                assert share.levels == dict(expected), (grain, kind, share.at)
+                assert share.total == expected.total()
+
+
+def check_entities(scorecard, changes, random: Random) -> None:
+    for _ in range(20):
+        entity = random.randrange(1, ENTITIES)
+        at = START + timedelta(days=random.randrange(DAYS), seconds=random.choice([0, 1, 7]))
+        expected = stood(changes, at).get(entity)
+        assert history.level_on(scorecard, entity, at) == (expected and expected.level)
+        series = history.series_of(scorecard, entity, since=at)
+        assert [one.pk for one in series if one.at > at] == [
+            one.pk for one in changes if one.entity_id == entity and one.at > at
+        ]
+        day = at.date()
+        ended = stood(changes, datetime(day.year, day.month, day.day, tzinfo=UTC)
+                      + timedelta(days=1), before=True).get(entity)  # fmt: skip
+        statuses = history.statuses_on(scorecard, entity, day)
+        assert {name: one.letter for name, one in statuses.items()} == (
+            dict(zip("abc", ended.statuses, strict=False)) if ended else {}
+        )
+
+
+def check_rules(scorecard, changes, random: Random) -> None:
+    since = START + timedelta(days=random.randrange(DAYS))
+    flips, broken = Counter(), Counter()
+    opened: dict[tuple[str, int], datetime] = {}
+    took = defaultdict(list)
+    fallen = []
+    for one in changes:
+        if one.at >= since and one.cause != "rules" and one.statuses and one.was_statuses:
+            if one.rank < one.was_rank:
+                fallen.append(one.pk)
+            for name, was, now in zip("abc", one.was_statuses, one.statuses, strict=False):
+                if was in COUNTED and now in COUNTED and (was == "P") != (now == "P"):
+                    flips[name] += 1
+                    broken[name] += was == "P"
+        for n, name in enumerate("abc"):
+            letter = (one.statuses or "")[n : n + 1]
+            is_open = letter != "" and letter in BLOCKING
+            began = opened.get((name, one.entity_id))
+            if is_open and began is None:
+                opened[name, one.entity_id] = one.at
+            elif not is_open and began is not None:
+                del opened[name, one.entity_id]
+                if letter == "P" and one.at >= since:
+                    took[name].append(one.at - began)
+    told = history.flips(scorecard, since)
+    assert {one.rule.identifier: (one.count, one.broken) for one in told} == {
+        name: (flips[name], broken[name]) for name in flips
+    }
+    assert [one.count for one in told] == sorted(flips.values(), reverse=True)
+    fixes = history.mean_time_to_fix(scorecard, since=since)
+    waiting = Counter(name for name, _ in opened)
+    for name in "abc":
+        assert (fixes[name].count, fixes[name].open) == (len(took[name]), waiting[name])
+        if took[name]:
+            mean = sum(took[name], timedelta()) / len(took[name])
+            assert abs(fixes[name].mean - mean) < timedelta(milliseconds=1)
+    lower = history.regressions([scorecard], since=since)
+    assert {one.pk for one in lower} == set(fallen)
+    assert all(one.entity_id < 9 for one in lower.filter(entity_id__lt=9))
+
+
+def test_an_empty_window_and_one_too_long() -> None:
+    scorecard = make_scorecard()
+    assert history.shares(scorecard, since=END, until=START) == []
+    told = history.shares(scorecard, grain="day", since=START - timedelta(days=5000), until=END)
+    assert len(told) == history.MAX_PERIODS
+    assert told[-1] == (END - timedelta(days=1), {}, 0)
+    with pytest.raises(ValueError, match="year"):
+        history.shares(scorecard, grain="year", since=START)
+
+
+def test_versions_are_lines_in_charts() -> None:
+    scorecard = make_scorecard()
+    for version in (2, 3):
+        ScorecardVersion.objects.create(
+            scorecard=scorecard, version=version, at=START + timedelta(days=version), by="t"
+        )
+    told = history.boundaries(scorecard, START + timedelta(hours=1), START + timedelta(days=3))
+    assert [one.version for one in told] == [2]
+
+
+@pytest.fixture
+def shop():
+    """Two teams under one, a domain two hops away, and results for all of it."""
+    make_blueprint("domain")
+    make_blueprint("system", relations={"domain": {"target": "domain"}})
+    make_blueprint("service", relations={"system": {"target": "system"}})
+    for name, parent in (("all", None), ("core", "all"), ("web", "all")):
+        make_entity("_team", name, relations={"parent": parent} if parent else {})
+    make_entity("domain", "money")
+    make_entity("system", "pay", relations={"domain": "money"})
+    scorecard = make_scorecard()
+    for name, teams, system, statuses, rank in (
+        ("a", ["core", "web"], "pay", "PP", 2),
+        ("b", ["core"], None, "PF", 1),
+        ("c", [], "pay", "F-", 0),
+        ("d", ["web"], None, "F.", 0),
+    ):
+        entity = make_entity("service", name, team=teams, relations={"system": system})
+        make_score(scorecard, entity, statuses, rank)
+    return scorecard
+
+
+def rolled(scorecard, kind) -> dict[str, tuple]:
+    rows = Rollup.objects.filter(scorecard=scorecard, kind=kind)
+    return {row.group: (row.entities, row.ranks, row.points, row.total) for row in rows}
+
+
+def test_roll_ups_add_up(shop, django_assert_num_queries) -> None:
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    with django_assert_num_queries(2 + 4):  # a transaction, and one for each kind
+        roll_up(now)
+    assert rolled(shop, "all") == {"": (4, [2, 1, 1], 3, 6)}
+    assert rolled(shop, "team") == {
+        "core": (2, [0, 1, 1], 3, 4),
+        "web": (2, [1, 0, 1], 2, 3),
+        "": (1, [1, 0, 0], 0, 1),
+    }
+    assert rolled(shop, "blueprint") == {"service": (4, [2, 1, 1], 3, 6)}
+    assert rolled(shop, "domain") == {"money": (2, [1, 0, 1], 2, 3), "": (2, [1, 1, 0], 1, 3)}
+    rules = Rollup.objects.get(kind="all").rules
+    assert rules == {"0": {"P": 2, "F": 2}, "1": {"P": 1, "F": 1, "-": 1}}
+
+    above = {one.group: one for one in rollups.of_teams(shop)}
+    assert {name: one.entities for name, one in above.items()} == {
+        "all": 3, "core": 2, "web": 2, "": 1
+    }  # fmt: skip
+    assert above["all"].levels == {"Basic": 1, "Bronze": 1, "Gold": 1}
+    assert {one.group for one in rollups.of_teams(shop, with_subteams=False)} == {"core", "web", ""}
+
+    # again on the same day: what is gone goes, nothing doubles; the next day gets its own rows
+    Entity.objects.filter(identifier="a").update(team=["core"])
+    Entity.objects.filter(identifier="d").delete()
+    roll_up(now + timedelta(hours=1), [shop.pk])
+    assert rolled(shop, "all") == {"": (3, [1, 1, 1], 3, 5)}
+    assert set(rolled(shop, "team")) == {"core", ""}
+    roll_up(now + timedelta(days=1))
+    assert Rollup.objects.filter(kind="all").count() == 2
+    told = history.shares(
+        shop, grain="day", since=now - timedelta(days=1), until=now + timedelta(days=2),
+        kind="team", group="core",
+    )  # fmt: skip
+    assert [(one.at.date(), one.levels, one.total) for one in told] == [
+        (date(2026, 2, 28), {}, 0),
+        (date(2026, 3, 1), {"Bronze": 1, "Gold": 1}, 2),
+        (date(2026, 3, 2), {"Bronze": 1, "Gold": 1}, 2),
+        (date(2026, 3, 3), {}, 0),
+    ]
+
+
+def test_roll_ups_leave_out_what_is_not_evaluated() -> None:
+    make_scorecard("old", state="archived")
+    make_scorecard("new", evaluated_version=None)
+    empty = make_scorecard("empty")
+    roll_up(END)
+    assert [(one.scorecard_id, one.entities, one.ranks) for one in Rollup.objects.all()] == [
+        (empty.pk, 0, [0] * len(LEVELS))
+    ]
