@@ -21,7 +21,7 @@ from catalog.kernel import feed
 from catalog.kernel.feed import FeedRow
 from catalog.models import DataMigration, Integration, Location, SyncRun
 from catalog.registry import feed_consumers
-from catalog.services import derived, exporter_runs
+from catalog.services import derived, exporter_runs, metrics
 
 logger = get_logger(__name__)
 
@@ -99,6 +99,12 @@ def keep_partitions() -> None:
     feed.ensure_partitions(now)
     if settings.IDP_HISTORY_MONTHS:
         feed.drop_partitions(now, keep_months=settings.IDP_HISTORY_MONTHS)
+
+
+@shared_task
+def prune_metrics() -> None:
+    """Forget the points of metrics that are older than the setting says."""
+    metrics.prune_points(timezone.now())
 
 
 @shared_task

@@ -17,7 +17,7 @@ from catalog.selectors.documents import timestamp
 from catalog.services.permissions import can_administer, can_read_sources
 
 MAX_ENTRIES = 1000
-_FOR_ALL = (Change.ENTITY, Change.BLUEPRINT)
+_FOR_ALL = (Change.ENTITY, Change.BLUEPRINT, Change.FACT, Change.METRIC)
 
 
 class AuditLog(ApiView):

@@ -58,6 +58,8 @@ _PATH = {
     "blueprint": "Identifier of the blueprint, percent-encoded.",
     "entity": "Identifier of the entity, percent-encoded.",
     "property": "Name of the property.",
+    "fact": "Key of the fact, percent-encoded.",
+    "metric": "Key of the metric, percent-encoded.",
     "mirror": "Name of the mirror property.",
     "relation": "Name of the relation.",
     "migration": "Id of the migration.",

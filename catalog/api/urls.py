@@ -12,9 +12,11 @@ from catalog.api import (
     blueprints,
     bulk,
     entities,
+    facts,
     ingest,
     integrations,
     integrations_reports,
+    metrics,
     migrations,
     pages,
     permissions,
@@ -26,6 +28,7 @@ from catalog.api import (
 )
 
 _ONE = "blueprints/<segment:blueprint>"
+_ENTITY = f"{_ONE}/entities/<segment:entity>"
 _SOURCE = "integration/<segment:integration>"
 _PAGE = "pages/<segment:page>"
 
@@ -45,6 +48,11 @@ urlpatterns = [
     path(f"{_ONE}/entities/<segment:entity>", entities.EntityDetail.as_view()),
     path(f"{_ONE}/entities/<segment:entity>/history", entities.EntityHistory.as_view()),
     path(f"{_ONE}/entities/<segment:entity>/provenance", provenance.EntityProvenance.as_view()),
+    path(f"{_ENTITY}/facts", facts.FactList.as_view()),
+    path(f"{_ENTITY}/facts/<segment:fact>", facts.FactDetail.as_view()),
+    path(f"{_ENTITY}/metrics", metrics.SeriesList.as_view()),
+    path(f"{_ENTITY}/metrics/<segment:metric>", metrics.PointList.as_view()),
+    path("facts", facts.BulkFacts.as_view()),
     path(f"{_ONE}/entities-count", entities.EntityCount.as_view()),
     path(f"{_ONE}/bulk/entities/delete", bulk.BulkDelete.as_view()),
     path("entities/search", search.Search.as_view()),

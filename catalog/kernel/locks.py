@@ -18,6 +18,7 @@ class Lock(IntEnum):
     DATA_MIGRATION = 6
     DOCUMENTS = 7  # one worker at a time at the documents of changed entities
     SCORECARD = 8  # one evaluation of a scorecard at a time
+    FACTS = 9  # one writer at a time of the facts of an entity, by the rest of its pk
 
 
 def hold(purpose: Lock, key: int = 0) -> None:

@@ -21,8 +21,11 @@ class Change(models.Model):
     PROXY = "proxy"
     LOCATION = "location"
     SETTINGS = "settings"
-    FACT = "fact"  # identifier: key; object_id: the entity's; `after` has its identifier
-    METRIC = "metric"  # points of one series of one entity; `after` counts them
+    # Of these, identifier and object_id are the entity's. A fact is {key: value}, in `after` of its
+    # creation too; what became of points of a series is {"key", "points", "first", "last"}, in
+    # `before` where they were deleted.
+    FACT = "fact"
+    METRIC = "metric"
     MIGRATION = "migration"  # an act on many entities at once; `after` counts them
 
     id = models.BigAutoField(primary_key=True)

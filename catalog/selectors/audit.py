@@ -16,6 +16,7 @@ from catalog.models import Change, Entity, Integration, SyncMessage
 
 SUCCESS, FAILURE = "SUCCESS", "FAILURE"
 UI, API = "UI", "API"
+OF_ENTITIES: Final = (Change.ENTITY, Change.FACT, Change.METRIC)
 PORTAL_AGENTS: Final = ("idp/portal", "idp/admin")
 
 _ACTIONS: Final = {feed.CREATE: "CREATE", feed.DELETE: "DELETE"}  # all others are updates
@@ -119,7 +120,7 @@ def _of_entity(rows: Any, query: AuditQuery) -> Any:
     """By the index over objects: the entity of this name, and those that had it and are gone."""
     alive = Entity.objects.filter(identifier=query.entity)
     if not query.blueprint:
-        return rows.filter(model=Change.ENTITY).filter(
+        return rows.filter(model__in=OF_ENTITIES).filter(
             Q(object_id__in=list(alive.values_list("pk", flat=True))) | Q(identifier=query.entity)
         )
     gone = Change.objects.filter(
@@ -132,7 +133,7 @@ def _of_entity(rows: Any, query: AuditQuery) -> Any:
         *alive.filter(blueprint__identifier=query.blueprint).values_list("pk", flat=True),
         *gone.values_list("object_id", flat=True),
     ]
-    return rows.filter(model=Change.ENTITY, object_id__in=pks)
+    return rows.filter(model__in=OF_ENTITIES, object_id__in=pks)
 
 
 def _of_origins(origins: Sequence[str]) -> Q:

@@ -89,6 +89,26 @@ GOOD = {
         "secrets": {"TOKEN": "x"},
         "directoryContents": [{"path": "a.txt", "base64Content": "eA=="}],
     },
+    "PUT /v1/facts": {
+        "facts": [
+            {
+                "blueprint": "service",
+                "entity": "pay",
+                "key": "coverage",
+                "value": {"lines": 80},
+                "description": "x",
+                "collectedAt": "2026-01-01T00:00:00Z",
+            }
+        ]
+    },
+    "PUT /v1/blueprints/service/entities/pay/facts/coverage": {
+        "value": 80,
+        "description": "x",
+        "collectedAt": "2026-01-01T00:00:00Z",
+    },
+    "POST /v1/blueprints/service/entities/pay/metrics": {
+        "points": [{"key": "requests", "at": "2026-01-01T00:00:00Z", "value": 1}]
+    },
     "POST /v1/actions/runs/r_1/cancel": {"reason": "x"},
     "POST /v1/actions/runs/r_1/repeat": {"properties": {"name": "x"}, "idempotencyKey": "k"},
     "PATCH /v1/actions/runs/r_1": {

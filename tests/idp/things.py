@@ -10,6 +10,8 @@ NAMES = {
     "blueprint": ["service", "domain", "_team"],
     "entity": ["pay", "a/b", "gone"],
     "property": ["stars", "nope"],
+    "fact": ["coverage"],
+    "metric": ["requests"],
     "relation": ["needs", "nope"],
     "mirror": ["nope"],
     "migration": ["mig_1"],

@@ -80,6 +80,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "options": {"expires": 30},
     },
     "sync-history": {"task": "catalog.tasks.prune_syncs", "schedule": crontab("25", "3")},
+    "metric-history": {"task": "catalog.tasks.prune_metrics", "schedule": crontab("35", "3")},
     "computed": {
         "task": "catalog.tasks.refresh_computed",
         "schedule": 20,

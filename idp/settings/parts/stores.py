@@ -44,5 +44,8 @@ SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
 # How many months of changes stay; 0 keeps all.
 IDP_HISTORY_MONTHS = env.whole("IDP_HISTORY_MONTHS", 0, high=1200)
 
+# How many days points of metrics stay; 0 keeps all.
+IDP_METRIC_DAYS = env.whole("IDP_METRIC_DAYS", 400, high=36500)
+
 # Folders of this machine that sources may read files from; none unless the operator names some.
 IDP_FILES = env.listed("IDP_FILES")
