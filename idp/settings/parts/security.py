@@ -86,6 +86,8 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "/accounts/login/"
 LOGIN_REDIRECT_URL = "/"
 IDP_SIGNUP = env.flag("IDP_SIGNUP", False)
+# Whether an exemption that a person asked for is decided on by somebody else.
+IDP_EXEMPTION_FOUR_EYES = env.flag("IDP_EXEMPTION_FOUR_EYES", True)
 # The role of people who come in by themselves.
 IDP_DEFAULT_ROLE = env.choice("IDP_DEFAULT_ROLE", Role.VIEWER, [role.value for role in Role])
 ACCOUNT_ADAPTER = "idp.accounts.AccountAdapter"

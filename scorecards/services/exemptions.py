@@ -1,0 +1,520 @@
+"""Exemptions: asked for, decided on, revoked, ended. Whatever takes effect is evaluated at once, in
+the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from itertools import groupby
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Substr
+from django.utils import timezone
+
+from catalog.kernel import feed
+from catalog.kernel.actors import Actor, Principal
+from catalog.kernel.errors import (
+    Conflict,
+    InvalidInput,
+    LimitExceeded,
+    PermissionDenied,
+    shorten,
+)
+from catalog.kernel.identifiers import is_storable
+from catalog.models import Entity
+from catalog.portal.links import is_web
+from catalog.selectors.documents import timestamp
+from catalog.selectors.search import search
+from catalog.services.permissions import WRITERS, Standing
+from scorecards.formats import definition_of
+from scorecards.models import Exemption, Rule, Score, Scorecard, ScoreChange
+from scorecards.selectors.results import is_owner
+from scorecards.services.evaluating import evaluate
+from scorecards.services.exemption_telling import tell_asked, tell_decided, tell_owners, until
+from scorecards.statuses import ANNOUNCED_FAIL, ANNOUNCED_NO_DATA, BLOCKING
+
+MODEL: Final = "exemption"  # in the feed
+MAX_AT_ONCE: Final = 1000
+MAX_REASON: Final = 4000
+MAX_TICKET: Final = 2000
+LONGEST_DAYS: Final = 3650
+WARNINGS: Final = (3, 14)  # days before the end
+
+Status = Exemption.Status
+OPEN: Final = (Status.PENDING, Status.APPROVED)
+# What an exemption would change; who passes needs none.
+_WORTH_EXEMPTING: Final = BLOCKING + ANNOUNCED_FAIL.letter + ANNOUNCED_NO_DATA.letter
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """What came of a request for many. passed_over: entities that need none, or have one."""
+
+    made: Sequence[Exemption]
+    passed_over: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    rule: Rule
+    reason: str
+    days: int | None
+    ticket: str
+    is_approved: bool
+    actor: Actor
+    now: datetime
+
+
+def may_request(principal: Principal) -> bool:
+    """Anybody but those who only look on."""
+    return Standing(principal).role in WRITERS
+
+
+def may_approve(principal: Principal, scorecard: Scorecard) -> bool:
+    """Admins and the scorecard's owner; `blueprint` loaded."""
+    standing = Standing(principal)
+    return standing.is_admin or is_owner(scorecard, standing)
+
+
+def may_decide(exemption: Exemption, principal: Principal, actor: Actor) -> bool:
+    """As `may_approve`; a person may not decide on what they asked for themselves where four eyes
+    are wanted.
+    """
+    return may_approve(principal, exemption.scorecard) and not _is_own(exemption, actor)
+
+
+def request(
+    rule: Rule,
+    entity: Entity,
+    *,
+    reason: str,
+    days: int | None = None,
+    ticket: str = "",
+    principal: Principal,
+    actor: Actor,
+) -> Exemption:
+    """Ask that a rule does not count for an entity. rule: its scorecard and that one's blueprint
+    loaded. days: None or 0 until it is revoked.
+
+    It holds at once where the scorecard says so, or who asks may approve it without a second pair
+    of eyes. Raises PermissionDenied, InvalidInput, Conflict when there is one already.
+    """
+    asked = _asked(rule, reason, days, ticket, principal, actor)
+    with transaction.atomic():
+        known = Exemption.objects.filter(rule=rule, entity_id=entity.pk, status__in=OPEN).first()
+        if known is not None:
+            raise _there_is_one(known)
+        if not Score.objects.filter(scorecard=rule.scorecard, entity=entity).exists():
+            raise InvalidInput.of(
+                "entity", entity.identifier, f"an entity that {rule.scorecard} is about"
+            )
+        [made] = _make(asked, [entity])
+        return made
+
+
+def request_many(
+    rule: Rule,
+    query: Mapping[str, Any] | None,
+    *,
+    reason: str,
+    days: int | None = None,
+    ticket: str = "",
+    principal: Principal,
+    actor: Actor,
+) -> Requested:
+    """As `request`, for those of the entities that a search finds which do not pass the rule.
+
+    Raises InvalidQuery, LimitExceeded for more than `MAX_AT_ONCE`, too.
+    """
+    asked = _asked(rule, reason, days, ticket, principal, actor)
+    found = search(query, principal=principal, blueprint=rule.scorecard.blueprint)
+    with transaction.atomic():
+        scores = (
+            Score.objects.filter(scorecard=rule.scorecard, entity__in=found.values("pk"))
+            .annotate(letter=Substr("statuses", rule.slot + 1, 1))
+            .order_by()
+        )
+        open_ones = Exemption.objects.filter(
+            rule=rule, entity_id=OuterRef("entity_id"), status__in=OPEN
+        )
+        wanted = list(
+            scores.filter(~Exists(open_ones), letter__in=list(_WORTH_EXEMPTING)).values_list(
+                "entity_id", flat=True
+            )[: MAX_AT_ONCE + 1]
+        )
+        if len(wanted) > MAX_AT_ONCE:
+            raise LimitExceeded(
+                f"The search finds more than {MAX_AT_ONCE} entities that do not pass",
+                hint="Narrow it down, or give the rule a filter.",
+                details={"field": "query", "expected": f"at most {MAX_AT_ONCE} entities"},
+            )
+        entities = Entity.objects.select_related("blueprint").filter(pk__in=wanted).order_by("pk")
+        made = _make(asked, list(entities)) if wanted else []
+        return Requested(made, scores.count() - len(made))
+
+
+def decide(
+    exemption: Exemption, *, status: str, reason: str = "", principal: Principal, actor: Actor
+) -> Exemption:
+    """Approve or deny (a `Status`) what somebody asked for; of two at once, the first one wins.
+
+    Raises PermissionDenied, InvalidInput for a refusal without a reason, Conflict when it is
+    decided on.
+    """
+    with transaction.atomic():
+        [locked] = _locked([exemption.pk])
+        if locked.status != Status.PENDING:
+            raise Conflict(
+                f"It is {Status(locked.status).label.lower()} already"
+                + (f", by {locked.decided_by}" if locked.decided_by else ""),
+                details={"resource": "Exemption", "value": locked.status},
+            )
+        _decide([locked], status, reason, principal, actor)
+    return locked
+
+
+def decide_many(
+    pks: Collection[int], *, status: str, reason: str = "", principal: Principal, actor: Actor
+) -> list[Exemption]:
+    """As `decide`; those that somebody else has decided on meanwhile are left as they are."""
+    with transaction.atomic():
+        waiting = [one for one in _locked(pks) if one.status == Status.PENDING]
+        _decide(waiting, status, reason, principal, actor)
+    return waiting
+
+
+def revoke(
+    exemption: Exemption, *, reason: str = "", principal: Principal, actor: Actor
+) -> Exemption:
+    """End one that holds, or take a request back; who asked for it may do so, too.
+
+    Raises PermissionDenied, InvalidInput where somebody else's ends without a reason, Conflict.
+    """
+    with transaction.atomic():
+        [locked] = _locked([exemption.pk])
+        is_own = _is_by(locked, actor)
+        if not is_own and not may_approve(principal, locked.scorecard):
+            raise _refused("revoke")
+        if locked.status not in OPEN:
+            raise Conflict(
+                f"It is {Status(locked.status).label.lower()} already",
+                details={"resource": "Exemption", "value": locked.status},
+            )
+        text = _text(reason, "reason", is_needed=not is_own)
+        held = locked.status == Status.APPROVED
+        _move([locked], Status.REVOKED, text, actor, timezone.now())
+        if held:
+            _evaluate([locked], actor.name)
+        if not is_own:
+            tell_decided([locked], actor)
+    return locked
+
+
+def end_due(now: datetime) -> int:
+    """End what has run out, and what is about entities and rules that are gone; tell whom it
+    concerns. Returns how many that were; may run twice.
+    """
+    actor = Actor.system("scorecards")
+    is_there = Entity.objects.filter(pk=OuterRef("entity_id"))
+    due = Q(status=Status.APPROVED, ends_at__lte=now) | Q(rule__removed_at__isnull=False)
+    pks = list(
+        Exemption.objects.filter(due | ~Exists(is_there), status__in=OPEN)
+        .order_by("scorecard_id", "pk")
+        .values_list("scorecard_id", "pk")
+    )
+    ended = 0
+    for _, group in groupby(pks, key=lambda pair: pair[0]):
+        with transaction.atomic():
+            over = [one for one in _locked([pk for _, pk in group]) if one.status in OPEN]
+            held = [one for one in over if one.status == Status.APPROVED]
+            _move(over, Status.EXPIRED, "", actor, now, keeps_decision=True)
+            _evaluate(held, actor.name)
+            ran_out = [one for one in held if one.ends_at and one.ends_at <= now]
+            tell_owners(ran_out, "has ended", "have ended", "exemptions-ended")
+        ended += len(over)
+    return ended
+
+
+def warn(now: datetime) -> int:
+    """Tell those whom it concerns 14 and 3 days before an exemption ends, once each time; one
+    message per person. Returns how many exemptions end soon; may run twice.
+    """
+    with transaction.atomic():
+        ending = list(
+            Exemption.objects.select_for_update(of=("self",), skip_locked=True)
+            .select_related("scorecard__blueprint", "rule")
+            .filter(
+                status=Status.APPROVED,
+                ends_at__gt=now,
+                ends_at__lte=now + timedelta(days=max(WARNINGS)),
+            )
+            .order_by("ends_at", "pk")
+        )
+        warned = []
+        for one in ending:
+            days = _threshold(one, now)
+            if one.warned_days is None or one.warned_days > days:
+                one.warned_days = days
+                warned.append(one)
+        Exemption.objects.bulk_update(warned, ["warned_days"])
+        tell_owners(warned, "ends soon", "end soon", "exemptions-ending")
+    return len(warned)
+
+
+def _asked(
+    rule: Rule, reason: str, days: int | None, ticket: str, principal: Principal, actor: Actor
+) -> _Request:
+    if not may_request(principal):
+        raise _refused("ask for")
+    scorecard = rule.scorecard
+    definition = definition_of(scorecard)
+    if scorecard.state == Scorecard.State.ARCHIVED or not definition.exemptions_enabled:
+        raise Conflict(
+            f"{scorecard} grants no exemptions",
+            hint="Its owner, or an admin, can switch them on.",
+            details={"field": "scorecard", "value": scorecard.identifier},
+        )
+    if rule.removed_at is not None:
+        raise InvalidInput.of("rule", rule.identifier, "a rule that the scorecard has")
+    # An API client is made by an admin for a purpose: nobody sits in front of it.
+    is_alone = not settings.IDP_EXEMPTION_FOUR_EYES or actor.kind != "user"
+    return _Request(
+        rule=rule,
+        reason=_text(reason, "reason", is_needed=True),
+        days=_days(days, definition.longest_exemption_days),
+        ticket=_ticket(ticket),
+        is_approved=definition.exemptions_auto_approved
+        or (is_alone and may_approve(principal, scorecard)),
+        actor=actor,
+        now=timezone.now(),
+    )
+
+
+def _make(asked: _Request, entities: Sequence[Entity]) -> list[Exemption]:
+    """Raises Conflict when somebody asked for one of them just now."""
+    actor, is_automatic = asked.actor, definition_of(asked.rule.scorecard).exemptions_auto_approved
+    rows = [
+        Exemption(
+            scorecard=asked.rule.scorecard,
+            rule=asked.rule,
+            entity_id=entity.pk,
+            blueprint=entity.blueprint.identifier,
+            identifier=entity.identifier,
+            reason=asked.reason,
+            ticket=asked.ticket,
+            days=asked.days,
+            requested_at=asked.now,
+            requested_by=actor.name,
+            requested_by_kind=actor.kind,
+        )
+        for entity in entities
+    ]
+    try:
+        with transaction.atomic():
+            Exemption.objects.bulk_create(rows)
+    except IntegrityError:
+        raise Conflict("Somebody asked for this exemption just now") from None
+    _record(feed.CREATE, rows, [None] * len(rows), actor, asked.now)
+    if asked.is_approved:
+        by = Actor.system("scorecards") if is_automatic else actor
+        text = "Approved without asking, as the scorecard says" if is_automatic else ""
+        _move(rows, Status.APPROVED, text, by, asked.now)
+        _evaluate(rows, actor.name)
+    else:
+        tell_asked(asked.rule.scorecard, actor)
+    return rows
+
+
+def _decide(
+    rows: Sequence[Exemption], status: str, reason: str, principal: Principal, actor: Actor
+) -> None:
+    if status not in (Status.APPROVED, Status.DENIED):
+        raise InvalidInput.of("status", status, f"{Status.APPROVED} or {Status.DENIED}")
+    text = _text(reason, "reason", is_needed=status == Status.DENIED)
+    allowed = {one.pk: may_approve(principal, one) for one in {row.scorecard for row in rows}}
+    for row in rows:
+        if not allowed[row.scorecard_id]:
+            raise _refused("decide on")
+        if _is_own(row, actor):
+            raise PermissionDenied(
+                "Somebody else decides on what you asked for",
+                hint="Another admin, or the owner of the scorecard, can approve it.",
+                details={"resource": "Exemption", "value": shorten(row.identifier)},
+            )
+    _move(rows, status, text, actor, timezone.now())
+    if status == Status.APPROVED:
+        _evaluate(rows, actor.name)
+    tell_decided(rows, actor)
+
+
+def _move(
+    rows: Sequence[Exemption],
+    status: str,
+    reason: str,
+    actor: Actor,
+    now: datetime,
+    *,
+    keeps_decision: bool = False,
+) -> None:
+    """Give them another state, and tell the feed. keeps_decision: who approved them stays named."""
+    before = [_document(one) for one in rows]
+    for one in rows:
+        one.status = status
+        if not keeps_decision:
+            one.decided_at, one.decided_by, one.decided_by_kind = now, actor.name, actor.kind
+            one.decision_reason = reason
+        if status == Status.APPROVED:
+            one.ends_at = _end(now, one.days)
+            # one that is shorter than a warning's time is not warned of as it begins
+            one.warned_days = next(
+                (days for days in WARNINGS if one.days and one.days <= days), None
+            )
+    Exemption.objects.bulk_update(
+        rows,
+        [
+            "status",
+            "decided_at",
+            "decided_by",
+            "decided_by_kind",
+            "decision_reason",
+            "ends_at",
+            "warned_days",
+        ],
+    )
+    _record(feed.UPDATE, rows, before, actor, now)
+
+
+def _record(
+    action: str,
+    rows: Sequence[Exemption],
+    before: Sequence[dict[str, Any] | None],
+    actor: Actor,
+    now: datetime,
+) -> None:
+    records = []
+    for one, was in zip(rows, before, strict=True):
+        after = _document(one)
+        if was is not None:
+            differing = [key for key in after if was[key] != after[key]]
+            was = {key: was[key] for key in differing}
+            after = {key: after[key] for key in differing}
+        name = shorten(one.identifier, 1000)
+        records.append(feed.Record(action, MODEL, name, one.blueprint, one.pk, was, after))
+    feed.record(records, actor=actor, at=now)
+
+
+def _document(one: Exemption) -> dict[str, Any]:
+    return {
+        "scorecard": one.scorecard.identifier,
+        "rule": one.rule.identifier,
+        "status": str(one.status),
+        "reason": one.reason,
+        "ticket": one.ticket,
+        "days": one.days,
+        "decisionReason": one.decision_reason,
+        "endsAt": timestamp(one.ends_at) if one.ends_at else None,
+    }
+
+
+def _evaluate(rows: Sequence[Exemption], by: str) -> None:
+    for scorecard, entities in _by_scorecard(rows).items():
+        evaluate(scorecard, cause=ScoreChange.Cause.EXEMPTION, by=by, entities=sorted(entities))
+
+
+def _by_scorecard(rows: Iterable[Exemption]) -> dict[int, set[int]]:
+    found: dict[int, set[int]] = {}
+    for one in rows:
+        found.setdefault(one.scorecard_id, set()).add(one.entity_id)
+    return found
+
+
+def _locked(pks: Collection[int]) -> list[Exemption]:
+    return list(
+        Exemption.objects.select_for_update(of=("self",))
+        .select_related("scorecard__blueprint", "rule")
+        .filter(pk__in=pks)
+        .order_by("pk")
+    )
+
+
+def _end(now: datetime, days: int | None) -> datetime | None:
+    """The midnight (UTC) after the last of so many days; None for good."""
+    if not days:
+        return None
+    return datetime.combine(
+        now.astimezone(UTC).date() + timedelta(days=days + 1), time(), tzinfo=UTC
+    )
+
+
+def _threshold(one: Exemption, now: datetime) -> int:
+    assert one.ends_at is not None  # noqa: S101 - selected by it
+    return next(days for days in WARNINGS if one.ends_at <= now + timedelta(days=days))
+
+
+def _is_by(exemption: Exemption, actor: Actor) -> bool:
+    return (exemption.requested_by_kind, exemption.requested_by.lower()) == (
+        actor.kind,
+        actor.name.lower(),
+    )
+
+
+def _is_own(exemption: Exemption, actor: Actor) -> bool:
+    """Whether a second pair of eyes is missing."""
+    is_wanted = settings.IDP_EXEMPTION_FOUR_EYES and actor.kind == "user"
+    return is_wanted and _is_by(exemption, actor)
+
+
+def _text(value: object, field: str, *, is_needed: bool) -> str:
+    expected = f"{'1' if is_needed else '0'} to {MAX_REASON:,} characters"
+    if value is None and not is_needed:
+        return ""
+    if not isinstance(value, str) or not is_storable(value):
+        raise InvalidInput.of(field, value, expected)
+    text = value.strip()
+    if len(text) > MAX_REASON or (is_needed and not text):
+        raise InvalidInput.of(field, text, expected)
+    return text
+
+
+def _days(value: object, longest: int) -> int | None:
+    limit = longest or LONGEST_DAYS
+    low = 1 if longest else 0
+    expected = f"a whole number from {low} to {limit}"
+    if not longest:
+        expected += "; 0 until it is revoked"
+    if value is None:
+        value = 0
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= limit:
+        raise InvalidInput.of("days", value, expected)
+    return value or None
+
+
+def _ticket(value: object) -> str:
+    text = value.strip() if isinstance(value, str) else value
+    if text in (None, ""):
+        return ""
+    if not is_web(text) or len(str(text)) > MAX_TICKET or not is_storable(str(text)):
+        raise InvalidInput.of("ticket", text, f"an address of at most {MAX_TICKET} characters")
+    return str(text)
+
+
+def _there_is_one(known: Exemption) -> Conflict:
+    if known.status == Status.PENDING:
+        words = f"{known.requested_by} has asked for it already; it waits for a decision"
+    else:
+        words = f"It is exempt already{until(known)}"
+    return Conflict(words, details={"resource": "Exemption", "value": f"ex_{known.pk}"})
+
+
+def _refused(what: str) -> PermissionDenied:
+    who = "members" if what == "ask for" else "admins and the owner of the scorecard"
+    return PermissionDenied(
+        f"You may not {what} exemptions",
+        hint=f"That is for {who}.",
+        details={"resource": "Exemption"},
+    )
