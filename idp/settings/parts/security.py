@@ -88,6 +88,8 @@ LOGIN_REDIRECT_URL = "/"
 IDP_SIGNUP = env.flag("IDP_SIGNUP", False)
 # Whether an exemption that a person asked for is decided on by somebody else.
 IDP_EXEMPTION_FOUR_EYES = env.flag("IDP_EXEMPTION_FOUR_EYES", True)
+# Whether everybody may look at teams side by side on scorecards.
+IDP_SCORECARD_RANKING = env.flag("IDP_SCORECARD_RANKING", True)
 # The role of people who come in by themselves.
 IDP_DEFAULT_ROLE = env.choice("IDP_DEFAULT_ROLE", Role.VIEWER, [role.value for role in Role])
 ACCOUNT_ADAPTER = "idp.accounts.AccountAdapter"

@@ -1,0 +1,1 @@
+"""What scorecards say, read for pages, the API and notifications."""
