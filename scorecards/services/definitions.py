@@ -1,120 +1,182 @@
-"""Scorecards: checked in shape and kept as they were sent. Rules are not evaluated yet."""
+"""Scorecards: kept as they were sent, each change as a version; the state is no part of it.
+
+A change is in the feed, and has all entities evaluated. Who may make one: `services.access`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
+from catalog.kernel import feed
 from catalog.kernel.actors import Actor
-from catalog.kernel.errors import InvalidInput, NotFound, shorten
-from catalog.kernel.identifiers import (
-    check_entity_identifier,
-    check_length,
-    check_property_identifier,
-    is_storable,
-)
+from catalog.kernel.errors import AlreadyExists, Conflict, InvalidInput, NotFound, shorten
+from catalog.kernel.identifiers import check_entity_identifier, check_length, is_storable
+from catalog.kernel.locks import Lock, hold
+from catalog.kernel.yaml_reader import YamlDocument
 from catalog.models import Blueprint
 from catalog.services import documents
+from scorecards import formats
+from scorecards.definition import Definition
+from scorecards.formats import cortex, native
 from scorecards.models import Scorecard
+from scorecards.services.access import may_edit
+from scorecards.services.checking import Remark, problems_of, warnings_of
+from scorecards.services.keeping import (
+    evaluation_due,
+    get_version,
+    have_evaluated,
+    keep,
+    versions_of,
+)
+
+__all__ = [
+    "Remark",
+    "create_scorecard",
+    "delete_scorecard",
+    "evaluation_due",
+    "find_scorecard",
+    "get_scorecard",
+    "get_version",
+    "is_cortex",
+    "levels_of",
+    "may_edit",
+    "replace_found",
+    "replace_scorecard",
+    "replace_scorecards",
+    "restore_version",
+    "save",
+    "save_cortex",
+    "set_state",
+    "settle_old",
+    "versions_of",
+    "warnings_of",
+]
 
 MAX_IDENTIFIER: Final = 100
 MAX_SCORECARDS: Final = 500  # of a blueprint, in one request
-DEFAULT_LEVELS: Final = [
-    {"title": "Basic", "color": "paleBlue"},
-    {"title": "Bronze", "color": "bronze"},
-    {"title": "Silver", "color": "silver"},
-    {"title": "Gold", "color": "gold"},
-]
-COLOURS: Final = (
-    "blue", "turquoise", "orange", "purple", "pink", "yellow", "green", "red", "gold", "silver",
-    "paleBlue", "darkGray", "lightGray", "bronze", "lime", "olive", "brown",
-)  # fmt: skip
-OPERATORS: Final = (
-    "=", "!=", ">", "<", ">=", "<=", "contains", "doesNotContains", "beginsWith",
-    "doesNotBeginsWith", "endsWith", "doesNotEndsWith", "containsAny", "in", "isEmpty",
-    "isNotEmpty", "between", "notBetween",
-)  # fmt: skip
-
-_TEXT: Final = {"type": ["string", "null"]}
-_TITLE: Final = {"type": "string", "minLength": 1}
-_CONDITION: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
-        "property": {"type": "string"},
-        "relation": {"type": "string"},
-        "operator": {"enum": list(OPERATORS)},
-    },
-    "required": ["operator"],
-    "oneOf": [{"required": ["property"]}, {"required": ["relation"]}],
-}
-_CONDITIONS: Final = {
-    "type": "object",
-    "properties": {
-        "combinator": {"enum": ["and", "or"]},
-        "conditions": {"type": "array", "minItems": 1, "items": _CONDITION},
-    },
-    "required": ["combinator", "conditions"],
-}
-_SCHEMA: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
-        "title": _TITLE,
-        "filter": {"anyOf": [{"type": "null"}, _CONDITIONS]},
-        "levels": {
-            "type": ["array", "null"],
-            "minItems": 1,
-            "items": {
-                "type": "object",
-                "properties": {"title": _TITLE, "color": {"enum": [*COLOURS, None]}},
-                "required": ["title"],
-            },
-        },
-        "rules": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "identifier": {"type": "string"},
-                    "title": _TEXT,
-                    "description": _TEXT,
-                    "level": {"type": "string"},
-                    "query": _CONDITIONS,
-                },
-                "required": ["identifier", "level", "query"],
-            },
-        },
-        "properties": {"type": ["object", "null"]},
-    },
-    "required": ["title", "rules"],
-}
+MAX_TITLE: Final = 300  # of the column; the document has all of it
+RESERVED: Final = ("validate",)  # addresses of the API
 
 
-def levels_of(document: Mapping[str, Any]) -> list[Any]:
-    """The levels, lowest first; the usual four where nobody named any."""
-    return document.get("levels") or DEFAULT_LEVELS
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """What a scorecard is to be. state: None leaves it as it is, or active."""
+
+    identifier: str
+    dialect: str
+    document: dict[str, Any]
+    state: str | None
+
+    @property
+    def is_cortex(self) -> bool:
+        return self.dialect == Scorecard.Dialect.CORTEX
+
+
+levels_of = native.levels_of
+Permit = Callable[[Scorecard | None], None]
+
+
+def _permit_all(scorecard: Scorecard | None) -> None:
+    """The caller has asked already."""
+
+
+# --- asking -----------------------------------------------------------------------------------
 
 
 def get_scorecard(blueprint: str, identifier: str, *, is_locked: bool = False) -> Scorecard:
     """is_locked: to be changed. Raises NotFound."""
-    found = Scorecard.objects.select_related("blueprint").filter(
+    found = _scorecards(is_locked=is_locked).filter(
         blueprint__identifier=blueprint, identifier=identifier
     )
-    if is_locked:
-        found = found.select_for_update(of=("self",))
     scorecard = found.first() if is_storable(blueprint) and is_storable(identifier) else None
     if scorecard is None:
         raise NotFound.of("Scorecard", identifier)
     return scorecard
 
 
-def create_scorecard(blueprint: str, body: Mapping[str, Any], *, actor: Actor) -> Scorecard:
-    """Raises NotFound, AlreadyExists, InvalidInput."""
-    identifier = _checked_identifier(body.get("identifier"))
-    document = _document(body)
-    scorecard = Scorecard(blueprint=_blueprint(blueprint), identifier=identifier, document=document)
-    return documents.create(scorecard, actor=actor, blueprint=blueprint)
+def find_scorecard(identifier: str, *, is_locked: bool = False) -> Scorecard:
+    """By its identifier alone. Raises NotFound, and Conflict where several blueprints have one."""
+    found: list[Scorecard] = []
+    if is_storable(identifier):
+        named = _scorecards(is_locked=is_locked).filter(identifier=identifier)
+        found = list(named.order_by("pk")[:20])
+    if not found:
+        raise NotFound.of("Scorecard", identifier)
+    if len(found) > 1:
+        blueprints = ", ".join(str(one.blueprint.identifier) for one in found if one.blueprint)
+        raise Conflict(
+            f'Several blueprints have a scorecard "{shorten(identifier)}": {blueprints}',
+            hint="Name the blueprint: /v1/blueprints/{blueprint}/scorecards/{scorecard}.",
+            details={"resource": "Scorecard", "value": shorten(identifier)},
+        )
+    return found[0]
+
+
+# --- changing ---------------------------------------------------------------------------------
+
+
+def save(
+    identifier: str,
+    document: Mapping[str, Any],
+    *,
+    dialect: str,
+    blueprint: str | None,
+    actor: Actor,
+    permit: Permit = _permit_all,
+) -> Scorecard:
+    """Make the scorecard of this name say this, whether there is one or not. blueprint: its own;
+    None for one about several. permit: is asked first, with the one that is there, or None.
+
+    Raises NotFound for the blueprint, Conflict, InvalidInput, and what `permit` raises.
+    """
+    draft = _draft(identifier, document, dialect)
+    with transaction.atomic():
+        about = _blueprint(blueprint) if blueprint is not None else None
+        found = _scorecards(is_locked=True).filter(identifier=draft.identifier)
+        scorecard = found.filter(blueprint=about).first()
+        permit(scorecard)
+        if scorecard is None:
+            return _create(draft, about, actor)
+        return _change(scorecard, draft, actor)
+
+
+def save_cortex(
+    given: str | bytes | Mapping[str, Any],
+    *,
+    actor: Actor,
+    name: str = "scorecard",
+    reverse_ranks: bool = False,
+    dry_run: bool = False,
+    permit: Permit = _permit_all,
+) -> tuple[Scorecard | None, list[str]]:
+    """Make or change the scorecard that Cortex's YAML describes; its `tag` is the identifier.
+
+    name: of the text, for messages. reverse_ranks: see `cortex.check`. dry_run: check everything
+    and store nothing; there is no scorecard then. permit: see `save`. Returns warnings, too.
+    Raises InvalidInput with the line, Conflict.
+    """
+    source, body = _loaded(given, name)
+    with cortex.placing(source, name), transaction.atomic():
+        document = cortex.check(body, reverse_ranks=reverse_ranks)
+        saved = save(
+            document["tag"], document, dialect="cortex", blueprint=None, actor=actor, permit=permit
+        )
+        warnings = [one.message for one in warnings_of(formats.definition_of(saved))]
+        if dry_run:
+            transaction.set_rollback(True)
+    return None if dry_run else saved, warnings
+
+
+def create_scorecard(blueprint: str | None, body: Mapping[str, Any], *, actor: Actor) -> Scorecard:
+    """blueprint: None for one about several. Raises NotFound, AlreadyExists, InvalidInput."""
+    draft = _draft(body.get("identifier"), body, "native")
+    with transaction.atomic():
+        return _create(draft, _blueprint(blueprint) if blueprint is not None else None, actor)
 
 
 def replace_scorecard(
@@ -123,8 +185,40 @@ def replace_scorecard(
     """Another `identifier` in the body renames it. Raises NotFound, AlreadyExists, InvalidInput."""
     with transaction.atomic():
         scorecard = get_scorecard(blueprint, identifier, is_locked=True)
-        new = _checked_identifier(body.get("identifier") or identifier)
-        return documents.change(scorecard, new, _document(body), actor=actor, blueprint=blueprint)
+        return _change(
+            scorecard, _draft(body.get("identifier") or identifier, body, "native"), actor
+        )
+
+
+def replace_found(
+    identifier: str,
+    given: str | bytes | Mapping[str, Any],
+    *,
+    actor: Actor,
+    reverse_ranks: bool = False,
+    permit: Permit = _permit_all,
+) -> Scorecard:
+    """As `replace_scorecard`, of the one that `find_scorecard` finds, by JSON or by YAML of Cortex.
+    Its format is that of the document from then on; one of a blueprint stays JSON.
+    """
+    source, body = _loaded(given, identifier)
+    with cortex.placing(source, identifier), transaction.atomic():
+        scorecard = find_scorecard(identifier, is_locked=True)
+        permit(scorecard)
+        if source is not None or is_cortex(body):
+            document = cortex.check(body, reverse_ranks=reverse_ranks)
+            return _change(scorecard, _draft(document["tag"], document, "cortex"), actor)
+        stated, own = body.get("blueprint"), _of(scorecard) or None
+        if stated not in (None, own):
+            expected = f"{own}: a scorecard stays with its blueprint" if own else "none"
+            raise InvalidInput.of("blueprint", stated, expected)
+        draft = _draft(body.get("identifier") or identifier, body, "native")
+        return _change(scorecard, draft, actor)
+
+
+def is_cortex(body: Mapping[str, Any]) -> bool:
+    """Whether a document is in Cortex's words."""
+    return "tag" in body and "identifier" not in body
 
 
 def replace_scorecards(blueprint: str, bodies: Sequence[Any], *, actor: Actor) -> list[Scorecard]:
@@ -162,35 +256,222 @@ def replace_scorecards(blueprint: str, bodies: Sequence[Any], *, actor: Actor) -
     return kept
 
 
-def delete_scorecard(blueprint: str, identifier: str, *, actor: Actor) -> None:
-    """Raises NotFound."""
+def delete_scorecard(blueprint: str | None, identifier: str, *, actor: Actor) -> None:
+    """With its results and their history. blueprint: None for the one that `find_scorecard` finds.
+    Raises NotFound, Conflict.
+    """
     with transaction.atomic():
-        scorecard = get_scorecard(blueprint, identifier, is_locked=True)
-        documents.delete(scorecard, actor=actor, blueprint=blueprint)
+        if blueprint is None:
+            scorecard = find_scorecard(identifier, is_locked=True)
+        else:
+            scorecard = get_scorecard(blueprint, identifier, is_locked=True)
+        documents.delete(scorecard, actor=actor, blueprint=_of(scorecard))
 
 
-def _document(body: Mapping[str, Any]) -> dict[str, Any]:
-    document = documents.checked_document(body, _SCHEMA, without=("identifier", "blueprint"))
-    levels = [one["title"] for one in levels_of(document)]
-    if len(set(levels)) < len(levels):
-        raise InvalidInput.of("levels", levels, "different titles")
-    seen: set[str] = set()
-    for index, rule in enumerate(document["rules"]):
-        field = f"rules.{index}"
-        check_property_identifier(rule["identifier"], field=f"{field}.identifier")
-        if rule["identifier"] in seen:
-            raise InvalidInput.of(
-                f"{field}.identifier", rule["identifier"], "another one for each rule"
+def set_state(scorecard: Scorecard, state: str, actor: Actor) -> Scorecard:
+    """Publish, hide or archive it. Raises InvalidInput.
+
+    Only in Cortex's format the document says whether it is a draft; only then it is a new version.
+    """
+    if state not in Scorecard.State.values:
+        raise InvalidInput.of("state", state, f"one of {', '.join(Scorecard.State.values)}")
+    with transaction.atomic():
+        locked = _locked(scorecard.pk)
+        document = locked.document
+        is_draft = state == Scorecard.State.DRAFT
+        is_said = locked.dialect == Scorecard.Dialect.CORTEX and state != Scorecard.State.ARCHIVED
+        if is_said and (document.get("draft") is True) != is_draft:
+            document = {**document, "draft": is_draft}
+        return _change(locked, _Draft(locked.identifier, locked.dialect, document, state), actor)
+
+
+# --- versions ---------------------------------------------------------------------------------
+
+
+def restore_version(scorecard: Scorecard, number: int, *, actor: Actor) -> Scorecard:
+    """Let a scorecard say again what it said then, as a new version.
+
+    Raises NotFound, and InvalidInput where that is no longer possible.
+    """
+    with transaction.atomic():
+        locked = _locked(scorecard.pk)
+        then = get_version(locked, number)
+        return _change(locked, _draft(locked.identifier, then.document, then.dialect), actor)
+
+
+def settle_old() -> int:
+    """Give those that an older release stored what it did not know of: rules, a version, a turn to
+    be evaluated. Returns how many; one statement where there are none.
+    """
+    old = Scorecard.objects.filter(versions__isnull=True).values_list("pk", flat=True)
+    for pk in list(old):
+        with transaction.atomic():
+            scorecard = _locked(pk)
+            definition = formats.definition_of(scorecard)
+            try:
+                problems = problems_of(definition)
+            except InvalidInput as error:  # it was not asked then
+                problems = dict.fromkeys((one.identifier for one in definition.rules), str(error))
+            scorecard.title = shorten(definition.title, MAX_TITLE)
+            scorecard.save(update_fields=["title"])
+            keep(scorecard, definition, problems)
+            have_evaluated(scorecard)
+    return len(old)
+
+
+# --- within -----------------------------------------------------------------------------------
+
+
+def _create(draft: _Draft, blueprint: Blueprint | None, actor: Actor) -> Scorecard:
+    """In a transaction."""
+    document = draft.document
+    if draft.is_cortex:
+        document = cortex.identified(document, ())
+    scorecard = Scorecard(
+        blueprint=blueprint,
+        identifier=draft.identifier,
+        document=document,
+        dialect=draft.dialect,
+        state=draft.state or _said_state(draft.dialect, document) or Scorecard.State.ACTIVE,
+    )
+    _refuse_taken(scorecard)
+    definition = _read(scorecard)
+    problems = problems_of(definition)
+    scorecard.title = shorten(definition.title, MAX_TITLE)
+    documents.create(scorecard, actor=actor, blueprint=_of(scorecard))
+    keep(scorecard, definition, problems)
+    have_evaluated(scorecard)
+    return scorecard
+
+
+def _change(scorecard: Scorecard, draft: _Draft, actor: Actor) -> Scorecard:
+    """In the transaction that locked it. What says what is stored changes nothing."""
+    document = draft.document
+    if draft.is_cortex:
+        _refuse_cortex_of_blueprint(scorecard)
+        document = cortex.identified(document, scorecard.document["rules"])
+    was, state = scorecard.state, _next_state(scorecard, draft, document)
+    is_same = (
+        scorecard.identifier == draft.identifier
+        and scorecard.dialect == draft.dialect
+        and documents.is_same(scorecard.document, document)
+    )
+    if is_same and state == was:
+        return scorecard
+    scorecard.state = state
+    if is_same:
+        documents.sign(scorecard, actor)
+        scorecard.save(update_fields=["state", "updated_at", "updated_by"])
+    else:
+        _replace(scorecard, draft, document, actor)
+    if was != state:
+        documents.note(
+            feed.UPDATE,
+            scorecard,
+            actor=actor,
+            blueprint=_of(scorecard),
+            before={"state": was},
+            after={"state": state},
+        )
+    have_evaluated(scorecard)
+    return scorecard
+
+
+def _replace(scorecard: Scorecard, draft: _Draft, document: dict[str, Any], actor: Actor) -> None:
+    """Give it another document, as a new version."""
+    after = Scorecard(
+        pk=scorecard.pk,
+        blueprint=scorecard.blueprint,
+        identifier=draft.identifier,
+        dialect=draft.dialect,
+        document=document,
+    )
+    if draft.identifier != scorecard.identifier:
+        _refuse_taken(after)
+    definition = _read(after)
+    problems = problems_of(definition)
+    scorecard.dialect = draft.dialect
+    scorecard.version += 1
+    scorecard.title = shorten(definition.title, MAX_TITLE)
+    scorecard.save(update_fields=["dialect", "version", "title", "state"])
+    documents.change(scorecard, draft.identifier, document, actor=actor, blueprint=_of(scorecard))
+    keep(scorecard, definition, problems)
+
+
+def _loaded(
+    given: str | bytes | Mapping[str, Any], name: str
+) -> tuple[YamlDocument | None, Mapping[str, Any]]:
+    """A text's document and its content, or the content that was given."""
+    if isinstance(given, Mapping):
+        return None, given
+    source = cortex.load(given, name)
+    return source, source.value
+
+
+def _draft(identifier: object, body: Mapping[str, Any], dialect: str) -> _Draft:
+    checked = _checked_identifier(identifier)
+    if dialect == Scorecard.Dialect.CORTEX:
+        return _Draft(checked, dialect, cortex.check(body), None)
+    document = native.check(body)
+    return _Draft(checked, dialect, document, body.get("state"))
+
+
+def _said_state(dialect: str, document: Mapping[str, Any]) -> str | None:
+    """What the document says of it, which only Cortex's does."""
+    if dialect != Scorecard.Dialect.CORTEX:
+        return None
+    return Scorecard.State.DRAFT if document.get("draft") is True else Scorecard.State.ACTIVE
+
+
+def _next_state(scorecard: Scorecard, draft: _Draft, document: Mapping[str, Any]) -> str:
+    """As somebody says now, else as the document says; but a file that is read again and again
+    does not bring back what was archived."""
+    if draft.state:
+        return draft.state
+    if scorecard.state == Scorecard.State.ARCHIVED:
+        return scorecard.state
+    return _said_state(draft.dialect, document) or scorecard.state
+
+
+def _refuse_taken(scorecard: Scorecard) -> None:
+    """An identifier without a blueprint is nobody else's. Raises AlreadyExists."""
+    hold(Lock.SCORECARD)
+    others = Scorecard.objects.select_related("blueprint").filter(identifier=scorecard.identifier)
+    others = others.exclude(pk=scorecard.pk)
+    if scorecard.blueprint is not None:
+        others = others.filter(Q(blueprint=scorecard.blueprint) | Q(blueprint=None))
+    if (other := others.first()) is not None:
+        error = AlreadyExists.of("Scorecard", scorecard.identifier)
+        if other.blueprint != scorecard.blueprint:
+            about = f"of the blueprint {_of(other)}" if other.blueprint else "without a blueprint"
+            error.hint = (
+                f"There is one {about}; the name of a scorecard without a blueprint is its alone."
             )
-        seen.add(rule["identifier"])
-        if rule["level"] not in levels[1:]:
-            raise InvalidInput.of(
-                f"{field}.level",
-                rule["level"],
-                f"one of {', '.join(levels[1:]) or 'none'}"
-                + ("; everybody starts at the first level" if rule["level"] in levels else ""),
-            )
-    return document
+        raise error
+
+
+def _refuse_cortex_of_blueprint(scorecard: Scorecard) -> None:
+    if scorecard.blueprint is not None:
+        raise Conflict(
+            f'"{scorecard.identifier}" is a scorecard of the blueprint {_of(scorecard)}',
+            hint="Those of Cortex are about entities of several blueprints: send it as JSON.",
+            details={"resource": "Scorecard", "value": scorecard.identifier},
+        )
+
+
+def _read(scorecard: Scorecard) -> Definition:
+    return formats.read(
+        scorecard.dialect, scorecard.identifier, _of(scorecard) or None, scorecard.document
+    )
+
+
+def _locked(pk: int) -> Scorecard:
+    return _scorecards(is_locked=True).get(pk=pk)
+
+
+def _scorecards(*, is_locked: bool) -> QuerySet[Scorecard]:
+    found = Scorecard.objects.select_related("blueprint")
+    return found.select_for_update(of=("self",)) if is_locked else found
 
 
 def _blueprint(identifier: str) -> Blueprint:
@@ -200,5 +481,12 @@ def _blueprint(identifier: str) -> Blueprint:
     return found
 
 
+def _of(scorecard: Scorecard) -> str:
+    return scorecard.blueprint.identifier if scorecard.blueprint else ""
+
+
 def _checked_identifier(value: object) -> str:
-    return check_length(check_entity_identifier(value), "identifier", MAX_IDENTIFIER)
+    identifier = check_length(check_entity_identifier(value), "identifier", MAX_IDENTIFIER)
+    if identifier in RESERVED:
+        raise InvalidInput.of("identifier", value, f"another name than {', '.join(RESERVED)}")
+    return identifier

@@ -11,7 +11,10 @@ from tests.factories import make_api, make_blueprint, make_browser, make_entity
 pytestmark = pytest.mark.django_db
 
 URL = "/v1/blueprints/service/scorecards"
-ADDED = ("id", "blueprint", "createdAt", "createdBy", "updatedAt", "updatedBy")
+ADDED = (
+    "id", "blueprint", "createdAt", "createdBy", "updatedAt", "updatedBy",
+    "state", "dialect", "version", "evaluatedAt",
+)  # fmt: skip
 QUERY = {"combinator": "and", "conditions": [{"value": 3, "operator": ">", "property": "stars"}]}
 
 
