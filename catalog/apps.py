@@ -26,7 +26,7 @@ class CatalogConfig(AppConfig):
         from catalog.ingest.locations import due as locations
         from catalog.ingest.sources import register_all
         from catalog.ingest.techdocs import refresh as techdocs
-        from catalog.portal import annotation_cards, api_definitions, kubernetes
+        from catalog.portal import annotation_cards, api_definitions, facts, kubernetes
         from catalog.portal.entity_tabs import register_card, register_tab
         from catalog.portal.views import docs
         from catalog.portal.views import locations as portal_locations
@@ -38,7 +38,7 @@ class CatalogConfig(AppConfig):
         register_feed_consumer(api_index.CONSUMER, api_index.follow)
         register_feed_consumer(locations.CONSUMER, locations.follow)
         register_feed_consumer(techdocs.CONSUMER, tasks.follow_docs)
-        for tab in (api_definitions.TAB, docs.TAB, kubernetes.TAB):
+        for tab in (api_definitions.TAB, docs.TAB, kubernetes.TAB, facts.TAB):
             register_tab(tab)
         for card in (docs.CARD, portal_locations.CARD, annotation_cards.CARD):
             register_card(card)

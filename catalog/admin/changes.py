@@ -24,6 +24,7 @@ from catalog.kernel.csv_lines import csv_response
 from catalog.kernel.json_text import write_json
 from catalog.kernel.keyset import Key, Keyset
 from catalog.models import Blueprint, Change, Entity
+from catalog.selectors.audit import OF_ENTITIES
 from catalog.selectors.history import FieldChange, entity_as_of, field_changes
 from catalog.services import entities
 
@@ -47,6 +48,8 @@ class ModelFilter(ChoiceFilter):
     parameter_name = "model"
     options = (
         Change.ENTITY,
+        Change.FACT,
+        Change.METRIC,
         Change.BLUEPRINT,
         Change.INTEGRATION,
         Change.SECRET,
@@ -154,7 +157,7 @@ class ChangeAdmin(ReadOnlyAdmin):
 
     @display(description="Fields")
     def touched(self, change: Change) -> str:
-        if change.action in (feed.CREATE, feed.DELETE):
+        if change.action in (feed.CREATE, feed.DELETE) and change.model != Change.FACT:
             return ""
         paths = [one.path for one in field_changes(change)]
         more = f" and {len(paths) - PATHS_SHOWN} more" if len(paths) > PATHS_SHOWN else ""
@@ -298,10 +301,11 @@ def _can_restore(change: Change) -> bool:
 
 def _subject_url(change: Change) -> str:
     """The admin page of what was changed, if that is still there."""
-    for name, model in ((Change.ENTITY, Entity), (Change.BLUEPRINT, Blueprint)):
-        if (
-            change.model == name
-            and model._default_manager.filter(pk=change.object_id or 0).exists()
-        ):
-            return reverse(f"admin:catalog_{name}_change", args=[change.object_id])
-    return ""
+    model: type[Entity] | type[Blueprint] | None = None
+    if change.model in OF_ENTITIES:
+        model = Entity
+    elif change.model == Change.BLUEPRINT:
+        model = Blueprint
+    if model is None or not model._default_manager.filter(pk=change.object_id or 0).exists():
+        return ""
+    return reverse(f"admin:catalog_{model._meta.model_name}_change", args=[change.object_id])

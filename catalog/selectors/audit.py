@@ -198,8 +198,8 @@ def _changed(row: Change) -> AuditEntry:
         blueprint=row.blueprint,
         run=row.run,
         installation=row.actor if row.actor_kind == "integration" else "",
-        before=_shown(row.before),
-        after=_shown(row.after),
+        before=_shown(row, row.before),
+        after=_shown(row, row.after),
     )
 
 
@@ -227,7 +227,7 @@ def _failed(row: SyncMessage) -> AuditEntry:
     )
 
 
-def _shown(part: dict[str, Any] | None) -> dict[str, Any] | None:
-    if part is None:
-        return None
+def _shown(row: Change, part: dict[str, Any] | None) -> dict[str, Any] | None:
+    if part is None or row.model == Change.FACT:
+        return part
     return {key: value for key, value in part.items() if key not in _HIDDEN}

@@ -59,7 +59,7 @@ def field_changes(change: Change) -> list[FieldChange]:
     return [
         FieldChange(path, before.get(path), after.get(path))
         for path in {**before, **after}
-        if path != "descriptor"
+        if path != "descriptor" or change.model == Change.FACT
     ]
 
 

@@ -1,4 +1,4 @@
-"""Facts and metrics of entities: through the API, by the feed, and what is refused."""
+"""Facts and metrics of entities: through the API, on pages, in the feed, and what is refused."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -14,7 +14,7 @@ from catalog.services.entities import delete
 from catalog.services.facts import FactDraft, put_facts
 from catalog.services.permissions import actor_of
 from catalog.tasks import prune_metrics
-from tests.factories import ACTOR, make_api, make_blueprint, make_entity, make_user
+from tests.factories import ACTOR, make_api, make_blueprint, make_browser, make_entity, make_user
 
 PAY = "/v1/blueprints/service/entities/pay"
 
@@ -229,3 +229,48 @@ def test_old_points_go_and_all_goes_with_its_entity(api, settings):
     delete([("service", "pay")], actor=ACTOR)
     assert not MetricPoint.objects.exists()
     assert Fact.objects.get().entity.identifier == "mail"
+
+
+def test_the_page_of_an_entity_shows_what_is_known_of_it(api, django_assert_max_num_queries):
+    member = make_browser()
+    assert "?tab=facts" not in member.get("/catalog/service/pay").content.decode()
+    said = [draft(value={"lines": 80, "<b>": True}, description="Of tests"), draft(key="a")]
+    put_facts(said, actor=ACTOR)
+    point = metrics.PointDraft("requests", timezone.now(), 1200)
+    metrics.put_points("service", "pay", [point], actor=ACTOR)
+    assert "?tab=facts" in member.get("/catalog/service/pay").content.decode()
+    with django_assert_max_num_queries(16):
+        page = member.get("/catalog/service/pay?tab=facts").content.decode()
+    for words in ("&lt;b&gt;", "Of tests", "tester@example.com", ">1200<", "requests"):
+        assert words in page
+    assert "/admin/catalog/fact/" not in page
+
+
+def test_admins_add_correct_and_delete_facts(api):
+    browser = make_browser(role=Role.ADMIN)
+    add = "/admin/catalog/fact/add/"
+    said = {"blueprint": "service", "entity": "pay", "key": "coverage", "value": "80"}
+    refused = browser.post(add, {**said, "value": "{1"}).content.decode()
+    assert "Line 1, column 2" in refused
+    assert "was not found" in browser.post(add, {**said, "entity": "gone"}).content.decode()
+    assert browser.post(add, said).status_code == 302
+    fact = Fact.objects.get()
+    url = f"/admin/catalog/fact/{fact.pk}"
+    assert "80" in browser.get(f"{url}/change/").content.decode()
+    assert browser.post(f"{url}/change/", {"value": "null", "description": "x"}).status_code == 302
+    fact.refresh_from_db()
+    assert (fact.value, fact.description) == (None, "x")
+
+    listed = "/admin/catalog/fact/?entity=pay&kind=service&key=coverage&origin=API"
+    assert f"{url}/change/" in browser.get(listed).content.decode()
+    assert f"{url}/change/" not in browser.get(f"{listed}x").content.decode()
+    history = browser.get(f"{url}/history/", follow=True).content.decode()
+    assert history.count("coverage") >= 2
+    changed = Change.objects.filter(model="fact", action="update").get()
+    page = browser.get(f"/admin/catalog/change/{changed.pk}/change/").content.decode()
+    assert f"/admin/catalog/entity/{fact.entity_id}/change/" in page
+
+    assert "Delete" in browser.get(f"{url}/delete/").content.decode()
+    assert browser.post(f"{url}/delete/").status_code == 302
+    assert not Fact.objects.exists()
+    assert make_browser().get("/admin/catalog/fact/").status_code in (302, 403)
