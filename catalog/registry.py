@@ -67,6 +67,48 @@ class RuleSource:
     value: Callable[[], Any]
 
 
+@dataclass(frozen=True, slots=True)
+class OwnBlueprint:
+    """A blueprint whose entities an app makes of what it knows, such as results. Searches find
+    them; the graph that people look at goes around them.
+
+    document: Port's JSON of it. writer: the name of the system actor that writes the entities.
+    is_closed: nobody else may.
+    """
+
+    document: Mapping[str, Any]
+    writer: str
+    is_closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of something that a document of a catalogue file describes. path: to it within
+    the document. name: what people know it by. status: "created", "updated", "unchanged" or
+    "rejected". remarks: why it was rejected; else what looks wrong.
+    """
+
+    name: str
+    status: str
+    path: tuple[str | int, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentTaker:
+    """Documents of catalogue files that are no entities, and that an app takes in.
+
+    name: what they describe ("scorecards"). may_hold: whether a text may have one, at a quick look.
+    is_meant: whether a value is one, valid or not. take: stores what it describes, or (last
+    argument) only says what would become of it; raises nothing.
+    """
+
+    name: str
+    may_hold: Callable[[bytes], bool]
+    is_meant: Callable[[Any], bool]
+    take: Callable[[Any, Actor, bool], Sequence[Taken]]
+
+
 class Notifier(Protocol):
     def __call__(
         self,
@@ -110,9 +152,26 @@ resealers: dict[str, Resealer] = {}
 source_kinds: dict[str, SourceKind] = {}
 welcomes: dict[str, Welcome] = {}
 rule_sources: dict[str, RuleSource] = {}
+own_blueprints: dict[str, OwnBlueprint] = {}
+document_takers: dict[str, DocumentTaker] = {}
 notification_topics: dict[str, str] = {}
 _notifiers: list[Notifier] = []
 _scorecard_queries: list[ScorecardQueries] = []
+
+
+def register_own_blueprint(blueprint: OwnBlueprint) -> None:
+    """Add a system blueprint; `ensure_blueprints` makes it when it is first needed."""
+    identifier = blueprint.document["identifier"]
+    if identifier in own_blueprints:
+        raise ValueError(f"There is a blueprint {identifier!r} already")
+    own_blueprints[identifier] = blueprint
+
+
+def register_document_taker(taker: DocumentTaker) -> None:
+    """Let imports of catalogue files take in documents of one more sort."""
+    if taker.name in document_takers:
+        raise ValueError(f"Documents of {taker.name!r} are taken in already")
+    document_takers[taker.name] = taker
 
 
 def register_rule_source(source: RuleSource) -> None:

@@ -29,8 +29,11 @@ from catalog.dialects.backstage.reader import (
 )
 from catalog.dialects.backstage.reading import (
     Candidate,
+    Finding,
     Journal,
+    Other,
     Reading,
+    Report,
     keys_in,
     location_of,
     shown,
@@ -38,6 +41,7 @@ from catalog.dialects.backstage.reading import (
 from catalog.dialects.storing import ensure_blueprints_of, store
 from catalog.kernel.actors import Actor
 from catalog.models import Blueprint, Entity
+from catalog.registry import document_takers
 from catalog.services.entities import Status
 
 BATCH = 1000
@@ -50,7 +54,7 @@ class ImportOptions:
     Backstage does not know. take_over: an entity that another file holds moves to the file read
     now. strict, roots, max_file_bytes, reader: see `Reading`. location: what an entity's `location`
     says of the file it came from; of an address it is the address. run: what history calls the
-    import."""
+    import. takes_others: documents of other apps, such as scorecards, are taken in, too."""
 
     dry_run: bool = False
     strict: bool = False
@@ -62,6 +66,7 @@ class ImportOptions:
     location: Callable[[Path], str] = location_of
     reader: Callable[[Workspace], Reader] = FileReader
     run: str = ""
+    takes_others: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ class Imported:
 
 @dataclass(slots=True)
 class ImportResult:
-    """What became of an import. stored: by blueprint, then by status."""
+    """What became of an import. stored: by blueprint (or what else is taken in), then by status."""
 
     journal: Journal
     stored: dict[str, Counter[str]] = field(default_factory=dict)
@@ -141,6 +146,7 @@ class _Import:
             roots=options.roots,
             max_file_bytes=options.max_file_bytes,
             reader=options.reader,
+            takers=tuple(document_takers.values()) if options.takes_others else (),
         )
         self.journal = self.reading.journal
         self.result = ImportResult(self.journal)
@@ -156,9 +162,25 @@ class _Import:
                 batch = []
         if batch:
             self._store(batch)
+        for other in self.reading.others:
+            self._take(other)
         if spared := self._of_broken_files():
             self.saw(spared)
         return self.result
+
+    def _take(self, other: Other) -> None:
+        """Have a document that is no entity taken in: after the entities, which it may be about."""
+        name = other.taker.name
+        for item in other.taker.take(other.document.value, self.actor, self.options.dry_run):
+            line = other.document.line_of(item.path) if item.path else other.document.line
+            findings = tuple(Finding(line, "", remark) for remark in item.remarks)
+            report = Report(shown(other.place), line, item.name, name, findings)
+            if item.status == Status.REJECTED:
+                self.journal.rejected.append(report)
+                continue
+            self.result.stored.setdefault(name, Counter())[item.status] += 1
+            if findings:
+                self.journal.warnings.append(report)
 
     def _of_broken_files(self) -> list[Imported]:
         """What is stored from files in which something was refused, and was not read now."""

@@ -121,7 +121,7 @@ def find_scorecard(identifier: str, *, is_locked: bool = False) -> Scorecard:
 
 
 def save(
-    identifier: str,
+    identifier: object,
     document: Mapping[str, Any],
     *,
     dialect: str,

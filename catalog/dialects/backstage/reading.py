@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ from catalog.kernel.yaml_reader import (
     YamlLimits,
     read_documents,
 )
+from catalog.registry import DocumentTaker
 
 MAX_ADDRESSES = 10_000  # of one reading
 MAX_FINDINGS = 20  # of one document: for each, its text is read again to find the line
@@ -149,6 +150,15 @@ class Candidate:
     @property
     def key(self) -> Key:
         return key_of(self.entity)
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A document that is no entity, and who takes it."""
+
+    taker: DocumentTaker
+    place: str
+    document: YamlDocument
 
 
 # --- one file ---------------------------------------------------------------------------------
@@ -303,7 +313,8 @@ class Reading:
 
     strict: see `read_file`; and a Location that names a missing or broken file is out, with all
     that it names. roots: further folders whose files may be named. reader: what reads the files
-    of a workspace, and perhaps addresses.
+    of a workspace, and perhaps addresses. takers: of documents that are no entities; they are in
+    `others` then, and their files count.
     """
 
     def __init__(
@@ -315,8 +326,11 @@ class Reading:
         roots: Iterable[Path] = (),
         max_file_bytes: int = MAX_FILE_BYTES,
         reader: Callable[[Workspace], Reader] = FileReader,
+        takers: Sequence[DocumentTaker] = (),
     ) -> None:
         self.journal = Journal()
+        self.takers = takers
+        self.others: list[Other] = []
         self.is_custom_kind = is_custom_kind
         self.strict = strict
         self.max_file_bytes = max_file_bytes
@@ -341,7 +355,7 @@ class Reading:
             except FileRefused as error:
                 self._unreadable(place, is_named, error)
             else:
-                if is_named or may_hold_entities(content):
+                if is_named or may_hold_entities(content) or self._may_hold_others(content):
                     yield from self._read(place, content, is_named)
                 else:
                     self._leave_aside(place, NO_ENTITY)
@@ -408,9 +422,13 @@ class Reading:
             documents: Iterable[YamlDocument] = read_documents(
                 content, name=shown(place), limits=self.limits
             )
+            if self.takers:
+                documents = (one for one in documents if not self._is_taken(place, one))
             if not is_named:
+                count = len(self.others)
                 documents = list(documents)
-                if reason := _why_aside(documents, content):
+                is_of_others = len(self.others) > count
+                if not is_of_others and (reason := _why_aside(documents, content)):
                     self._leave_aside(place, reason)
                     return
             for candidate in text.entities(documents, content):
@@ -421,6 +439,19 @@ class Reading:
                 self.journal.reject_file(place, error.problem, error.line, error.hint)
             else:
                 self._leave_aside(place, error.problem)
+
+    def _may_hold_others(self, content: bytes) -> bool:
+        return any(taker.may_hold(content) for taker in self.takers)
+
+    def _is_taken(self, place: str, document: YamlDocument) -> bool:
+        if document.error:
+            return False
+        taker = next((one for one in self.takers if one.is_meant(document.value)), None)
+        if taker is None:
+            return False
+        self.others.append(Other(taker, place, document))
+        self.journal.documents += 1
+        return True
 
     # --- Locations ----------------------------------------------------------------------------
 

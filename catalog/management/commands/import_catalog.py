@@ -1,4 +1,4 @@
-"""Read catalogue files of Backstage into the catalogue."""
+"""Read catalogue files of Backstage into the catalogue, and what else apps take from files."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ STATUSES = ("created", "updated", "unchanged", "rejected")
 class Command(BaseCommand):
     help = (
         "Import catalogue files: files, folders or shell patterns, and what their Locations name. "
+        "Scorecards of Cortex and Port that lie there are imported, too. "
         "Reports every rejected document with file, line and reason; never stops at one."
     )
 
@@ -74,6 +75,7 @@ class Command(BaseCommand):
             take_over=given["take_over"],
             roots=roots,
             reader=lambda workspace: readers.enter_context(PlaceReader(workspace)),
+            takes_others=True,
         )
         started = time.monotonic()
         try:
