@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import urlencode
 
+import orjson
 from django.contrib import admin, messages
 from django.db.models import BigIntegerField, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -17,10 +18,9 @@ from catalog.admin.actors import actor_for
 from catalog.admin.filters import ChoiceFilter, ExactTextFilter, KindFilter
 from catalog.forms.fact import FactForm
 from catalog.kernel.admin import IdpModelAdmin
-from catalog.kernel.errors import IdpError, NotFound
+from catalog.kernel.errors import IdpError, NotFound, shorten
 from catalog.kernel.keyset import Key, Keyset
 from catalog.models import Change, Fact
-from catalog.portal import values
 from catalog.services.facts import FactDraft, delete_fact, put_facts
 
 _LIST: Final = "admin:catalog_fact_changelist"
@@ -69,7 +69,7 @@ class FactAdmin(IdpModelAdmin):
 
     @display(description="Value")
     def said(self, fact: Fact) -> str:
-        return values.cell(fact.value)
+        return shorten(orjson.dumps(fact.value).decode(), 80)
 
     @display(description="Collected")
     def collected(self, fact: Fact) -> str:
@@ -79,7 +79,7 @@ class FactAdmin(IdpModelAdmin):
         self, request: HttpRequest, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         given = {name: request.GET[name] for name in ("blueprint", "entity") if name in request.GET}
-        form = FactForm(request.POST or None, **given)
+        form = FactForm(request.POST or None, initial=given)
         if request.method == "POST" and form.is_valid() and self._put(request, form, {}):
             return HttpResponseRedirect(reverse(_LIST))
         return self.page(request, _FORM, {"title": "Add a fact", "form": form})

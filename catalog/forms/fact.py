@@ -42,7 +42,11 @@ class FactForm(forms.Form):
     description = forms.CharField(max_length=MAX_DESCRIPTION, required=False, widget=TextInput())
 
     def __init__(
-        self, data: Mapping[str, Any] | None = None, *, fact: Fact | None = None, **initial: Any
+        self,
+        data: Mapping[str, Any] | None = None,
+        *,
+        fact: Fact | None = None,
+        initial: dict[str, Any] | None = None,
     ) -> None:
         if fact:
             initial = {"value": write_json(fact.value), "description": fact.description}
