@@ -1,7 +1,8 @@
 """Errors become answers here: JSON for programs, the framework's pages for people.
 
 The body is `{"ok": false, "error": code, "message": text, "details"?: object}`, with the status
-that real clients expect; below `backstage.PREFIXES` it is the one that Backstage's clients know.
+that real clients expect; below `backstage.PREFIXES` it is the one that Backstage's clients know,
+below `cortex.PREFIX` the one of Cortex's.
 Nothing under an API path ever answers with HTML.
 """
 
@@ -25,8 +26,9 @@ from rest_framework import exceptions as drf
 from catalog.api.backstage import errors as backstage
 from catalog.kernel.errors import IdpError
 from idp.portal import errors as pages
+from scorecards.api.cortex import errors as cortex
 
-API_PATHS = ("/v1/", "/schema/", *backstage.PREFIXES)
+API_PATHS = ("/v1/", "/schema/", cortex.PREFIX, *backstage.PREFIXES)
 
 # The codes of what the frameworks raise by themselves.
 _CODES: dict[type[drf.APIException], str] = {
@@ -52,13 +54,19 @@ class Answer:
 
     def response(self, request: HttpRequest | None = None) -> HttpResponse:
         """As `request` was sent to one API or the other, ours without one."""
-        if request is not None and request.path_info.startswith(backstage.PREFIXES):
+        path = request.path_info if request is not None else ""
+        request_id = str(structlog.contextvars.get_contextvars().get("request_id", ""))
+        if request is not None and path.startswith(backstage.PREFIXES):
             return backstage.refusal(
-                request,
+                request, self.status, self.message, headers=self.headers, trace_id=request_id
+            )
+        if path.startswith(cortex.PREFIX):
+            return cortex.refusal(
                 self.status,
                 self.message,
+                self.details,
                 headers=self.headers,
-                trace_id=str(structlog.contextvars.get_contextvars().get("request_id", "")),
+                request_id=request_id,
             )
         body: dict[str, Any] = {"ok": False, "error": self.code, "message": self.message}
         if self.details:

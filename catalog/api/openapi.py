@@ -73,6 +73,10 @@ _PATH = {
     "version": "Number of the version.",
     "run": "Id of the run.",
     "scorecard": "Identifier of the scorecard, percent-encoded.",
+    "exemption": "Id of the exemption.",
+    "initiative": "Identifier of the initiative.",
+    "initiative": "Id of the initiative.",
+    "job": "Id of the query.",
     "team": "Name or identifier of the team, percent-encoded.",
     "user": "E-mail address of the user, percent-encoded.",
     "app": "Id of the API client.",
@@ -110,17 +114,20 @@ def documented(
     description: str = "",
     is_open: bool = False,
     error: Schema | None = None,
+    media_type: str = "application/json",
 ) -> Callable[[_View], _View]:
     """Describe one method of a view. A `body` adds the errors of reading one; 401 is everywhere.
 
     answers: {} is no body. is_open: needs no token. error: the shape of its refusals, if it is
-    not the usual one.
+    not the usual one. media_type: of a text that it takes or gives.
     """
     statuses = {401, *errors, *([400, 413, 415] if body is not None else [])} - answers.keys()
     known = {401: "The credentials are missing, wrong or expired.", **_ERRORS}
     responses: dict[Any, Any] = {
         **{
-            status: OpenApiResponse(schema or None, "Done." if status < 400 else known[status])
+            (status, media_type) if schema.get("type") == "string" else status: OpenApiResponse(
+                schema or None, "Done." if status < 400 else known[status]
+            )
             for status, schema in answers.items()
         },
         **{
@@ -140,7 +147,7 @@ def documented(
             ),
             *params,
         ],
-        request=None if body is None else {"application/json": body},
+        request=None if body is None else {media_type: body},
         responses=responses,
         auth=[] if is_open else None,
         extensions={OPTIONAL_BODY: True} if body_is_optional else None,

@@ -23,8 +23,9 @@ from django.views.decorators.csrf import csrf_exempt
 
 from catalog.api.backstage.errors import PREFIXES as BACKSTAGE_PREFIXES
 from idp.errors import ROUTE_NOT_FOUND
+from scorecards.api.cortex.errors import PREFIX as CORTEX_PREFIX
 
-PREFIXES = ("/v1/", *BACKSTAGE_PREFIXES)
+PREFIXES = ("/v1/", CORTEX_PREFIX, *BACKSTAGE_PREFIXES)
 
 _PARTS = 600  # an identifier of a thousand letters has at most 500
 _BLUEPRINT_PARTS = 50

@@ -22,6 +22,7 @@ from catalog.api.backstage.base import BackstageView
 from catalog.api.backstage.errors import JSON
 from catalog.api.base import ApiView
 from catalog.api.openapi import COMPONENTS, OPTIONAL_BODY
+from scorecards.api.cortex.errors import COMPONENTS as CORTEX_COMPONENTS
 
 _CATALOG = "/api/catalog"
 
@@ -50,6 +51,7 @@ _ORGANIZATION_BODY = {
 }
 _COMPONENTS: dict[str, Any] = {
     **COMPONENTS,
+    **CORTEX_COMPONENTS,
     "OrganizationBody": {"type": "object", "properties": _ORGANIZATION_BODY},
     "Organization": {
         "type": "object",

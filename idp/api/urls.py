@@ -27,6 +27,7 @@ urlpatterns = [
     path("api/catalog/openapi.json", schema.CatalogSchema.as_view()),
     path("api/scaffolder/", include("actions.api.scaffolder.urls")),
     path("api/notifications/", include("actions.api.notification_urls")),
+    path("api/v1/", include("scorecards.api.cortex.urls")),
     path("api/", include("catalog.api.backstage.urls")),
     path("schema/", schema.Schema.as_view(), name="schema"),
     path("schema/ui/", schema.docs, name="docs"),
