@@ -33,7 +33,7 @@ from catalog.selectors.search import search
 from catalog.services.permissions import WRITERS, Standing
 from scorecards.formats import definition_of
 from scorecards.models import Exemption, Rule, Score, Scorecard, ScoreChange
-from scorecards.selectors.results import is_owner
+from scorecards.services.access import may_edit
 from scorecards.services.evaluating import evaluate
 from scorecards.services.exemption_telling import tell_asked, tell_decided, tell_owners, until
 from scorecards.statuses import ANNOUNCED_FAIL, ANNOUNCED_NO_DATA, BLOCKING
@@ -77,8 +77,7 @@ def may_request(principal: Principal) -> bool:
 
 def may_approve(principal: Principal, scorecard: Scorecard) -> bool:
     """Admins and the scorecard's owner; `blueprint` loaded."""
-    standing = Standing(principal)
-    return standing.is_admin or is_owner(scorecard, standing)
+    return may_edit(principal, scorecard)
 
 
 def may_decide(exemption: Exemption, principal: Principal, actor: Actor) -> bool:

@@ -17,17 +17,16 @@ from catalog.kernel.identifiers import is_storable
 from catalog.registry import notify
 from catalog.selectors.memberships import team_called
 from catalog.services import documents
-from catalog.services.permissions import Standing
 from scorecards.models import Initiative, Scorecard
 from scorecards.selectors.initiative_scope import entities_of, targets_of
 from scorecards.selectors.initiatives import is_complete, numbers_of, page_of
 from scorecards.selectors.results import (
     Ladder,
     find_scorecard,
-    is_owner,
     ladder_of,
     visible_scorecards,
 )
+from scorecards.services.access import may_edit
 from scorecards.services.audiences import TOPIC, named, stewards_of
 from scorecards.services.initiative_items import follow, refresh, write_day
 
@@ -121,8 +120,7 @@ ANSWERED: Final = (
 
 def may_manage(principal: Principal, scorecard: Scorecard) -> bool:
     """Admins and the scorecard's owner; `blueprint` loaded."""
-    standing = Standing(principal)
-    return standing.is_admin or is_owner(scorecard, standing)
+    return may_edit(principal, scorecard)
 
 
 def get_initiative(identifier: str, *, principal: Principal) -> Initiative:
