@@ -16,7 +16,7 @@ from catalog.kernel.identifiers import check_stated_run
 from catalog.models import Blueprint
 from catalog.services import blueprints, permissions
 from catalog.services.clearing import clear_blueprint
-from catalog.services.system_blueprints import SYSTEM_BLUEPRINTS
+from catalog.services.system_blueprints import system_document
 
 TAG = "Blueprints"
 _ONE = {200: envelope(blueprint=ref("Blueprint"))}
@@ -223,14 +223,15 @@ class SystemStructure(ApiView):
         errors=[404],
     )
     def get(self, request: Request, blueprint: str) -> Response:
-        if blueprint not in SYSTEM_BLUEPRINTS:
+        document = system_document(blueprint)
+        if document is None:
             raise NotFound.of("System blueprint", blueprint)
         empty: dict[str, Any] = {
             "mirrorProperties": {},
             "calculationProperties": {},
             "aggregationProperties": {},
         }
-        return ok(blueprint={**empty, **SYSTEM_BLUEPRINTS[blueprint]})
+        return ok(blueprint={**empty, **document})
 
 
 def _with_relations() -> QuerySet[Blueprint]:

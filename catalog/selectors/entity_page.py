@@ -13,6 +13,7 @@ from django.db.models import BigIntegerField, F, QuerySet
 from catalog.kernel import feed
 from catalog.kernel.actors import Principal
 from catalog.models import Change, Entity, Relation
+from catalog.registry import own_blueprints
 from catalog.selectors.kinds import Kinds
 from catalog.selectors.sql import Sql
 from catalog.selectors.tables import Target, owner_titles
@@ -126,6 +127,10 @@ def incoming(
 ) -> list[RelatedGroup]:
     """What points to the entity, by relation and kind, the first `rows` of each; two statements."""
     visible = Entity.objects.visible_to(principal)
+    is_made = entity.blueprint.identifier in own_blueprints
+    made = [] if is_made else [kind.pk for kind in kinds if kind.identifier in own_blueprints]
+    if made:  # results stand on pages of their own
+        visible = visible.exclude(blueprint__in=made)
     edges = Relation.objects.filter(target=entity, source__in=visible).values_list(
         "definition_id", "source_id"
     )[: INCOMING_CAP + 1]

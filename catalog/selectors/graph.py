@@ -15,6 +15,7 @@ from django.db.models import F, Subquery, Value
 
 from catalog.kernel.actors import Principal
 from catalog.models import Entity
+from catalog.registry import own_blueprints
 from catalog.selectors.kinds import Kinds, load_kinds
 from catalog.selectors.sql import NOTHING, Sql
 
@@ -140,6 +141,9 @@ def neighbours(
     """
     facts = load_kinds()
     wanted = None if kinds is None else [pk for kind in kinds if (pk := facts.pk_of(kind))]
+    hidden = _hidden(entity, facts)
+    if hidden and wanted is None:
+        wanted = [pk for pk in facts.by_pk if pk not in hidden]
     depths = _walked(entity.pk, min(depth, MAX_DEPTH), direction, wanted, fan_out, max_nodes + 1)
     has_more_nodes = len(depths) > max_nodes
     nearest = list(depths)[:max_nodes]
@@ -151,7 +155,7 @@ def neighbours(
     }
     shown = [pk for pk in nearest if pk in rows and rows[pk].blueprint_id in facts.by_pk]
     edges, dangling = _edges(shown, entity.pk, facts, max_edges + 1)
-    more = _more(shown, facts)
+    more = _more(shown, facts, {link.pk for link in facts.links(hidden)})
     return Graph(
         nodes=[_node(rows[pk], depths[pk], more.get(pk, ()), facts) for pk in shown],
         edges=edges[:max_edges],
@@ -239,12 +243,20 @@ def _edges(
     return edges, dangling
 
 
-def _more(shown: list[int], facts: Kinds) -> dict[int, list[More]]:
+def _hidden(middle: Entity, facts: Kinds) -> frozenset[int]:
+    """Kinds (pks) that do not stand around an entity unasked: what the platform makes of what it
+    knows stands only around what it made.
+    """
+    made = frozenset(kind.pk for kind in facts if kind.identifier in own_blueprints)
+    return frozenset() if middle.blueprint_id in made else made
+
+
+def _more(shown: list[int], facts: Kinds, hidden: Collection[int]) -> dict[int, list[More]]:
     found: dict[int, list[More]] = {}
     with connection.cursor() as cursor:
         cursor.execute(_MORE, {"shown": shown})
         for pk, definition, direction, count in cursor.fetchall():
-            if link := facts.link_by_pk.get(definition):
+            if definition not in hidden and (link := facts.link_by_pk.get(definition)):
                 more = More(link.identifier, link.title, direction, count)
                 found.setdefault(pk, []).append(more)
     return found

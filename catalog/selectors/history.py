@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from catalog.kernel import feed
 from catalog.models import CONTENT_COLUMNS, Change, Entity
+
+# Parts of which each key is a field of its own.
+_NESTED: Final = ("properties", "relations", "computed", "schema", "rules")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,7 @@ def undone(
 def _flat(part: dict[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in part.items():
-        if key in ("properties", "relations", "computed", "schema") and isinstance(value, dict):
+        if key in _NESTED and isinstance(value, dict):
             flat.update({f"{key}.{name}": one for name, one in value.items()})
         else:
             flat[key] = value

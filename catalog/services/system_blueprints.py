@@ -2,12 +2,17 @@
 
 The identifiers and the status values are Port's. A Django user is bound to the `_user` entity
 with the same `email`; membership is the relation `team` of `_user` or `members` of `_team`.
+Other apps add theirs (`registry.OwnBlueprint`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from catalog import registry
+from catalog.kernel.actors import Actor
+from catalog.kernel.errors import PermissionDenied
 from catalog.models import TEAM, USER
 
 SYSTEM_BLUEPRINTS: dict[str, dict[str, Any]] = {
@@ -87,3 +92,20 @@ SYSTEM_BLUEPRINTS: dict[str, dict[str, Any]] = {
         },
     },
 }
+
+
+def system_document(identifier: str) -> Mapping[str, Any] | None:
+    """What a system blueprint has to have; None for one that is none."""
+    if own := registry.own_blueprints.get(identifier):
+        return own.document
+    return SYSTEM_BLUEPRINTS.get(identifier)
+
+
+def require_writer(blueprint: str, actor: Actor) -> None:
+    """Raises PermissionDenied where only the platform itself writes entities of a blueprint."""
+    own = registry.own_blueprints.get(blueprint)
+    if own and own.is_closed and (actor.kind, actor.name) != ("system", own.writer):
+        raise PermissionDenied(
+            f"Entities of {blueprint} are results that the platform works out: nobody writes them",
+            details={"field": "blueprint", "value": blueprint, "expected": "another blueprint"},
+        )

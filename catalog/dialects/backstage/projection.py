@@ -39,6 +39,7 @@ from catalog.dialects.backstage.queries.pairs import pairs_and_terms
 from catalog.dialects.backstage.refs import DEFAULT_NAMESPACE
 from catalog.kernel.locks import Lock, hold
 from catalog.models import Entity
+from catalog.registry import own_blueprints
 from catalog.services.entities.marking import mark_changed
 
 logger = get_logger(__name__)
@@ -188,7 +189,8 @@ def _gather(cursor: Any, wanted: set[int]) -> tuple[dict[int, _Row], dict[str, i
 
 
 def _read(pks: Sequence[int], shapes: Mapping[str, Mapping[str, RelationShape]]) -> Iterator[_Row]:
-    found = Entity.objects.filter(pk__in=pks).order_by("pk").values_list("pk", *_COLUMNS)
+    wanted = Entity.objects.filter(pk__in=pks).exclude(blueprint__identifier__in=own_blueprints)
+    found = wanted.order_by("pk").values_list("pk", *_COLUMNS)
     for pk, *values in found.iterator(chunk_size=_READ_AT_ONCE):
         *parts, location, origin, annotations, status, orphaned_at, etag, ref = values
         facts = Facts(*parts)

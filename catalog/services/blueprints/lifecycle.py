@@ -8,6 +8,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
+from catalog import registry
 from catalog.kernel import feed
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import (
@@ -33,7 +34,7 @@ from catalog.services.blueprints.impact import Impact, impact_of
 from catalog.services.derived import check_definitions
 from catalog.services.entities import EntityDraft
 from catalog.services.entities.marking import mark_blueprint
-from catalog.services.system_blueprints import SYSTEM_BLUEPRINTS
+from catalog.services.system_blueprints import SYSTEM_BLUEPRINTS, system_document
 
 # Parts that need other blueprints, in the order in which they need each other.
 _LEADING_OUT = (
@@ -56,7 +57,7 @@ def create_blueprint(document: Mapping[str, Any], *, actor: Actor) -> Blueprint:
             created_at=now, created_by=actor.name, updated_at=now, updated_by=actor.name
         )
         _assign(blueprint, spec)
-        blueprint.is_system = spec.identifier in SYSTEM_BLUEPRINTS
+        blueprint.is_system = system_document(spec.identifier) is not None
         blueprint.save(force_insert=True)
         _save_relations(blueprint, spec)
         check_definitions(spec.identifier)
@@ -145,6 +146,7 @@ def delete_blueprint(identifier: str, *, actor: Actor) -> None:
                 hint="Delete its entities first (DELETE …/all-entities).",
                 details={"count": count},
             )
+        _forget_in_results(blueprint)
         pointing = [
             f"{d.blueprint.identifier}.{d.identifier}"
             for d in blueprint.incoming_definitions.select_related("blueprint").exclude(
@@ -229,6 +231,23 @@ def ensure_blueprints(documents: Mapping[str, Mapping[str, Any]], *, actor: Acto
 def ensure_system_blueprints() -> list[str]:
     """Create `_user` and `_team` where they are missing."""
     return ensure_blueprints(SYSTEM_BLUEPRINTS, actor=Actor.system("setup"))
+
+
+def _forget_in_results(blueprint: Blueprint) -> None:
+    """Take away the relations to a blueprint that closed blueprints of the platform's own have: an
+    app added them by itself, so they keep nobody from deleting it.
+    """
+    pointing = RelationDefinition.objects.filter(
+        target=blueprint,
+        blueprint__identifier__in=[
+            k for k, own in registry.own_blueprints.items() if own.is_closed
+        ],
+    )
+    for identifier in {one.blueprint.identifier for one in pointing.select_related("blueprint")}:
+        relations = blueprint_document(get_blueprint(identifier))["relations"]
+        kept = {k: one for k, one in relations.items() if one["target"] != blueprint.identifier}
+        actor = Actor.system(registry.own_blueprints[identifier].writer)
+        patch_blueprint(identifier, {"relations": kept}, actor=actor, force=True)
 
 
 def _check_free(identifier: str) -> None:
@@ -389,9 +408,9 @@ def _move(blueprint: Blueprint, identifier: str, actor: Actor) -> None:
 
 def check_system(blueprint: Blueprint, document: Mapping[str, Any]) -> None:
     """System blueprints may be extended; what the product itself reads must stay."""
-    if not blueprint.is_system:
+    own = system_document(blueprint.identifier) if blueprint.is_system else None
+    if own is None:
         return
-    own = SYSTEM_BLUEPRINTS[blueprint.identifier]
     own_properties, properties = own["schema"]["properties"], document["schema"]["properties"]
     own_relations, relations = own["relations"], document["relations"]
     is_kept = (

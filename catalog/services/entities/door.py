@@ -26,6 +26,7 @@ from catalog.kernel.errors import (
 from catalog.kernel.identifiers import check_entity_identifier, check_run, new_entity_identifier
 from catalog.kernel.schema import MAX_PROBLEMS
 from catalog.models import Change
+from catalog.registry import own_blueprints
 from catalog.services.entities.content import (
     as_stated,
     changed_parts,
@@ -47,6 +48,7 @@ from catalog.services.entities.drafts import (
 from catalog.services.entities.locking import lock_for_writing, retrying
 from catalog.services.entities.marking import mark_changed
 from catalog.services.shapes import Definition, Shape, load_shapes
+from catalog.services.system_blueprints import require_writer
 
 MAX_COMPARED = 1000  # faults of an entity that was wrong before its change
 
@@ -193,6 +195,11 @@ class _Item:
             for target in (value if isinstance(value, list) else [value])
         }
         return [edge for edge in self.targets if as_stated(edge) not in known]
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is something that the platform makes of what it knows."""
+        return self.draft.blueprint in own_blueprints
 
     @property
     def is_changed(self) -> bool:
@@ -349,7 +356,10 @@ class _Door:
     def _authorize(self, item: _Item) -> None:
         """Raises PermissionDenied where the change is not the actor's to make."""
         authority, shape = self.actor.authority, item.shape
-        if authority is None or shape is None:
+        if shape is None:
+            return
+        if authority is None:
+            require_writer(shape.identifier, self.actor)
             return
         old = item.stored.content if item.stored else None
         verb = Verb.UPDATE if item.stored else Verb.REGISTER
@@ -456,7 +466,7 @@ class _Door:
             created = [item for item in changed if item.status is Status.CREATED]
             self.created_pks.update(item.pk for item in created if item.pk)
             mend(cursor, [(item.pk, *item.key) for item in created if item.pk])
-            mark_changed(cursor, [item.pk for item in changed if item.pk])
+            mark_changed(cursor, [item.pk for item in changed if item.pk and not item.is_own])
         feed.record(
             [_record(item) for item in changed],
             actor=self.actor,

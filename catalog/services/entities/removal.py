@@ -28,6 +28,7 @@ from catalog.services.entities.locking import (
     retrying,
 )
 from catalog.services.shapes import load_shapes
+from catalog.services.system_blueprints import require_writer
 
 
 def delete(
@@ -121,7 +122,11 @@ def _delete(
 
 
 def _authorize(rows: Sequence[tuple[Any, ...]], actor: Actor) -> None:
-    if actor.authority is None or not rows:
+    if actor.authority is None:
+        for blueprint in {row[1] for row in rows}:
+            require_writer(blueprint, actor)
+        return
+    if not rows:
         return
     shapes = load_shapes()
     for _, blueprint, identifier, _, _, team, *_ in rows:

@@ -25,6 +25,7 @@ from catalog.services.entities.drafts import (
 )
 from catalog.services.entities.locking import lock_everything
 from catalog.services.entities.marking import mark_changed, mark_pointing_at
+from catalog.services.system_blueprints import require_writer
 
 # Per edge: who has it in which relation, its values, and the one that changes: old and new.
 _POINTING_AT_ENTITY = """
@@ -86,7 +87,9 @@ def rename(blueprint: str, identifier: str, new_identifier: str, *, actor: Actor
         pk, is_taken, team, is_system, permissions = row
         if new_identifier == identifier:
             return int(pk)
-        if actor.authority is not None:
+        if actor.authority is None:
+            require_writer(blueprint, actor)
+        else:
             actor.authority.check(
                 EntityWrite(
                     verb=Verb.UPDATE,
@@ -141,6 +144,13 @@ def rename_target_blueprint(old: str, new: str, *, actor: Actor) -> None:
         mark_pointing_at(cursor, new)
 
 
+class _Following:
+    """The authority to follow, whoever may write the entity otherwise."""
+
+    def check(self, write: EntityWrite) -> None:
+        pass
+
+
 def merge_all(drafts: Sequence[EntityDraft], *, actor: Actor) -> None:
     """Merge any number of drafts in the caller's transaction.
 
@@ -148,7 +158,7 @@ def merge_all(drafts: Sequence[EntityDraft], *, actor: Actor) -> None:
     not count. Raises BreakingChange when one cannot follow, so that the caller's change is undone
     whole.
     """
-    follower = replace(actor, authority=None)
+    follower = replace(actor, authority=_Following())
     for start in range(0, len(drafts), MAX_BATCH):
         result = apply(
             drafts[start : start + MAX_BATCH],

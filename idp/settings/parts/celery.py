@@ -126,6 +126,9 @@ IDP_RUN_TIMEOUT_HOURS = env.whole("IDP_RUN_TIMEOUT_HOURS", 24, low=1, high=24 * 
 # How many days runs of actions stay, with their logs and deliveries; 0 keeps all.
 IDP_RUN_HISTORY_DAYS = env.whole("IDP_RUN_HISTORY_DAYS", 365, high=36500)
 
+# `_rule_result` entities that a scorecard may have.
+IDP_RULE_RESULTS = env.whole("IDP_RULE_RESULTS", 50_000, low=0, high=5_000_000)
+
 # How large a live event of a source may be (GitHub's limit; generic webhooks have Port's, 512 KiB),
 # and how many a source takes in a minute.
 IDP_MAX_EVENT_BYTES = env.whole("IDP_MAX_EVENT_BYTES", 25 * 1024 * 1024, low=1024)
