@@ -166,7 +166,7 @@ class Migration(migrations.Migration):
                 ('level', models.CharField(blank=True, max_length=300)),
                 ('points', models.DecimalField(decimal_places=3, default=0, max_digits=14)),
                 ('total', models.DecimalField(decimal_places=3, default=0, max_digits=14)),
-                ('evidence', models.JSONField(default=dict)),
+                ('evidence', models.JSONField(default=list)),
                 ('version', models.PositiveIntegerField()),
                 ('evaluated_at', models.DateTimeField()),
                 ('data_as_of', models.DateTimeField()),
@@ -401,14 +401,6 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='scorechange',
             index=models.Index(fields=['scorecard', 'at', 'id'], name='score_change_at'),
-        ),
-        # evidence is a value as far as it is short; what is long is cut
-        migrations.RunSQL(
-            "CREATE FUNCTION scorecards_short(value jsonb) RETURNS jsonb "
-            "LANGUAGE sql IMMUTABLE PARALLEL SAFE "
-            "RETURN CASE WHEN pg_column_size(value) > 300 AND length(value::text) > 300 "
-            "THEN to_jsonb(left(value::text, 300) || '…') ELSE value END",
-            "DROP FUNCTION scorecards_short(jsonb)",
         ),
         # scorecards that were kept before there was anything to evaluate them
         migrations.RunSQL(

@@ -15,7 +15,7 @@ class Score(models.Model):
     statuses: a letter for each rule, at the place of its `Rule.slot`; `scorecards.statuses` says
     what they mean. rank: of the level reached, 0 the one everybody starts at; level: its title
     ("" for "no level yet"). points of total: weights passed and weights counted; no score while
-    total is 0. evidence: {slot: [the value of each part of the rule]}. evaluated_at: when it last
+    total is 0. evidence: see `scorecards.rules.evidence`. evaluated_at: when it last
     came out differently, or was evaluated by itself; the scorecard's own evaluated_at counts too.
     data_as_of: the newest thing the rules looked at. since: when statuses or level last changed.
     is_mirrored: the `_rule_result` entities say the same.
@@ -31,7 +31,7 @@ class Score(models.Model):
     level = models.CharField(max_length=300, blank=True)
     points = models.DecimalField(max_digits=14, decimal_places=3, default=0)
     total = models.DecimalField(max_digits=14, decimal_places=3, default=0)
-    evidence: Any = models.JSONField(default=dict)
+    evidence: Any = models.JSONField(default=list)
     version = models.PositiveIntegerField()
     evaluated_at = models.DateTimeField()
     data_as_of = models.DateTimeField()

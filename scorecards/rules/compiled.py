@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
@@ -12,9 +11,6 @@ from django.db.models import F, JSONField, Value
 
 from catalog.selectors.kinds import Kinds
 from catalog.selectors.sql import Sql, json_value
-
-# The SQL function scorecards_short cuts values there: migration 0002.
-MAX_EVIDENCE: Final = 300  # characters of a value that is kept as evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,15 +126,6 @@ def value_of_call(number: int) -> Sql:
         Value(number),
         output_field=JSONField(),
     )
-
-
-def evidence_of(parts: Sequence[Part]) -> Sql:
-    """[[actual, verdict], …] of the parts as jsonb; what is long is cut."""
-    pieces: list[Any] = []
-    for part in parts:
-        pieces += [part.actual, part.verdict]
-    pairs = ", ".join(["jsonb_build_array(scorecards_short({}), {})"] * len(parts))
-    return Sql(f"jsonb_build_array({pairs})", *pieces, output_field=JSONField())
 
 
 def json_constant(value: Any) -> Sql:

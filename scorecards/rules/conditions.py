@@ -60,11 +60,11 @@ def _part(pair: tuple[Rule, Mapping[str, Any]], compilation: Compilation) -> Par
     assert isinstance(rule, Comparison)  # noqa: S101 - the schema of conditions allows nothing else
     scope = Scope(Insider())
     scope.now, scope.kinds = compilation.now, compilation.kinds
-    compiler = Compiler(scope, compilation.blueprint)
+    compiler = Compiler(scope, compilation.blueprint, is_scanning=True)
     answer = compiler.rule(rule)
     operand = compiler.operand(rule)
     if _needs_value(rule):
-        answer = Sql("CASE WHEN NOT ({}) THEN ({}) IS TRUE END", _is_missing(operand), answer)
+        answer = Sql("CASE WHEN {} THEN ({}) IS TRUE END", _is_there(operand), answer)
     if stated.get("not") is True:
         answer = Sql("NOT ({})", answer)
     return Part(text=words(stated), actual=operand.actual(), verdict=answer)
@@ -78,8 +78,8 @@ def _needs_value(rule: Comparison) -> bool:
     )
 
 
-def _is_missing(operand: Operand) -> Sql:
-    return Sql("coalesce({}, 'null') = 'null'", operand.actual())
+def _is_there(operand: Operand) -> Sql:
+    return Sql("jsonb_typeof({}) <> 'null'", operand.actual())
 
 
 def words(condition: Mapping[str, Any]) -> str:

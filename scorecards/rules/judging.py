@@ -1,8 +1,8 @@
 """The one statement that evaluates a scorecard over all its entities, or over some of them.
 
-It is made of steps, each a CTE: `seen` asks every rule about every entity, `lettered` turns the
-answers into letters (see `scorecards.statuses`), `judged` into level, points and evidence. What is
-done with that is the caller's: `evaluating` writes it, `previewing` compares it.
+It is made of steps, each a CTE: `seen` asks every rule about every entity, and has a letter for
+each answer (see `scorecards.statuses`); `judged` makes level and points of them. What is done with
+that is the caller's: `evaluating` writes it, `previewing` compares it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 from django.db import connection
-from django.db.models import BooleanField, DateTimeField, F, Value
+from django.db.models import CharField, DateTimeField, F, Q, Value
 
 from catalog.kernel import jq
 from catalog.kernel.errors import InvalidInput
@@ -23,8 +23,10 @@ from catalog.kernel.schema import check_json
 from catalog.models import Entity, EntityQuerySet
 from catalog.selectors.sql import Sql
 from scorecards.definition import Definition, Missing
-from scorecards.rules.compiled import JqCall, evidence_of
+from scorecards.models import Exemption
+from scorecards.rules.compiled import JqCall
 from scorecards.rules.compiling import CompiledRule, CompiledScorecard
+from scorecards.rules.evidence import SHORTENED, evidence_of
 from scorecards.statuses import (
     ABSENT,
     ANNOUNCED_FAIL,
@@ -39,6 +41,7 @@ from scorecards.statuses import (
     NO_DATA,
     NOT_APPLICABLE,
     PASS,
+    Status,
 )
 
 _JQ_CHUNK: Final = 1000
@@ -60,7 +63,7 @@ _JQ_INSERT: Final = (
 class Judging:
     """CTEs that end in `judged`: id, statuses, rank, level, points, total, evidence, data_as_of.
 
-    sql: "seen AS (…), …, judged AS (…)", to stand behind WITH.
+    sql: "seen AS (…), judged AS (…)", to stand behind WITH.
     """
 
     sql: str
@@ -75,12 +78,18 @@ def judging(
     Its programs must have been run (`run_calls`), in the same transaction.
     """
     seen, params = _seen(compiled, entities)
-    ruled, ruled_params = _lettered(compiled)
     judged, judged_params = _judged(compiled)
+    # hardly ever is there one: a step more for all entities is not worth it then
+    if exempt := _exempt(compiled, scorecard):
+        sql, exempt_params = exempt
+        return Judging(
+            f"asked AS MATERIALIZED ({seen}), seen AS MATERIALIZED ({sql}), "
+            f"judged AS MATERIALIZED ({judged})",
+            (*params, *exempt_params, *judged_params),
+        )
     return Judging(
-        f"seen AS MATERIALIZED ({seen}), exempt AS MATERIALIZED ({_EXEMPT}), "
-        f"lettered AS MATERIALIZED ({ruled}), judged AS MATERIALIZED ({judged})",
-        (*params, scorecard, compiled.now, *ruled_params, *judged_params),
+        f"seen AS MATERIALIZED ({seen}), judged AS MATERIALIZED ({judged})",
+        (*params, *judged_params),
     )
 
 
@@ -134,38 +143,58 @@ def _given(outcome: jq.Outcome) -> dict[str, Any]:
     return {"value": value, "error": None}
 
 
-# first step: what is the answer of each rule about each entity
-
-_EXEMPT: Final = """
-SELECT x.entity_id, array_agg(r.slot) AS slots
-FROM scorecards_exemption x JOIN scorecards_rule r ON r.id = x.rule_id
-WHERE x.scorecard_id = %s AND x.status = 'APPROVED' AND (x.ends_at IS NULL OR x.ends_at > %s)
-GROUP BY x.entity_id"""
-
-
-_NEWEST: Final = """greatest({}, (SELECT max(f.collected_at) FROM catalog_fact f
-WHERE f.entity_id = {} AND ({} OR f.key = ANY({}::text[]))))"""
+# first step: a letter for the answer of each rule about each entity
 
 
 def _seen(
     compiled: CompiledScorecard, entities: Collection[int] | None
 ) -> tuple[str, Sequence[Any]]:
-    columns: dict[str, Any] = {"as_of": _as_of(compiled)}
+    columns: dict[str, Any] = {"as_of": _as_of(compiled), "evidence": evidence_of(compiled.rules)}
     for n, rule in enumerate(compiled.rules):
-        if rule.is_over:
-            continue
-        columns[f"v{n}"] = _column(rule.compiled.verdict)
-        columns[f"e{n}"] = evidence_of(rule.compiled.parts)
-        if rule.filter is not None:
-            columns[f"f{n}"] = _column(rule.filter)
-        if rule.compiled.calls:
-            columns[f"x{n}"] = _has_failed(rule.compiled.calls)
+        columns[f"l{n}"] = _letter(rule)
     found = in_scope(compiled, entities).order_by().annotate(**columns)
     return found.values_list("id", *columns).query.sql_with_params()
 
 
-def _column(condition: Any) -> Sql:
-    return Sql("({})", condition, output_field=BooleanField(null=True))
+def _letter(rule: CompiledRule) -> Sql:
+    """The verdict stands in it once, so it is worked out once."""
+    if rule.is_over:
+        return _char(NOT_APPLICABLE)
+    unknown: Any = _char(_NO_DATA[rule.spec.missing])
+    passed, failed = PASS, FAIL
+    if rule.is_announced:
+        passed, failed, unknown = ANNOUNCED_PASS, ANNOUNCED_FAIL, _char(ANNOUNCED_NO_DATA)
+    elif rule.compiled.calls:
+        has_failed = _has_failed(rule.compiled.calls)
+        unknown = Sql("CASE WHEN {} THEN {} ELSE {} END", has_failed, _char(ERROR), unknown)
+    letter = Sql(
+        "CASE {} WHEN true THEN {} WHEN false THEN {} ELSE {} END",
+        rule.compiled.verdict,
+        _char(passed),
+        _char(failed),
+        unknown,
+        output_field=CharField(),
+    )
+    if rule.filter is None:
+        return letter
+    return Sql(
+        "CASE WHEN {} THEN {} ELSE {} END",
+        rule.filter,
+        letter,
+        _char(NOT_APPLICABLE),
+        output_field=CharField(),
+    )
+
+
+_NO_DATA: Final = {Missing.FAIL: NO_DATA, Missing.IGNORE: IGNORED, Missing.PASS: PASS}
+
+
+def _char(status: Status) -> Sql:
+    return Sql(f"'{status.letter}'::\"char\"", output_field=CharField())
+
+
+_NEWEST: Final = """greatest({}, (SELECT max(f.collected_at) FROM catalog_fact f
+WHERE f.entity_id = {} AND ({} OR f.key = ANY({}::text[]))))"""
 
 
 def _as_of(compiled: CompiledScorecard) -> Sql:
@@ -192,43 +221,41 @@ def _has_failed(calls: Sequence[int]) -> Sql:
     )
 
 
-# second step: letters
+# second step: what does not count for the time being
 
 
-def _lettered(compiled: CompiledScorecard) -> tuple[str, Sequence[Any]]:
+def _exempt(compiled: CompiledScorecard, scorecard: int | None) -> tuple[str, Sequence[Any]] | None:
+    """None while nothing is exempt."""
+    holding = Exemption.objects.filter(
+        scorecard=scorecard, status=Exemption.Status.APPROVED
+    ).filter(Q(ends_at=None) | Q(ends_at__gt=compiled.now))
+    if scorecard is None or not holding.exists():
+        return None
     letters, params = [], []
     for n, rule in enumerate(compiled.rules):
-        letters.append(f"{_letter(n, rule)} AS l{n}")
-        if not rule.is_over and not rule.is_announced:
+        if rule.is_over or rule.is_announced:
+            letters.append(f"l{n}")
+        else:
             params.append(rule.slot)
-    columns = ", ".join(["seen.*", *letters])
-    return (
-        f"SELECT {columns} FROM seen LEFT JOIN exempt ON exempt.entity_id = seen.id",  # noqa: S608
-        params,
-    )
+            letters.append(_EXEMPT_LETTER.format(n=n))
+    return _EXEMPT.format(letters=", ".join(letters)), (*params, scorecard, compiled.now)
 
 
-def _letter(n: int, rule: CompiledRule) -> str:
-    if rule.is_over:
-        return f"'{NOT_APPLICABLE.letter}'"
-    cases = []
-    if rule.filter is not None:
-        cases.append(f"WHEN f{n} IS NOT TRUE THEN '{NOT_APPLICABLE.letter}'")
-    passed, failed, unknown = PASS, FAIL, _NO_DATA[rule.spec.missing]
-    if rule.is_announced:
-        passed, failed, unknown = ANNOUNCED_PASS, ANNOUNCED_FAIL, ANNOUNCED_NO_DATA
-    else:
-        cases.append(f"WHEN %s = ANY(exempt.slots) THEN '{EXEMPT.letter}'")
-    cases.append(f"WHEN v{n} THEN '{passed.letter}' WHEN NOT v{n} THEN '{failed.letter}'")
-    if rule.compiled.calls and not rule.is_announced:
-        cases.append(f"WHEN x{n} THEN '{ERROR.letter}'")
-    return f"CASE {' '.join(cases)} ELSE '{unknown.letter}' END"
+_EXEMPT_LETTER: Final = (
+    f"CASE WHEN %s = ANY(x.slots) AND l{{n}} <> '{NOT_APPLICABLE.letter}' "
+    f"THEN '{EXEMPT.letter}'::\"char\" ELSE l{{n}} END AS l{{n}}"
+)
+_EXEMPT: Final = """
+SELECT asked.id, as_of, evidence, {letters}
+FROM asked LEFT JOIN (
+    SELECT e.entity_id, array_agg(r.slot) AS slots
+    FROM scorecards_exemption e JOIN scorecards_rule r ON r.id = e.rule_id
+    WHERE e.scorecard_id = %s AND e.status = 'APPROVED' AND (e.ends_at IS NULL OR e.ends_at > %s)
+    GROUP BY e.entity_id
+) x ON x.entity_id = asked.id"""
 
 
-_NO_DATA: Final = {Missing.FAIL: NO_DATA, Missing.IGNORE: IGNORED, Missing.PASS: PASS}
-
-
-# third step: level, points, evidence
+# last step: level and points
 
 
 _JUDGED: Final = """
@@ -236,7 +263,7 @@ SELECT id, statuses, rank, (%s::text[])[rank + 1] AS level, points, total, evide
 FROM (
     SELECT id, as_of AS data_as_of, {statuses} AS statuses, {rank} AS rank, {points} AS points,
            {total} AS total, {evidence} AS evidence
-    FROM lettered
+    FROM seen
     OFFSET 0 -- so that nothing is worked out twice
 ) AS counted"""
 
@@ -248,7 +275,7 @@ def _judged(compiled: CompiledScorecard) -> tuple[str, Sequence[Any]]:
         rank=_rank(compiled),
         points=_sum(compiled, PASS.letter),
         total=_sum(compiled, COUNTED),
-        evidence=_evidence(compiled),
+        evidence=SHORTENED,
     )
     return sql, [levels]
 
@@ -259,7 +286,7 @@ def _statuses(compiled: CompiledScorecard) -> str:
         return "''::text"
     by_slot = {rule.slot: n for n, rule in enumerate(compiled.rules)}
     return " || ".join(
-        f"l{by_slot[slot]}" if slot in by_slot else f"'{ABSENT.letter}'"
+        f"l{by_slot[slot]}::text" if slot in by_slot else f"'{ABSENT.letter}'"
         for slot in range(max(by_slot) + 1)
     )
 
@@ -298,19 +325,6 @@ def _sum(compiled: CompiledScorecard, letters: str) -> str:
             by_weight.setdefault(rule.spec.weight, []).append(f"(l{n} IN {_letters(letters)})::int")
     sums = [f"{weight} * ({' + '.join(rules)})" for weight, rules in by_weight.items()]
     return f"({' + '.join(sums) or '0'})::numeric"
-
-
-def _evidence(compiled: CompiledScorecard) -> str:
-    pairs = [
-        f"'{rule.slot}', e{n}"
-        for n, rule in enumerate(compiled.rules)
-        if not rule.is_over and rule.compiled.parts
-    ]
-    # functions take a hundred arguments at most
-    objects = [
-        f"jsonb_build_object({', '.join(pairs[at : at + 50])})" for at in range(0, len(pairs), 50)
-    ]
-    return " || ".join(objects) or "'{}'::jsonb"
 
 
 def _letters(letters: str) -> str:

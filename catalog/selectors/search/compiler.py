@@ -16,6 +16,7 @@ from catalog.selectors.search.operands import (
     Column,
     Datasource,
     Given,
+    Json,
     KindName,
     Moment,
     Name,
@@ -57,13 +58,22 @@ class Compiler:
     """Compiles the rules of one search.
 
     blueprint: the pk of the one that all that is looked for is of; None when it may be of any.
-    depth: how many searches this one stands within.
+    depth: how many searches this one stands within. is_scanning: every entity is asked anyway, so
+    that an index is of no use, and looking at the value itself is quicker.
     """
 
-    def __init__(self, scope: Scope, blueprint: int | None = None, *, depth: int = 1) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        blueprint: int | None = None,
+        *,
+        depth: int = 1,
+        is_scanning: bool = False,
+    ) -> None:
         self.scope = scope
         self.blueprint = blueprint
         self.depth = depth
+        self.is_scanning = is_scanning
 
     @property
     def _own(self) -> Kind | None:
@@ -131,7 +141,8 @@ class Compiler:
             return Datasource("datasource", self.scope.datasources)
         if name == "$blueprint":
             return KindName(self.scope.kinds)
-        return self._property(name)
+        found = self._property(name)
+        return Json(found.value, type=found.type) if self.is_scanning else found
 
     def _property(self, name: str) -> Property:
         kind = self._own
