@@ -4,20 +4,27 @@ Each line of input is {"args": […], "key": an API key, "input": what the comma
 of output {"code": exit code, "text": what it printed}.
 """
 
+import io
 import json
+import os
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 
 from cortexapps_cli.cli import app
-from typer.testing import CliRunner
+from typer.main import get_command
 
-runner = CliRunner()
-for line in sys.stdin:
-    asked = json.loads(line)
-    done = runner.invoke(
-        app, asked["args"], input=asked["input"], env={"CORTEX_API_KEY": asked["key"]}
-    )
-    text = done.output
-    if done.exception and not isinstance(done.exception, SystemExit):
-        text += repr(done.exception)
-    sys.__stdout__.write(json.dumps({"code": done.exit_code, "text": text}) + "\n")
-    sys.__stdout__.flush()
+command = get_command(app)  # once: it has hundreds of parts
+asked, answers = sys.stdin, sys.stdout
+for line in asked:
+    call = json.loads(line)
+    os.environ["CORTEX_API_KEY"] = call["key"]
+    sys.stdin = io.TextIOWrapper(io.BytesIO(call["input"].encode()), encoding="utf-8")
+    printed = io.StringIO()
+    code = 0
+    with redirect_stdout(printed), redirect_stderr(printed):
+        try:
+            command.main(call["args"], prog_name="cortex")
+        except SystemExit as end:
+            code = end.code or 0
+    answers.write(json.dumps({"code": code, "text": printed.getvalue()}) + "\n")
+    answers.flush()

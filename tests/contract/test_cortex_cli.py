@@ -257,7 +257,7 @@ def test_its_program_and_its_own_files(cortex: Cortex, test_data: Path) -> None:
         assert told == sent, tag
 
     cortex.text("custom-data add -t cli-test-service -k testField -v x")
-    about = ["-s", "cli-test-scorecard", "-e", "cli-test-service"]
+    about = ["-s", "cli-test-evaluation-scorecard", "-e", "cli-test-service"]
     done = subprocess.run(
         [str(BIN / "cortex"), "scorecards", "trigger-evaluation", *about],
         env={**cortex.environment, "CORTEX_API_KEY": cortex.keys[Role.ADMIN]},
