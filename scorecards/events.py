@@ -11,10 +11,9 @@ from catalog.kernel.feed import FeedRow
 from catalog.registry import EventKind, Happening
 from scorecards.formats import definition_of
 from scorecards.models import Scorecard
+from scorecards.selectors.history import DOWN, UP
 from scorecards.services.evaluating import SCORE
 from scorecards.statuses import STATUSES
-
-UP, DOWN = "up", "down"
 
 _COUNTED: Final = frozenset(one.name for one in STATUSES.values() if one.counts)
 _PASSED: Final = frozenset(one.name for one in STATUSES.values() if one.is_passed)

@@ -3,7 +3,7 @@
 from django.urls import path
 
 import catalog.kernel.segments  # noqa: F401 - registers <segment:…>
-from scorecards.api import exemptions, initiatives, scorecards
+from scorecards.api import exemptions, history, initiatives, scorecards
 
 _OF_BLUEPRINT = "blueprints/<segment:blueprint>/scorecards"
 _ONE = "scorecards/<segment:scorecard>"
@@ -31,4 +31,7 @@ urlpatterns = [
     path(f"{_INITIATIVE}/cancel", initiatives.InitiativeCancellation.as_view()),
     path(f"{_INITIATIVE}/items", initiatives.InitiativeItems.as_view()),
     path(f"{_INITIATIVE}/burndown", initiatives.InitiativeBurndown.as_view()),
+    path(f"{_ONE}/history", history.EntityHistory.as_view()),
+    path(f"{_ONE}/trend", history.Trend.as_view()),
+    path(f"{_ONE}/changes", history.ChangeList.as_view()),
 ]

@@ -18,6 +18,7 @@ from django.utils import timezone
 from scorecards.models import Rollup, Rule, Scorecard, ScorecardVersion, ScoreChange
 from scorecards.statuses import ABSENT, BLOCKING, COUNTED, PASS, Status, status_at
 
+UP, DOWN = DIRECTIONS = ("up", "down")
 GRAINS: Final = ("day", "week", "month")
 MAX_PERIODS: Final = 1000
 MAX_POINTS: Final = 1000  # changes of one entity, the newest
@@ -287,9 +288,37 @@ def boundaries(
     return list(found if until is None else found.filter(at__lt=until))
 
 
-def changes_of(scorecard: Scorecard) -> QuerySet[ScoreChange]:
-    """All changes of a scorecard, newest first."""
-    return ScoreChange.objects.filter(scorecard=scorecard).order_by("-at", "-pk")
+def changes_of(
+    scorecard: Scorecard,
+    *,
+    entity_pk: int | None = None,
+    direction: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> QuerySet[ScoreChange]:
+    """The changes of a scorecard from `since` until before `until`, newest first. direction: UP or
+    DOWN for those by which an entity came to a higher or lower level."""
+    found = ScoreChange.objects.filter(scorecard=scorecard).order_by("-at", "-pk")
+    if entity_pk is not None:
+        found = found.filter(entity_id=entity_pk)
+    if direction:
+        found = found.filter(**{f"rank__{'gt' if direction == UP else 'lt'}": F("was_rank")})
+    if since is not None:
+        found = found.filter(at__gte=since)
+    return found if until is None else found.filter(at__lt=until)
+
+
+def direction_of(change: ScoreChange) -> str:
+    """UP or DOWN; "" where the level stayed, or the entity came in or went."""
+    if change.rank is None or change.was_rank is None or change.rank == change.was_rank:
+        return ""
+    return UP if change.rank > change.was_rank else DOWN
+
+
+def pk_of(scorecard: Scorecard, blueprint: str, identifier: str) -> int | None:
+    """The entity that last had this name on the scorecard; it may be gone."""
+    found = changes_of(scorecard).filter(blueprint=blueprint, identifier=identifier)
+    return found.values_list("entity_id", flat=True).first()
 
 
 def _rules(scorecard: Scorecard) -> dict[int, Rule]:

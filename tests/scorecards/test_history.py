@@ -11,11 +11,12 @@ from django.db import transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from catalog.kernel.actors import Role
 from catalog.models import Entity
 from scorecards.models import Rollup, ScorecardVersion, ScoreChange
 from scorecards.selectors import history, rollups
 from scorecards.services.rollups import roll_up
-from tests.factories import make_blueprint, make_entity
+from tests.factories import make_api, make_blueprint, make_entity
 from tests.scorecards.stored import LEVELS, START, make_change, make_score, make_scorecard
 
 pytestmark = pytest.mark.django_db
@@ -246,3 +247,126 @@ def test_roll_ups_leave_out_what_is_not_evaluated() -> None:
     assert [(one.scorecard_id, one.entities, one.ranks) for one in Rollup.objects.all()] == [
         (empty.pk, 0, [0] * len(LEVELS))
     ]
+
+
+@pytest.fixture
+def told(db):
+    """Two entities with a short history; one of them is gone."""
+    service = make_blueprint("service")
+    scorecard = make_scorecard(blueprint=service)
+    pay = make_entity("service", "pay")
+    day = timedelta(days=1)
+    ScoreChange.objects.bulk_create(
+        [
+            make_change(scorecard, pay.pk, START, None, ("FF", 0), identifier="pay"),
+            make_change(scorecard, pay.pk, START + day, ("FF", 0), ("PP", 2), identifier="pay"),
+            make_change(scorecard, 99, START + day, None, ("PF", 1), identifier="a:b"),
+            make_change(scorecard, pay.pk, END, ("PP", 2), ("PX", 1), identifier="pay"),
+            make_change(scorecard, 99, END, ("PF", 1), None, identifier="a:b"),
+        ]
+    )
+    return scorecard
+
+
+URL = "/v1/scorecards/production"
+
+
+def test_the_api_tells_the_history_of_an_entity(told) -> None:
+    api = make_api(Role.VIEWER)
+    answer = api.get(f"{URL}/history", {"entity": "pay"}).json()
+    assert [(one["at"][:10], one["level"]) for one in answer["history"]] == [
+        ("2026-01-01", "Basic"),
+        ("2026-01-02", "Gold"),
+        ("2026-04-11", "Bronze"),
+    ]
+    assert answer["history"][-1]["rules"] == {"owner": "pass", "docs": "exempt"}
+    assert answer["versions"] == [{"version": 1, "at": "2026-01-01T00:00:00.000Z", "by": "t"}]
+
+    def on(moment, entity="pay"):
+        found = api.get(f"{URL}/history", {"entity": entity, "on": moment}).json()["history"]
+        return [one["level"] for one in found]
+
+    assert on("2025-12-31") == []
+    assert on("2026-01-02") == on("2026-01-02T00:00:00Z") == ["Gold"]
+    assert on("2026-01-01T23:59:59Z") == on("2026-01-01") == ["Basic"]
+    assert (on("2026-04-10", "a:b"), on("2026-04-11", "a:b")) == (["Bronze"], [])
+
+
+def test_the_api_tells_the_trend(told) -> None:
+    api = make_api(Role.VIEWER)
+    answer = api.get(f"{URL}/trend", {"grain": "month", "from": "2026-02-10", "to": "2026-04-12"})
+    assert [(one["at"][:7], one["total"]) for one in answer.json()["trend"]] == [
+        ("2026-02", 2),
+        ("2026-03", 2),
+        ("2026-04", 1),
+    ]
+    assert answer.json()["trend"][0]["levels"] == [
+        {"level": "Bronze", "entities": 1},
+        {"level": "Gold", "entities": 1},
+    ]
+    assert len(api.get(f"{URL}/trend").json()["trend"]) == 27
+    team = api.get(f"{URL}/trend", {"group": "team:core"})
+    assert {one["total"] for one in team.json()["trend"]} == {0}
+
+
+def test_teams_are_not_compared_where_that_is_switched_off(told, settings) -> None:
+    settings.IDP_SCORECARD_RANKING = False
+    group = {"group": "team:core"}
+    assert make_api(Role.VIEWER).get(f"{URL}/trend", group).status_code == 403
+    assert make_api().get(f"{URL}/trend", group).status_code == 200
+
+
+def test_the_api_tells_changes_page_by_page(told, django_assert_num_queries) -> None:
+    api = make_api(Role.VIEWER)
+    found, cursor = [], ""
+    while cursor is not None:
+        page = api.get(f"{URL}/changes", {"limit": 2, "from": cursor}).json()
+        found += page["changes"]
+        cursor = page["next"]
+    assert [(one["entity"], one["direction"]) for one in found] == [
+        ("a:b", None),
+        ("pay", "down"),
+        ("a:b", None),
+        ("pay", "up"),
+        ("pay", None),
+    ]
+    assert found[0]["after"] is None
+    assert found[1]["before"] == {"level": "Gold", "rules": {"docs": "pass"}}
+    assert found[1]["after"] == {"level": "Bronze", "rules": {"docs": "exempt"}}
+    assert found[4]["before"] is None
+    for narrowed, count in (
+        ({"direction": "down"}, 1),
+        ({"entity": "a:b"}, 2),
+        ({"since": "2026-01-02", "until": "2026-04-11"}, 2),
+    ):
+        assert len(api.get(f"{URL}/changes", narrowed).json()["changes"]) == count
+    with django_assert_num_queries(4):
+        api.get(f"{URL}/changes")
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("history", "entity"),
+        ("history?entity=pay&on=yesterday", "on"),
+        ("trend?grain=year", "grain"),
+        ("trend?from=2026-02-01&to=2026-01-01", "from"),
+        ("trend?to=0001-01-01", "to"),
+        ("trend?group=core", "group"),
+        ("changes?direction=left", "direction"),
+        ("changes?limit=0", "limit"),
+        ("changes?from=x", "after"),
+    ],
+)
+def test_the_api_says_what_is_wrong(told, path, field) -> None:
+    answer = make_api().get(f"{URL}/{path}")
+    assert (answer.status_code, answer.json()["details"]["field"]) == (400, field)
+
+
+def test_what_there_is_not_is_not_found(told) -> None:
+    for path in ("history?entity=gone", "history?entity=service:pay"):
+        assert make_api().get(f"{URL}/{path}").status_code == 404
+    assert make_api().get("/v1/scorecards/gone/trend").status_code == 404
+    make_scorecard("open")
+    answer = make_api().get("/v1/scorecards/open/history?entity=service:pay")
+    assert (answer.status_code, answer.json()["history"]) == (200, [])
