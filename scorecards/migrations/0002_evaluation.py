@@ -228,6 +228,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='scorecard',
+            name='drops_told_at',
+            field=models.DateTimeField(editable=False, null=True),
+        ),
+        migrations.AddField(
+            model_name='scorecard',
             name='evaluated_at',
             field=models.DateTimeField(editable=False, null=True),
         ),

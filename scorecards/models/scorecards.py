@@ -17,7 +17,7 @@ class Scorecard(StoredDocument):
     it goes with it. title: of the document, to sort and search by. version: rises with each change
     of the document. next_slot: see `Rule`. evaluated_at, evaluated_version: of the last evaluation
     of all its entities. next_evaluation_at: when the next one is due; null while nothing is to be
-    evaluated. error: why the last one failed.
+    evaluated. error: why the last one failed. drops_told_at: until when owners were told of drops.
     """
 
     class Dialect(models.TextChoices):
@@ -42,6 +42,7 @@ class Scorecard(StoredDocument):
     evaluated_version = models.PositiveIntegerField(null=True, editable=False)
     next_evaluation_at = models.DateTimeField(null=True, editable=False)
     error = models.TextField(blank=True, editable=False)
+    drops_told_at = models.DateTimeField(null=True, editable=False)
 
     class Meta(StoredDocument.Meta):
         constraints = [

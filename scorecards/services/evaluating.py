@@ -206,6 +206,12 @@ def due(now: datetime) -> list[int]:
     return list(found.order_by("next_evaluation_at").values_list("pk", flat=True))
 
 
+def prune(now: datetime, *, days: int) -> int:
+    """Forget evaluations of more than so many days ago; returns how many that were."""
+    before = now - timedelta(days=days)
+    return Evaluation.objects.filter(started_at__lt=before).delete()[0]
+
+
 def _to_evaluate(pk: int) -> Scorecard | None:
     return (
         Scorecard.objects.select_related("blueprint")

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final
 
-from django.db import connection, transaction
+from django.core.exceptions import EmptyResultSet
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
+from psycopg.errors import QueryCanceled
 
 from catalog.kernel.actors import Actor, Principal
+from catalog.kernel.errors import LimitExceeded
 from catalog.models import Entity
 from catalog.selectors.kinds import load_kinds
 from catalog.services.entities import EntityDraft, Mode, apply
@@ -55,7 +58,7 @@ SELECT k.identifier, e.identifier, coalesce(e.title, e.identifier), p.was_level,
 FROM scorecards_preview p
 JOIN catalog_entity e ON e.id = p.id
 JOIN catalog_blueprint k ON k.id = e.blueprint_id
-WHERE {condition}
+WHERE {condition} AND e.id IN ({visible})
 ORDER BY lower(coalesce(e.title, e.identifier)), e.id LIMIT %s
 """
 
@@ -163,8 +166,21 @@ def preview(
 ) -> Preview:
     """How a checked definition would come out; current: the saved scorecard that it would replace.
 
-    Names at most `limit` entities of each sort.
+    Names at most `limit` entities of each sort. Raises LimitExceeded when that takes too long.
     """
+    try:
+        return _preview(definition, current, _Names(principal, limit))
+    except OperationalError as error:
+        if not isinstance(error.__cause__, QueryCanceled):
+            raise
+        raise LimitExceeded(
+            f"The preview was not ready after {TIMEOUT_S} seconds",
+            hint="Narrow the filter down, or simplify the rules.",
+            details={"expected": f"<= {TIMEOUT_S} s"},
+        ) from None
+
+
+def _preview(definition: Definition, current: Scorecard | None, names: _Names) -> Preview:
     started = monotonic()
     slots = preview_slots(definition, current)
     compiled = compile_scorecard(definition, slots, load_kinds(), timezone.now())
@@ -179,9 +195,9 @@ def preview(
             entities=entities,
             was_entities=was_entities,
             levels=_levels(cursor, definition, current),
-            rules=tuple(_rule(cursor, one, limit) for one in compiled.rules),
+            rules=tuple(_rule(cursor, one, names) for one in compiled.rules),
             **{
-                name: Movement(count, _names(cursor, _MOVES[name], limit) if count else ())
+                name: Movement(count, names.where(cursor, _MOVES[name]) if count else ())
                 for name, count in moves.items()
             },
             teams=_teams(cursor),
@@ -206,11 +222,10 @@ def try_on(
     Nothing is stored. Raises what the catalogue says to such values (InvalidEntity, InvalidInput).
     """
     actor = Actor.system("what-if")
+    key = (entity.blueprint.identifier, entity.identifier)
     with transaction.atomic():
         if properties:
-            draft = EntityDraft(
-                entity.blueprint.identifier, entity.identifier, properties=properties
-            )
+            draft = EntityDraft(*key, properties=dict(properties))
             [item] = apply([draft], mode=Mode.MERGE, actor=actor).items
             if item.error:
                 raise item.error
@@ -279,7 +294,7 @@ def _levels(
     return tuple(LevelPreview(one, *counts.get(one.title, [0, 0])) for one in levels)
 
 
-def _rule(cursor: Any, rule: CompiledRule, limit: int) -> RulePreview:
+def _rule(cursor: Any, rule: CompiledRule, names: _Names) -> RulePreview:
     place = rule.slot + 1
     cursor.execute(
         "SELECT substr(statuses, %s, 1), 0, count(*) FROM scorecards_preview "
@@ -302,14 +317,29 @@ def _rule(cursor: Any, rule: CompiledRule, limit: int) -> RulePreview:
         is_announced=rule.is_announced,
         was=was,
         now=now,
-        passing=_names(cursor, _AT_RULE, min(limit, MAX_SAMPLES), place, [*PASSING]),
-        missing=_names(cursor, _AT_RULE, min(limit, MAX_SAMPLES), place, [*WANTING]),
+        passing=names.where(cursor, _AT_RULE, place, [*PASSING], limit=MAX_SAMPLES),
+        missing=names.where(cursor, _AT_RULE, place, [*WANTING], limit=MAX_SAMPLES),
     )
 
 
-def _names(cursor: Any, condition: str, limit: int, *params: Any) -> tuple[Named, ...]:
-    cursor.execute(_NAMES.format(condition=condition), [*params, limit])
-    return tuple(Named(*row) for row in cursor.fetchall())
+class _Names:
+    """Names entities, as far as the principal may see them."""
+
+    def __init__(self, principal: Principal, limit: int) -> None:
+        seen = Entity.objects.visible_to(principal).values("pk")
+        self.limit = limit
+        try:
+            self.visible, self.params = seen.query.sql_with_params()
+        except EmptyResultSet:
+            self.visible, self.params = "SELECT NULL", ()
+
+    def where(
+        self, cursor: Any, condition: str, *params: Any, limit: int | None = None
+    ) -> tuple[Named, ...]:
+        most = self.limit if limit is None else min(limit, self.limit)
+        sql = _NAMES.format(condition=condition, visible=self.visible)
+        cursor.execute(sql, [*params, *self.params, most])
+        return tuple(Named(*row) for row in cursor.fetchall())
 
 
 def _teams(cursor: Any) -> tuple[TeamPreview, ...]:
