@@ -128,7 +128,7 @@ def placed(error: InvalidInput, source: YamlDocument, name: str) -> InvalidInput
     if position:
         details.pop("column", None)
         details["position"] = position
-    return InvalidInput(f"{name}:{line}: {error.message}", hint=error.hint, details=details)
+    return type(error)(f"{name}:{line}: {error.message}", hint=error.hint, details=details)
 
 
 def identified(document: dict[str, Any], known: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -39,14 +39,20 @@ class Findings:
     problems: dict[str, str] = field(default_factory=dict)
     remarks: list[Remark] = field(default_factory=list)
 
+    def remark(self, problem: Remark) -> None:
+        """Add a problem, unless there is none, or its place has a remark that says more of it."""
+        is_told = any(f"{one.field}.".startswith(f"{problem.field}.") for one in self.remarks)
+        if problem.message and not is_told:
+            self.remarks.append(problem)
+
 
 def findings_of(definition: Definition) -> Findings:
     """All that can be said of a definition whose shape was checked."""
     kinds, now, found = load_kinds(), timezone.now(), Findings()
+    found.remarks += _remarks(definition, kinds)
     try:
         scope = check_filter(definition.filter, kinds, now, field="filter")
-        if scope.problem:
-            found.remarks.append(Remark("filter", scope.problem))
+        found.remark(Remark("filter", scope.problem))
     except InvalidInput as error:
         found.errors.append(error)
     for index, rule in enumerate(definition.rules):
@@ -58,8 +64,7 @@ def findings_of(definition: Definition) -> Findings:
             continue
         if compiled.problem:
             found.problems[rule.identifier] = compiled.problem
-            found.remarks.append(Remark(place, compiled.problem, rule.identifier))
-    found.remarks += _remarks(definition, kinds)
+            found.remark(Remark(place, compiled.problem, rule.identifier))
     return found
 
 

@@ -1,11 +1,14 @@
-"""Scorecards: checked in shape, kept as sent, not evaluated."""
+"""Scorecards: checked, kept as sent, with versions, places of rules, states and owners."""
 
 import json
 
 import pytest
 
 from catalog.kernel.actors import Role
-from scorecards.models import Scorecard
+from catalog.models import Change
+from scorecards.models import Rule, Scorecard, ScorecardVersion
+from scorecards.services.definitions import settle_old
+from scorecards.services.keeping import evaluation_due
 from tests.factories import make_api, make_blueprint, make_browser, make_entity
 
 pytestmark = pytest.mark.django_db
@@ -144,3 +147,193 @@ def test_only_admins_change_them(admin):
     assert member.get(URL).json()["scorecards"][0]["title"] == "Production"
     page = make_browser(role=Role.ADMIN).get("/admin/scorecards/scorecard/")
     assert "Start › Gold › Bronze" in page.content.decode()
+
+
+CORTEX = """\
+tag: ready
+name: Ready
+owner: own@example.com
+rules:
+  - {title: Linked, expression: git != null}
+  - {title: Rule two, expression: nothing.known() > 1, weight: 2}
+"""
+
+
+def send_yaml(caller, method, url, text):
+    return caller.generic(method, url, text, content_type="application/yaml")
+
+
+def slots(identifier="production"):
+    rules = Rule.objects.filter(scorecard__identifier=identifier).order_by("slot")
+    return [(one.identifier, one.slot, one.removed_at is None) for one in rules]
+
+
+def test_rules_keep_their_places(admin):
+    admin.post(URL, card())
+    assert slots() == [("z", 0, True), ("a", 1, True)]
+    admin.put(f"{URL}/production", card(rules=[rule("new"), rule("a", title="Other")]))
+    assert slots() == [("z", 0, False), ("a", 1, True), ("new", 2, True)]
+    admin.put(f"{URL}/production", card(rules=[rule("z"), rule("new")]))
+    assert slots() == [("z", 0, True), ("a", 1, False), ("new", 2, True)]
+    kept = Scorecard.objects.get()
+    assert (kept.next_slot, kept.version, kept.title) == (3, 3, "Production")
+    assert [one.title for one in kept.rules.filter(removed_at=None)] == ["T", "T"]
+
+
+def test_versions_are_compared_and_restored(admin):
+    admin.post(URL, card())
+    changed = card(title="New", rules=[rule("a", level="Bronze", weight=3), rule("b")])
+    admin.put(f"{URL}/production", changed)
+    one = "/v1/scorecards/production"
+    assert [v["version"] for v in admin.get(f"{one}/versions").json()["versions"]] == [2, 1]
+    version = admin.get(f"{one}/versions/2").json()["version"]
+    told = {change["path"]: change["kind"] for change in version["changes"]}
+    assert told == {
+        "title": "changed",
+        "rules.z": "removed",
+        "rules.b": "added",
+        "rules.a.description": "removed",
+        "rules.a.weight": "added",
+    }
+    assert admin.get(f"{one}/versions/1?against=2").json()["version"]["changes"]
+    assert admin.get(f"{one}/versions/9").status_code == 404
+    back = admin.post(f"{one}/versions/1/restore").json()["scorecard"]
+    assert (back["version"], back["title"]) == (3, "Production")
+    assert slots() == [("z", 0, True), ("a", 1, True), ("b", 2, False)]
+    feed = Change.objects.filter(model="scorecard").order_by("id")
+    assert [change.action for change in feed] == ["create", "update", "update"]
+
+
+def test_the_state_is_no_version(admin, django_capture_on_commit_callbacks):
+    due = []
+    evaluation_due.connect(lambda scorecard_pk, **_: due.append(scorecard_pk), weak=False)
+    with django_capture_on_commit_callbacks(execute=True):
+        admin.post(URL, card(state="draft"))
+    pk = Scorecard.objects.get().pk
+    assert set(due) == {pk}
+    member = make_api(Role.MEMBER)
+    assert member.get(URL).json()["scorecards"] == []
+    assert member.get(f"{URL}/production").status_code == 404
+    assert admin.get(URL).json()["scorecards"][0]["state"] == "draft"
+    answer = admin.put(f"{URL}/production", card()).json()["scorecard"]  # as Terraform sends it
+    assert (answer["state"], answer["version"]) == ("draft", 1)
+    answer = admin.put(f"{URL}/production", card(state="archived")).json()["scorecard"]
+    assert (answer["state"], answer["version"]) == ("archived", 1)
+    assert Scorecard.objects.get().next_evaluation_at is None
+    assert Change.objects.filter(model="scorecard").latest("id").after == {"state": "archived"}
+    assert member.get("/v1/scorecards").json()["scorecards"] == []
+    assert admin.put(f"{URL}/production", card(state="gone")).status_code == 422
+
+
+def test_one_about_several_blueprints(admin):
+    body = {
+        **card("several", filter={"types": {"include": ["service"]}}),
+        "rules": [{"identifier": "x", "expression": "git != null", "effort": 2}],
+    }
+    made = admin.post("/v1/scorecards", body)
+    assert made.status_code == 201
+    assert made.json()["scorecard"]["blueprint"] is None
+    assert said(made) == said(admin.get("/v1/scorecards/several")) == json.dumps(body)
+    # such a name is taken for all blueprints, and the other way round
+    for answer in (
+        admin.post("/v1/scorecards", body),
+        admin.post(URL, card("several")),
+        send_yaml(admin, "POST", "/v1/scorecards", CORTEX.replace("ready", "production")),
+    ):
+        assert answer.status_code == (201 if "production" in answer.content.decode() else 409)
+    assert admin.post(URL, card()).json()["error"] == "already_exists"
+    assert admin.post("/v1/scorecards", {**card("own"), "blueprint": "service"}).json()[
+        "scorecard"
+    ]["blueprint"] == "service"  # fmt: skip
+    listed = admin.get("/v1/scorecards?page=service").json()["scorecards"]
+    assert [one["identifier"] for one in listed] == ["own"]
+    make_blueprint("other")
+    admin.post("/v1/blueprints/other/scorecards", card("own"))
+    answer = admin.get("/v1/scorecards/own")
+    assert (answer.status_code, "other" in answer.json()["message"]) == (409, True)
+    moved = admin.put("/v1/scorecards/several", {**body, "blueprint": "service"})
+    assert moved.json()["details"]["field"] == "blueprint"
+    assert admin.delete("/v1/scorecards/several").status_code == 200
+    assert admin.get("/v1/scorecards/several").status_code == 404
+
+
+def test_yaml_of_cortex_comes_and_goes(admin):
+    made = send_yaml(admin, "POST", "/v1/scorecards", CORTEX)
+    assert made.status_code == 201, made.content
+    shown = made.json()["scorecard"]
+    assert [one["title"] for one in shown["rules"]] == ["Linked", "Rule two"]
+    assert [one["title"] for one in shown["levels"]] == [""]
+    assert "nothing" in made.json()["warnings"][0]["message"]
+    assert "nothing" in Rule.objects.get(title="Rule two").problem
+    text = admin.get("/v1/scorecards/ready/descriptor").content.decode()
+    assert send_yaml(admin, "POST", "/v1/scorecards", CORTEX).status_code == 200
+    assert send_yaml(admin, "PUT", "/v1/scorecards/ready", text).json()["scorecard"] == shown
+    assert shown["version"] == 1
+    same = admin.put("/v1/scorecards/ready", shown).json()["scorecard"]  # JSON from then on
+    assert (same["dialect"], same["version"], same["rules"]) == ("native", 2, shown["rules"])
+    assert slots("ready") == [(one["identifier"], n, True) for n, one in enumerate(shown["rules"])]
+    admin.post(URL, card())
+    refused = send_yaml(admin, "PUT", "/v1/scorecards/production", CORTEX)
+    assert refused.status_code == 409
+
+
+def test_what_would_be_said_of_it(admin):
+    url = "/v1/scorecards/validate"
+    bad = CORTEX.replace("git != null", "git !=").replace("nothing.known() > 1", "(git")
+    answer = send_yaml(admin, "POST", url, bad).json()
+    assert not answer["valid"]
+    assert [(one["field"], one["line"]) for one in answer["problems"]] == [
+        ("rules.0", 5), ("rules.1", 6),
+    ]  # fmt: skip
+    assert all(one["column"] and one["rule"] for one in answer["problems"])
+    rules = [
+        rule("x", query={"combinator": "and", "conditions": [
+            {"property": "starz", "operator": "=", "value": 1}]}),
+        {"identifier": "y", "level": "Gold", "expression": "git ="},
+    ]  # fmt: skip
+    answer = admin.post(url, {**card(rules=rules), "blueprint": "service"}).json()
+    assert [one["field"] for one in answer["problems"]] == ["rules.1"]
+    assert answer["warnings"] == [
+        {"field": "filter.conditions.0", "message": 'There is no relation "owner"'},
+        {
+            "field": "rules.0.query.conditions.0",
+            "message": 'There is no property "starz"; is it stars?',
+            "rule": "x",
+        },
+    ]
+    assert admin.post(url, card(levels=[])).json()["problems"][0]["field"] == "levels"
+    assert send_yaml(admin, "POST", url, "a: [").json()["problems"][0]["line"] == 1
+    assert not Scorecard.objects.exists()
+
+
+def test_its_owner_may_change_it(admin):
+    send_yaml(admin, "POST", "/v1/scorecards", f"{CORTEX}draft: true\n")
+    one = "/v1/scorecards/ready"
+    owner, other = make_browser("own"), make_browser("bo")
+    before = Scorecard.objects.get()
+    assert other.get(one).status_code == 404
+    assert send_yaml(other, "PUT", one, CORTEX).status_code == 404
+    assert owner.get("/v1/scorecards").json()["scorecards"][0]["identifier"] == "ready"
+    admin.put(one, {**admin.get(one).json()["scorecard"], "state": "active"})
+    changed = CORTEX.replace("Ready", "Steady")
+    for method, url in (("PUT", one), ("POST", "/v1/scorecards")):
+        assert send_yaml(other, method, url, changed).status_code == 403
+    assert other.post(f"{one}/versions/1/restore").status_code == 403
+    assert (Scorecard.objects.get().title, before.title) == ("Ready", "Ready")
+    assert send_yaml(owner, "PUT", one, changed).json()["scorecard"]["title"] == "Steady"
+    assert owner.post(f"{one}/versions/1/restore").json()["scorecard"]["title"] == "Ready"
+    assert owner.delete(one).status_code == 403
+    new = changed.replace("ready", "n")
+    assert send_yaml(owner, "POST", "/v1/scorecards", new).status_code == 403
+    assert Scorecard.objects.count() == 1
+
+
+def test_what_an_older_release_stored_is_settled(admin):
+    admin.post(URL, card())
+    Rule.objects.all().delete()
+    ScorecardVersion.objects.all().delete()
+    Scorecard.objects.update(title="", next_slot=0, next_evaluation_at=None)
+    assert (settle_old(), settle_old()) == (1, 0)
+    kept = Scorecard.objects.get()
+    assert (kept.title, kept.next_slot, kept.versions.count()) == ("Production", 2, 1)
+    assert kept.next_evaluation_at is not None
