@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from django.db.models import F, JSONField, Value
@@ -136,7 +137,7 @@ class Compiler(Work):
         make = self._values.get(type(node))
         if make is None:
             raise self.wrong(node, self.written(node), "a value")
-        return make(node)  # type: ignore[operator, no-any-return]
+        return make(node)  # type: ignore[operator]
 
     def _items(self, node: tree.Items) -> Term:
         terms = [self.value(one) for one in node.items]
@@ -204,7 +205,8 @@ class Compiler(Work):
         is_equal = node.sign == "=="
         if Type.NULL in (left.type, right.type):
             other = right if left.type is Type.NULL else left
-            return Sql(f"({{}} IS {'' if is_equal else 'NOT '}NULL)", other.sql)
+            present = Sql("({} IS NOT NULL)", other.sql) if other.present is None else other.present
+            return Sql("(NOT {})", present) if is_equal else present
         same = self._same(node, left, right)
         return same if is_equal else Sql("(NOT {})", same)
 
@@ -313,7 +315,7 @@ class Compiler(Work):
             return self._with_docs()
         if name == "runbooks":
             self.bound(node)
-            return links_of(self, "runbook")
+            return _there(links_of(self, "runbook"))
         if name == "docs":
             self.bound(node)
             self.seen.is_apart = True
@@ -340,8 +342,8 @@ class Compiler(Work):
             "WHERE d.v ->> 'state' = 'ready'), '[]')",
             docs(),
         )
-        found = jsonb("nullif({} || {}, '[]')", links_of(self, "documentation").sql, built)
-        return list_of(found)
+        found = jsonb("({} || {})", links_of(self, "documentation").sql, built)
+        return _there(list_of(found))
 
     def _sees(self, source: str) -> None:
         self.seen.sources.add(source)
@@ -459,6 +461,11 @@ _NARROWING: Final = (
 _OWN_EQUALITY: Final = {Type.VERSION, Type.MOMENT, Type.DURATION}
 _ORDERED: Final = "what has an order: numbers, texts, moments, durations, versions"
 _MIRRORED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
+def _there(term: Term) -> Term:
+    """A list that is there when something is in it."""
+    return replace(term, present=Sql("({} <> '[]'::jsonb)", term.sql))
 
 
 def _is_counting(node: Member) -> bool:

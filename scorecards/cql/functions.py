@@ -336,8 +336,8 @@ def ranks_of(scorecard: str) -> dict[str, dict[str, int]]:
     """{pk of a scorecard of this name: {level: its rank}}."""
     versions = (
         ScorecardVersion.objects.filter(scorecard__identifier=scorecard)
-        .order_by("scorecard", "-version")
-        .distinct("scorecard")
+        .order_by("scorecard_id", "-version")
+        .distinct("scorecard_id")
     )
     return {
         str(one.scorecard_id): {

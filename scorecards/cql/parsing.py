@@ -277,7 +277,7 @@ def _hint(text: str, position: int, found: str) -> str:
         if word and word[1] in FUNCTION_NAMES:
             return f'Write {word[1]}("…")'
         return "A text must end with a double quote" if found == '"' else ""
-    if after.startswith("/*"):
+    if "/*" in text[max(position - 1, 0) : position + 2]:
         return "A comment must end with */"
     if word := regex.match(r"[A-Za-z_]\w*", after):
         return nearest(word[0], ("and", "or", *FUNCTION_NAMES)).removeprefix("; ").capitalize()

@@ -22,7 +22,16 @@ MAX_DEPTH: Final = 5
 # Relations that say what an entity depends on, and those that say it the other way round; by
 # their names without joints and capitals.
 _DEPENDS: Final = frozenset(
-    ["dependson", "dependencies", "dependency", "uses", "calls", "consumesapis", "consumes", "requires"]
+    [
+        "dependson",
+        "dependencies",
+        "dependency",
+        "uses",
+        "calls",
+        "consumesapis",
+        "consumes",
+        "requires",
+    ]
 )
 _DEPENDED_ON: Final = frozenset(["dependencyof", "dependents", "usedby", "calledby"])
 _OWNERS: Final = frozenset(["owner", "owners", "ownedby"])

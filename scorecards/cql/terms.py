@@ -44,7 +44,8 @@ class Term:
     """constant: the Python value of what was written out. is_cheap: may be worked out repeatedly.
     shown: jsonb to be shown for it, where that is not what it is compared by. written: the text a
     duration was made of. length: SQL of a list's length that does not make the list. name: what
-    it is of, for a level.
+    it is of, for a level. present: the condition that it is there, where that is more than not
+    being NULL.
     """
 
     type: Type
@@ -55,6 +56,7 @@ class Term:
     written: str = ""
     length: Any = None
     name: str = ""
+    present: Any = None
 
 
 def text_of(value: str) -> Term:
@@ -168,7 +170,7 @@ class Converting:
 
     def moment(self, term: Term) -> Sql:
         if term.type is Type.MOMENT:
-            return term.sql  # type: ignore[no-any-return]
+            return term.sql
         if term.type in (Type.TEXT, Type.JSON):
             text = Term(Type.TEXT, self.text(term))
             return self.once(
@@ -198,7 +200,7 @@ class Converting:
     def json(self, term: Term) -> Sql:
         """As jsonb, to be compared with jsonb."""
         if term.type in (Type.JSON, Type.LIST, Type.NULL):
-            return term.sql  # type: ignore[no-any-return]
+            return term.sql
         if isinstance(term.constant, str | bool) and term.type in (Type.TEXT, Type.BOOLEAN):
             return jsonb("{}::jsonb", json_value(term.constant))
         if term.type in (Type.MOMENT, Type.DURATION, Type.VERSION):
@@ -208,7 +210,7 @@ class Converting:
     def shown(self, term: Term) -> Sql:
         """As jsonb, to be read by people."""
         if term.shown is not None:
-            return term.shown  # type: ignore[no-any-return]
+            return term.shown
         if term.type is Type.MOMENT:
             return self.once(term, _shown_moment)
         if term.type is Type.DURATION:
