@@ -10,6 +10,7 @@ urlpatterns = [
     path("", include("idp.portal.urls")),
     path("", include("catalog.portal.urls")),
     path("", include("actions.portal.urls")),
+    path("", include("scorecards.portal.urls")),
     path("", include("idp.api.urls")),
     path("accounts/email/", own_addresses),
     path("accounts/", include("allauth.urls")),

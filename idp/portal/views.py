@@ -21,6 +21,7 @@ from catalog.selectors.teams import people as people_with
 from catalog.selectors.teams import teams_of
 from catalog.services.permissions import can_administer
 from idp.portal.search import text_of
+from scorecards.selectors.results import gaps_of_teams
 
 HOME_ROWS: Final = 6
 PEOPLE_ROWS: Final = 48
@@ -44,6 +45,7 @@ def home(request: PortalRequest) -> HttpResponseBase:
                 (blueprint, count, teamwork.owned_url(blueprint.identifier, teams))
                 for blueprint, count in catalogue.owned_counts(request.user, teams)
             ],
+            "gaps": gaps_of_teams(request.user, teams, limit=HOME_ROWS),
             "updated": catalogue.lately_updated(request.user, teams, limit=HOME_ROWS),
             "troubled_sources": troubled() if can_administer(request.user) else (),
             "dangling": catalogue.dangling_of(request.user, teams, limit=HOME_ROWS),

@@ -3,7 +3,7 @@
 from django.urls import path
 
 import catalog.kernel.segments  # noqa: F401 - registers <segment:…>
-from scorecards.api import exemptions, history, initiatives, scorecards
+from scorecards.api import exemptions, history, initiatives, preview, results, scorecards
 
 _OF_BLUEPRINT = "blueprints/<segment:blueprint>/scorecards"
 _ONE = "scorecards/<segment:scorecard>"
@@ -12,6 +12,8 @@ _INITIATIVE = "initiatives/<segment:initiative>"
 urlpatterns = [
     path("scorecards", scorecards.ScorecardList.as_view()),
     path("scorecards/validate", scorecards.ScorecardValidation.as_view()),
+    path("scorecards/preview", preview.ScorecardPreview.as_view()),
+    path("scorecards/preview/entity", preview.EntityPreview.as_view()),
     path(_ONE, scorecards.ScorecardDetail.as_view()),
     path(f"{_ONE}/descriptor", scorecards.ScorecardDescriptor.as_view()),
     path(f"{_ONE}/versions", scorecards.ScorecardVersions.as_view()),
@@ -31,7 +33,17 @@ urlpatterns = [
     path(f"{_INITIATIVE}/cancel", initiatives.InitiativeCancellation.as_view()),
     path(f"{_INITIATIVE}/items", initiatives.InitiativeItems.as_view()),
     path(f"{_INITIATIVE}/burndown", initiatives.InitiativeBurndown.as_view()),
+    path(f"{_ONE}/results", results.ResultList.as_view()),
     path(f"{_ONE}/history", history.EntityHistory.as_view()),
     path(f"{_ONE}/trend", history.Trend.as_view()),
     path(f"{_ONE}/changes", history.ChangeList.as_view()),
+    path(f"{_ONE}/evaluate", results.EvaluateNow.as_view()),
+    path(
+        f"{_ONE}/badge/<segment:blueprint>/<segment:entity>",
+        results.EntityBadge.as_view(),
+    ),
+    path(
+        "blueprints/<segment:blueprint>/entities/<segment:entity>/scorecards",
+        results.EntityScorecards.as_view(),
+    ),
 ]

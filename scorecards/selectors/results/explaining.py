@@ -20,6 +20,7 @@ from scorecards.definition import Definition, Level, RuleSpec
 from scorecards.models import Exemption, Score, Scorecard, ScoreChange
 from scorecards.rules.compiled import Tree
 from scorecards.rules.compiling import CompiledRule, CompiledScorecard, compile_scorecard
+from scorecards.rules.evidence import read_evidence
 from scorecards.selectors.results.ladders import UNKNOWN_EFFORT_H, Ladder, ladders_of
 from scorecards.statuses import ABSENT, EXEMPT, IGNORED, NO_DATA, NOT_APPLICABLE, Status, status_at
 
@@ -181,8 +182,11 @@ def assemble(
     scorecard, definition = score.scorecard, compiled.definition
     past = past or Past()
     by_slot = {one.rule.slot: one for one in exemptions}
+    evidence = read_evidence(compiled.rules, score.statuses, score.evidence)
     rules = tuple(
-        _rule(one, score, by_slot.get(one.slot), past.since.get(one.slot), compiled.now)
+        _rule(
+            one, score, evidence.get(one.slot, ()), by_slot.get(one.slot), past.since.get(one.slot)
+        )
         for one in compiled.rules
     )
     evaluated_at = max(score.evaluated_at, scorecard.evaluated_at or score.evaluated_at)
@@ -207,18 +211,22 @@ def assemble(
 def _rule(
     rule: CompiledRule,
     score: Score,
+    seen: Sequence[tuple[Any, bool | None]],
     exemption: Exemption | None,
     since: datetime | None,
-    now: datetime,
 ) -> ExplainedRule:
     spec, status = rule.spec, status_at(score.statuses, rule.slot)
-    found = score.evidence.get(str(rule.slot)) or []
     is_shown = status not in (NOT_APPLICABLE, ABSENT)
     parts = tuple(
         ExplainedPart(part.text, actual, verdict)
-        for part, (actual, verdict) in zip(rule.compiled.parts, found, strict=False)
+        for part, (actual, verdict) in zip(rule.compiled.parts, seen, strict=False)
     )
-    words = _Words(score.entity, _captured(rule, found))
+    captures = {
+        part.capture: actual
+        for part, (actual, _) in zip(rule.compiled.parts, seen, strict=False)
+        if part.capture
+    }
+    words = _Words(score.entity, captures)
     return ExplainedRule(
         spec=spec,
         slot=rule.slot,
@@ -239,14 +247,6 @@ def _rule(
 
 def _wants_message(status: Status) -> bool:
     return status.blocks or status.name in ("announced_fail", "announced_no_data", "ignored")
-
-
-def _captured(rule: CompiledRule, found: Sequence[Sequence[Any]]) -> dict[str, Any]:
-    return {
-        part.capture: actual
-        for part, (actual, _) in zip(rule.compiled.parts, found, strict=False)
-        if part.capture
-    }
 
 
 @dataclass(frozen=True, slots=True)

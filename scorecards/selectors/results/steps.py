@@ -55,6 +55,10 @@ class Gap:
     missing: Sequence[Rung]
 
     @property
+    def next_rank(self) -> int:
+        return self.score.rank + 1
+
+    @property
     def level(self) -> Level | None:
         return (
             self.ladder.next_level(self.score.rank) if self.ladder.definition.has_levels else None

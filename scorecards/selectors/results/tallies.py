@@ -208,5 +208,4 @@ def _counted(scores: QuerySet[Score], group: Any = None) -> Iterable[tuple[Any, 
         scores.order_by()
         .values_list(*keys)
         .annotate(count=Count("pk"), sum_points=Sum("points"), sum_total=Sum("total"))
-        .iterator(chunk_size=5000)
     )
