@@ -300,10 +300,11 @@ class ScorecardVersionDetail(ScorecardView):
         found = self.seen(scorecard)
         then = services.get_version(found, _number(version))
         against = params.text(request, "against")
-        if against:
-            before = services.get_version(found, _number(against))
-        else:
-            before = found.versions.filter(version__lt=then.version).first()
+        before = (
+            services.get_version(found, _number(against))
+            if against
+            else found.versions.filter(version__lt=then.version).first()
+        )
         changes = differences(before, then) if before else []
         return ok(
             version={

@@ -92,16 +92,19 @@ def check_rule_parts(rule: Mapping[str, Any], field: str) -> None:
         value = rule.get(key)
         if value is not None and _decimal(value) != round(_decimal(value), 3):
             raise InvalidInput.of(f"{field}.{key}", value, "a number of at most three decimals")
-    days = {}
-    for key in ("effectiveFrom", "effectiveUntil"):
-        if value := rule.get(key):
-            days[key] = day_of(value)
-            if days[key] is None:
-                raise InvalidInput.of(f"{field}.{key}", value, "a date, YYYY-MM-DD")
-    if len(days) == 2 and days["effectiveUntil"] < days["effectiveFrom"]:
+    begins, ends = (_day(rule, key, field) for key in ("effectiveFrom", "effectiveUntil"))
+    if begins and ends and ends < begins:
         raise InvalidInput.of(
-            f"{field}.effectiveUntil", rule["effectiveUntil"], f"{days['effectiveFrom']} or later"
+            f"{field}.effectiveUntil", rule["effectiveUntil"], f"{begins} or later"
         )
+
+
+def _day(rule: Mapping[str, Any], key: str, field: str) -> date | None:
+    value = rule.get(key)
+    day = day_of(value)
+    if value and day is None:
+        raise InvalidInput.of(f"{field}.{key}", value, "a date, YYYY-MM-DD")
+    return day
 
 
 def rule_parts(rule: Mapping[str, Any]) -> dict[str, Any]:

@@ -52,10 +52,12 @@ def validate(given: bytes | str | Mapping[str, Any], *, blueprint: str | None = 
     """A scorecard as JSON, or as YAML of Cortex. blueprint: the one that JSON is about, if any."""
     source: YamlDocument | None = None
     try:
-        if not isinstance(given, Mapping):
+        if isinstance(given, Mapping):
+            body = given
+        else:
             source = cortex.load(given, "scorecard")
-            given = source.value
-        definition = _definition(given, source is not None or is_cortex(given), blueprint)
+            body = source.value
+        definition = _definition(body, source is not None or is_cortex(body), blueprint)
     except IdpError as error:
         return Validation((_placed(error, source),))
     found = findings_of(definition)

@@ -56,6 +56,20 @@ INITIATIVE = {
     "notificationSchedule": {"isDisabled": False, "timeInterval": 1, "timeUnit": "WEEK"},
 }
 METRICS = "/v1/integration/exporter/ingest/metrics/syncMetrics"
+SEVERAL = {
+    "identifier": "several",
+    "title": "x",
+    "state": "draft",
+    "owner": "core",
+    "filter": {"types": {"include": ["service"]}, "query": "git != null"},
+    "levels": [{"title": ""}, {"title": "Gold", "color": "#ffcc00"}],
+    "exemptions": {"enabled": True, "longestDays": 3},
+    "evaluation": {"window": 4},
+    "rules": [
+        {"identifier": "a", "expression": "git != null", "weight": 1.5, "level": "Gold"},
+        {"identifier": "b", "jq": ".title", "fixUrl": "/x", "effectiveFrom": "2026-01-01"},
+    ],
+}
 GOOD = {
     **{f"POST {path}": body for path, body in BODIES.items()},
     "PATCH /v1/actions/scaffold/permissions": {
@@ -149,6 +163,18 @@ GOOD = {
         }
     },
     "PUT /v1/blueprints/service/scorecards": [BODIES["/v1/blueprints/service/scorecards"]],
+    "POST /v1/scorecards/validate": SEVERAL,
+    "POST /v1/scorecards/preview": {
+        "scorecard": BODIES["/v1/blueprints/service/scorecards"],
+        "rule": {"identifier": "few", "weight": 1, "expression": "description != null"},
+    },
+    "POST /v1/scorecards/preview/entity": {
+        "scorecard": SEVERAL,
+        "entity": "pay",
+        "kind": "service",
+        "properties": {"stars": 3},
+        "facts": {"coverage": 3},
+    },
     "PATCH /v1/integration/exporter": {"version": "2", "title": "x", "config": {"resources": []}},
     "PATCH /v1/integration/exporter/config": {"config": {"resources": [{"kind": "repository"}]}},
     "POST /v1/integration/exporter/cursor?kind=repository": {"primary": "2026-01-01"},
@@ -232,6 +258,8 @@ AGAIN = {
     "POST /v1/blueprints/service/actions": BODIES["/v1/actions"],
     "PUT /v1/blueprints/service/actions/scaffold": BODIES["/v1/actions"],
     "PUT /v1/blueprints/service/scorecards/ready": BODIES["/v1/blueprints/service/scorecards"],
+    "POST /v1/scorecards": SEVERAL,
+    "PUT /v1/scorecards/ready": BODIES["/v1/blueprints/service/scorecards"],
     "PUT /v1/pages/home": BODIES["/v1/pages"],
     "PATCH /v1/pages/home": BODIES["/v1/pages"],
     "PATCH /v1/sidebars/catalog/folders/docs": BODIES["/v1/sidebars/catalog/folders"],
