@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 
 Schema = dict[str, Any]
 OBJECT: Schema = {"type": "object", "additionalProperties": True}  # anything
+JSON = "application/json"
 OPTIONAL_BODY = "x-optional-body"  # between `documented` and the hook that takes it out
 _View = TypeVar("_View", bound=Callable[..., Any])
 
@@ -114,18 +115,19 @@ def documented(
     description: str = "",
     is_open: bool = False,
     error: Schema | None = None,
-    media_type: str = "application/json",
+    body_type: str = JSON,
+    answer_type: str = JSON,
 ) -> Callable[[_View], _View]:
     """Describe one method of a view. A `body` adds the errors of reading one; 401 is everywhere.
 
     answers: {} is no body. is_open: needs no token. error: the shape of its refusals, if it is
-    not the usual one. media_type: of a text that it takes or gives.
+    not the usual one. body_type, answer_type: media types.
     """
     statuses = {401, *errors, *([400, 413, 415] if body is not None else [])} - answers.keys()
     known = {401: "The credentials are missing, wrong or expired.", **_ERRORS}
     responses: dict[Any, Any] = {
         **{
-            (status, media_type) if schema.get("type") == "string" else status: OpenApiResponse(
+            (status, answer_type if status < 400 else JSON): OpenApiResponse(
                 schema or None, "Done." if status < 400 else known[status]
             )
             for status, schema in answers.items()
@@ -147,7 +149,7 @@ def documented(
             ),
             *params,
         ],
-        request=None if body is None else {media_type: body},
+        request=None if body is None else {body_type: body},
         responses=responses,
         auth=[] if is_open else None,
         extensions={OPTIONAL_BODY: True} if body_is_optional else None,

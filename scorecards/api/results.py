@@ -205,7 +205,7 @@ class EntityBadge(ApiView):
         path=["scorecard", "blueprint", "entity"],
         answers={200: {**_TEXT, "description": "SVG."}},
         errors=[404],
-        media_type="image/svg+xml",
+        answer_type="image/svg+xml",
     )
     def get(
         self, request: Request, scorecard: str, blueprint: str, entity: str

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from catalog.api import params
 from catalog.api.base import ApiView
-from catalog.api.openapi import OBJECT, Schema, documented, query, ref
+from catalog.api.openapi import JSON, OBJECT, Schema, documented, query, ref
 from catalog.kernel.errors import InvalidRequest, shorten
 
 TAG: Final = "Cortex"
@@ -42,7 +42,8 @@ def call(
     body: Schema | None = None,
     errors: Sequence[int] = (),
     description: str = "",
-    media_type: str = "application/json",
+    body_type: str = JSON,
+    answer_type: str = JSON,
 ) -> Callable[[_Method], _Method]:
     """Describe a method of a `CortexView`. errors: statuses besides 400, 401 and 404."""
     return documented(
@@ -56,7 +57,8 @@ def call(
         errors=[400, 404, *errors],
         description=description,
         error=ref("CortexError"),
-        media_type=media_type,
+        body_type=body_type,
+        answer_type=answer_type,
     )
 
 

@@ -97,7 +97,7 @@ class Descriptor(CortexView):
         body=OBJECT,
         answers={200: _ONE},
         errors=[403, 409],
-        media_type=YAML,
+        body_type=YAML,
         description="By its `tag`. `warnings` says what the catalogue does not know.",
     )
     def post(self, request: Request) -> Response:
@@ -170,9 +170,9 @@ class ScorecardDescriptor(ScorecardView):
         "get_scorecard_descriptor",
         "Get a scorecard as YAML",
         path=["scorecard"],
-        answers={200: _TEXT},
+        answers={200: OBJECT},
         errors=[409],
-        media_type=YAML,
+        answer_type=YAML,
         description="As it was sent, with identifiers of its rules; one of our own format is "
         "translated.",
     )
