@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from catalog.kernel.feed import FeedRow
 from catalog.models import TEAM, Change
+from catalog.registry import own_blueprints
 from catalog.selectors.kinds import load_kinds
 from scorecards.models import Scorecard, ScoreChange
 from scorecards.services.evaluating import compiled_of, evaluate
@@ -63,6 +64,8 @@ class _Changed:
     def of(cls, rows: Sequence[FeedRow]) -> _Changed:
         found = cls()
         for row in rows:
+            if row.blueprint in own_blueprints:
+                continue  # results have no results
             if row.model == Change.BLUEPRINT:
                 found.blueprints.add(row.identifier)
             elif row.model in _OF_ENTITIES and row.object_id is not None:

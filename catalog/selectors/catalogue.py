@@ -11,7 +11,8 @@ from django.db.models import Count, Func, IntegerField, OuterRef, Subquery
 from django.db.models.functions import Lower
 
 from catalog.kernel.actors import Principal
-from catalog.models import Blueprint, Change, Entity, Relation
+from catalog.models import Blueprint, Change, Entity, EntityQuerySet, Relation
+from catalog.registry import own_blueprints
 from catalog.selectors.history import TimelineEntry, as_entry
 
 KIND_COUNT_CAP: Final = 10_000
@@ -60,8 +61,12 @@ class Dangling:
 
 
 def kind_counts(principal: Principal) -> list[KindCount]:
-    """All kinds by title; one statement whose cost is bounded, however large the catalogue."""
-    blueprints = Blueprint.objects.order_by(Lower("title"), "identifier")
+    """All kinds by title, without what the platform makes of what it knows; one statement whose
+    cost is bounded, however large the catalogue.
+    """
+    blueprints = Blueprint.objects.exclude(identifier__in=[*own_blueprints]).order_by(
+        Lower("title"), "identifier"
+    )
     visible = Entity.objects.visible_to(principal).filter(blueprint=OuterRef("pk")).order_by()
     counted = blueprints.annotate(
         count=Func(
@@ -82,12 +87,7 @@ def owned_counts(principal: Principal, teams: Sequence[str]) -> list[tuple[Bluep
     """How much of each kind the teams own, by title of the kind."""
     if not teams:
         return []
-    rows = (
-        Entity.objects.visible_to(principal)
-        .owned_by(list(teams))
-        .values("blueprint")
-        .annotate(count=Count("pk"))
-    )
+    rows = _owned(principal, teams).values("blueprint").annotate(count=Count("pk"))
     counts = {row["blueprint"]: row["count"] for row in rows}
     blueprints = Blueprint.objects.filter(pk__in=counts).order_by("title")
     return [(blueprint, counts[blueprint.pk]) for blueprint in blueprints]
@@ -118,14 +118,16 @@ def owned_by_kind(
 
 def lately_updated(principal: Principal, teams: Sequence[str], *, limit: int) -> list[Entity]:
     """What the teams own, the newest update first."""
-    owned = Entity.objects.visible_to(principal).owned_by(list(teams))
-    newest = owned.select_related("blueprint").defer("search", "label", "descriptor")
+    newest = (
+        _owned(principal, teams).select_related("blueprint").defer("search", "label", "descriptor")
+    )
     return list(newest.order_by("-updated_at", "-pk")[:limit])
 
 
 def recent_changes(principal: Principal, *, limit: int) -> list[ChangedThing]:
     """The newest changes of entities, whoever made them; two statements."""
-    rows = list(Change.objects.filter(model=Change.ENTITY).order_by("-id")[:limit])
+    changes = Change.objects.filter(model=Change.ENTITY).exclude(blueprint__in=[*own_blueprints])
+    rows = list(changes.order_by("-id")[:limit])
     known = {
         entity.pk: entity
         for entity in Entity.objects.visible_to(principal)
@@ -143,7 +145,7 @@ def dangling_of(principal: Principal, teams: Sequence[str], *, limit: int) -> li
     edges = (
         Relation.objects.filter(
             target__isnull=True,
-            source__in=Entity.objects.visible_to(principal).owned_by(list(teams)),
+            source__in=_owned(principal, teams),
         )
         .select_related("source__blueprint", "definition")
         .order_by("source_id", "pk")
@@ -157,6 +159,12 @@ def dangling_of(principal: Principal, teams: Sequence[str], *, limit: int) -> li
         )
         for edge in edges[:limit]
     ]
+
+
+def _owned(principal: Principal, teams: Sequence[str]) -> EntityQuerySet:
+    """What teams own, without what the platform makes of what it knows."""
+    owned = Entity.objects.visible_to(principal).owned_by(list(teams))
+    return owned.exclude(blueprint__identifier__in=[*own_blueprints])
 
 
 def _changed(row: Change, entity: Entity | None) -> ChangedThing:

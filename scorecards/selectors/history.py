@@ -55,16 +55,19 @@ ORDER BY p.period, l.level
 
 # The letters of each rule before and after each change, where both count and one is passed.
 _FLIPS: Final = """
-SELECT r.slot, count(*), count(*) FILTER (WHERE substr(c.statuses, r.slot + 1, 1) <> %(pass)s),
-       count(DISTINCT c.entity_id)
-FROM scorecards_scorechange c
-JOIN scorecards_rule r ON r.scorecard_id = c.scorecard_id AND r.removed_at IS NULL
-WHERE c.scorecard_id = %(scorecard)s AND c.at >= %(since)s AND c.cause <> %(rules)s
-  AND substr(c.was_statuses, r.slot + 1, 1) = ANY(%(counted)s)
-  AND substr(c.statuses, r.slot + 1, 1) = ANY(%(counted)s)
-  AND (substr(c.was_statuses, r.slot + 1, 1) = %(pass)s)
-      <> (substr(c.statuses, r.slot + 1, 1) = %(pass)s)
-GROUP BY r.slot ORDER BY 2 DESC, r.slot
+WITH sides AS (
+    SELECT r.slot, c.entity_id, substr(c.was_statuses, r.slot + 1, 1) AS was,
+           substr(c.statuses, r.slot + 1, 1) AS now
+    FROM scorecards_scorechange c
+    JOIN scorecards_rule r ON r.scorecard_id = c.scorecard_id AND r.removed_at IS NULL
+    WHERE c.scorecard_id = %(scorecard)s AND c.at >= %(since)s AND c.cause <> %(rules)s
+      AND c.was_statuses <> c.statuses
+)
+SELECT slot, count(*), count(*) FILTER (WHERE was = %(pass)s), count(DISTINCT entity_id)
+FROM sides
+WHERE (was = %(pass)s) <> (now = %(pass)s)
+  AND was = ANY(%(counted)s) AND now = ANY(%(counted)s)
+GROUP BY slot ORDER BY 2 DESC, slot
 """
 
 # From the change by which a rule came to block an entity to the one by which it was passed. One
@@ -77,11 +80,12 @@ WITH sides AS (
     FROM scorecards_scorechange c
     JOIN scorecards_rule r ON r.scorecard_id = c.scorecard_id AND r.removed_at IS NULL
     WHERE c.scorecard_id = %(scorecard)s AND c.at < %(until)s
+      AND c.was_statuses IS DISTINCT FROM c.statuses
 ),
 turns AS (
     SELECT slot, entity_id, at, id, now = ANY(%(blocking)s) AS is_open, now = %(pass)s AS is_fixed
     FROM sides
-    WHERE (was = ANY(%(blocking)s), was = %(pass)s) <> (now = ANY(%(blocking)s), now = %(pass)s)
+    WHERE was <> now AND (was = ANY(%(blocking)s), was = %(pass)s) <> (now = ANY(%(blocking)s), now = %(pass)s)
 ),
 spans AS (
     SELECT slot, at, is_open, lead(is_fixed) OVER w AS is_fixed, lead(at) OVER w AS ended

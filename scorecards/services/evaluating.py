@@ -65,8 +65,9 @@ written AS (
                         = (excluded.statuses, excluded.level)
                      THEN scorecards_score.since ELSE excluded.since END,
         is_mirrored = scorecards_score.is_mirrored
-            AND (scorecards_score.statuses, scorecards_score.level, scorecards_score.version)
-              = (excluded.statuses, excluded.level, excluded.version)
+            AND (scorecards_score.statuses, scorecards_score.level, scorecards_score.version,
+                 scorecards_score.data_as_of)
+              = (excluded.statuses, excluded.level, excluded.version, excluded.data_as_of)
 ),
 gone AS (
     DELETE FROM scorecards_score s USING before b

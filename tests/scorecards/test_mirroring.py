@@ -6,10 +6,14 @@ from datetime import timedelta
 
 import pytest
 
-from catalog import registry
 from catalog.kernel.actors import Insider, Role
 from catalog.models import Blueprint, Change, Entity, RelationDefinition
-from catalog.selectors.catalogue import kind_counts
+from catalog.selectors.catalogue import (
+    kind_counts,
+    lately_updated,
+    owned_counts,
+    recent_changes,
+)
 from catalog.selectors.entity_page import incoming
 from catalog.selectors.graph import neighbours
 from catalog.selectors.kinds import load_kinds
@@ -194,8 +198,11 @@ def test_they_disturb_nobody(shop) -> None:
     rule = Entity.objects.select_related("blueprint").get(pk=of(RULE)["Owner"].pk)
     assert {one.blueprint for one in incoming(Insider(), rule, kinds)} == {RESULT}
     assert result.pk in {one.pk for one in neighbours(rule, principal=Insider()).nodes}
-    counted = [one for one in kind_counts(Insider()) if one.identifier in registry.own_blueprints]
-    assert [one.is_system for one in counted] == [True] * 3  # home and navigation leave those out
+    assert not {one.identifier for one in kind_counts(Insider())} & {SCORECARD, RULE, RESULT}
+    assert {one.identifier for one, _ in owned_counts(Insider(), ["core"])} == {"service"}
+    updated = lately_updated(Insider(), ["core"], limit=9)
+    assert {one.blueprint.identifier for one in updated} == {"service"}
+    assert "_" not in {one.blueprint[0] for one in recent_changes(Insider(), limit=3)}
     assert Blueprint.objects.get(identifier=RESULT).extra["includeInGlobalSearch"] is False
     api = make_api()
     listed = api.get("/api/catalog/entities").json()
