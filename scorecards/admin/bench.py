@@ -8,7 +8,6 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.http import require_POST
 
@@ -23,11 +22,11 @@ from catalog.models import Blueprint, Entity
 from scorecards import formats
 from scorecards.admin.builder import CORTEX, NATIVE, read_document
 from scorecards.admin.what_if import told_of, what_if
-from scorecards.models import Score, Scorecard
-from scorecards.selectors.results import Explained, assemble
+from scorecards.models import Scorecard
+from scorecards.selectors.results import Explained
 from scorecards.services import drafting
 from scorecards.services.drafting import Draft, Problem, read_draft
-from scorecards.services.previewing import Tried, try_on
+from scorecards.services.trying import explain_draft
 
 _PAGES: Final = "admin/scorecards/scorecard/"
 
@@ -70,15 +69,14 @@ class BenchPages(IdpModelAdmin):
             draft, stored = self._draft(request)
             entity = _sample(request.POST.get("sample", ""), draft, principal_of(request))
             if entity is not None:
-                tried = try_on(
-                    draft.definition,
+                found = explain_draft(
+                    draft,
                     entity,
-                    current=stored,
+                    stored=stored,
                     properties=_edits(request, "properties"),
                     facts=_edits(request, "facts"),
                 )
-                context["entity"] = entity
-                found = context["explained"] = explained(tried, entity, stored)
+                context["entity"], context["explained"] = entity, found
                 context["views"] = rule_views(found) if found else []
         except IdpError as error:
             context["error"] = error
@@ -124,29 +122,6 @@ class BenchPages(IdpModelAdmin):
     def _stored(self, request: HttpRequest) -> Scorecard | None:
         pk = request.POST.get("scorecard", "")
         return self.load(request, pk) if pk else None
-
-
-def explained(tried: Tried, entity: Entity, stored: Scorecard | None) -> Explained | None:
-    """A try in the words of its rules; None where the scorecard is not about the entity."""
-    if tried.statuses is None:
-        return None
-    now = timezone.now()
-    definition = tried.compiled.definition
-    scorecard = stored or Scorecard(identifier=definition.identifier, title=definition.title)
-    score = Score(
-        scorecard=scorecard,
-        entity=entity,
-        statuses=tried.statuses,
-        rank=tried.rank,
-        level=tried.level,
-        points=tried.points,
-        total=tried.total,
-        evidence=tried.evidence,
-        evaluated_at=now,
-        data_as_of=now,
-        since=now,
-    )
-    return assemble(tried.compiled, score)
 
 
 def rule_views(found: Explained) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from catalog.selectors.search.rules import META_PROPERTIES, OPERATORS
 from scorecards.formats import native
 from scorecards.models import Scorecard
 from scorecards.services import definitions, drafting
-from scorecards.services.drafting import Draft, read_draft
+from scorecards.services.drafting import Draft, read_whole
 
 NATIVE, CORTEX = Scorecard.Dialect.NATIVE.value, Scorecard.Dialect.CORTEX.value
 MAX_OWNERS: Final = 200  # offered; others may be typed
@@ -126,7 +126,7 @@ class ScorecardDocumentForm(forms.Form):
     def draft(self) -> Draft | None:
         """The scorecard as it would be saved; None when it was refused."""
         try:
-            return read_whole(self.cleaned_data["document"], self.dialect, self.scorecard)
+            return read_whole(self.cleaned_data["document"], self.dialect, stored=self.scorecard)
         except IdpError as error:
             self._refuse(error)
         return None
@@ -167,26 +167,6 @@ def read_document(text: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ValidationError("A scorecard is a JSON object: {…}")
     return document
-
-
-def read_whole(document: Mapping[str, Any], dialect: str, stored: Scorecard | None) -> Draft:
-    """A document all of which can be saved. Raises InvalidInput for the first thing that cannot."""
-    draft = read_draft(document, dialect, stored=stored)
-    if draft.problems:
-        first = draft.problems[0]
-        raise InvalidInput(
-            f"{first.field}: {first.message}" if first.field else first.message,
-            hint=first.hint,
-            details={
-                "field": first.field,
-                "value": first.value,
-                "problems": [
-                    {"path": one.field, "value": one.value, "message": one.message}
-                    for one in draft.problems
-                ],
-            },
-        )
-    return draft
 
 
 def create(document: dict[str, Any], dialect: str, *, actor: Actor) -> Scorecard:

@@ -60,7 +60,7 @@ __all__ = [
 MAX_IDENTIFIER: Final = 100
 MAX_SCORECARDS: Final = 500  # of a blueprint, in one request
 MAX_TITLE: Final = 300  # of the column; the document has all of it
-RESERVED: Final = ("validate",)  # addresses of the API
+RESERVED: Final = ("preview", "validate")  # addresses of the API
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,28 @@ def read_draft(body: Mapping[str, Any], dialect: str, *, stored: Scorecard | Non
             return draft
 
 
+def read_whole(body: Mapping[str, Any], dialect: str, *, stored: Scorecard | None = None) -> Draft:
+    """A document all of which can be saved; see `read_draft`. Raises InvalidInput, too, for what is
+    wrong with its rules.
+    """
+    draft = read_draft(body, dialect, stored=stored)
+    if not draft.problems:
+        return draft
+    first = draft.problems[0]
+    raise InvalidInput(
+        f"{first.field}: {first.message}" if first.field else first.message,
+        hint=first.hint,
+        details={
+            "field": first.field,
+            "value": first.value,
+            "problems": [
+                {"path": one.field, "value": one.value, "message": one.message}
+                for one in draft.problems
+            ],
+        },
+    )
+
+
 def problems_of(error: InvalidInput) -> list[Problem]:
     """What an error says is wrong, each with its place in the document."""
     listed = error.details.get("problems")
