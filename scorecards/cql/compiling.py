@@ -267,7 +267,7 @@ class Compiler(Work):
                 f'"{shorten(other.constant)}"{nearest(other.constant, known)}'
             )
         return Sql(
-            f"(SELECT s.rank {sign} ({{}}::jsonb ->> s.scorecard_id::text)::int "
+            f"(SELECT s.rank {sign} ({{}}::jsonb ->> s.scorecard_id::text)::int "  # noqa: S608
             "FROM scorecards_score s JOIN scorecards_scorecard c ON c.id = s.scorecard_id "
             "WHERE s.entity_id = {} AND c.identifier = {} ORDER BY c.id LIMIT 1)",
             json_value(wanted),

@@ -24,7 +24,7 @@ _PLACES: Final[tuple[Any, ...]] = (
 
 # A jsonb list of texts: the groups of an entity.
 GROUPS: Final = jsonb(
-    "(SELECT coalesce(jsonb_agg(DISTINCT to_jsonb(g.name)), '[]') FROM ("
+    "(SELECT coalesce(jsonb_agg(DISTINCT to_jsonb(g.name)), '[]') FROM ("  # noqa: S608
     + " UNION ALL ".join(
         ["SELECT x FROM jsonb_path_query(coalesce({}, '[]'::jsonb), 'lax $[*]') AS x"]
         * len(_PLACES)

@@ -157,7 +157,7 @@ _TEAMS: Final = f"""(SELECT coalesce(jsonb_agg(jsonb_build_object(
         '[]')
     ) ORDER BY o.place), '[]')
     FROM unnest({{}}) WITH ORDINALITY AS o(name, place)
-    LEFT JOIN catalog_entity t ON t.blueprint_id = {{}} AND t.identifier = o.name)"""
+    LEFT JOIN catalog_entity t ON t.blueprint_id = {{}} AND t.identifier = o.name)"""  # noqa: S608
 
 
 def teams(kinds: Kinds) -> tuple[Sql, Sql]:
@@ -181,7 +181,7 @@ _INDIVIDUALS: Final = f"""(SELECT coalesce(jsonb_agg(person.told), '[]') FROM (
     UNION ALL
     SELECT jsonb_build_object('email', o -> 'email', 'name', o -> 'email')
     FROM jsonb_path_query(({{}} #> '{{{{info,x-cortex-owners}}}}')::jsonb, 'lax $[*]') o
-    WHERE lower(o ->> 'type') = 'email') person)"""
+    WHERE lower(o ->> 'type') = 'email') person)"""  # noqa: S608
 
 
 def individuals(kinds: Kinds) -> Sql:

@@ -126,7 +126,7 @@ class Converting:
         made = make(Sql(f"{alias}.v"))
         # OFFSET keeps the planner from putting the expression in for each of its uses
         return Sql(
-            f"(SELECT {{}} FROM (SELECT {{}} AS v OFFSET 0) {alias})",
+            f"(SELECT {{}} FROM (SELECT {{}} AS v OFFSET 0) {alias})",  # noqa: S608
             made,
             term.sql,
             output_field=made.output_field,

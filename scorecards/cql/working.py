@@ -195,7 +195,7 @@ class Work(Converting):
         """
         alias, outer = row.alias, self.compilation.alias()
         return jsonb(
-            f"(SELECT CASE WHEN {outer}.v IS NOT NULL THEN (SELECT {fold} FROM (SELECT {{}} AS "
+            f"(SELECT CASE WHEN {outer}.v IS NOT NULL THEN (SELECT {fold} FROM (SELECT {{}} AS "  # noqa: S608
             f"value, {alias}.x, {alias}.n FROM jsonb_array_elements({outer}.v) "
             f"WITH ORDINALITY AS {alias}(x, n) OFFSET 0) r) END "
             f"FROM (SELECT {{}} AS v OFFSET 0) {outer})",
