@@ -75,9 +75,23 @@ def may_request(principal: Principal) -> bool:
     return Standing(principal).role in WRITERS
 
 
+def require_request(principal: Principal) -> None:
+    """Raises PermissionDenied."""
+    if not may_request(principal):
+        raise _refused("ask for")
+
+
 def may_approve(principal: Principal, scorecard: Scorecard) -> bool:
     """Admins and the scorecard's owner; `blueprint` loaded."""
     return may_edit(principal, scorecard)
+
+
+def is_by(exemption: Exemption, actor: Actor) -> bool:
+    """Whether somebody asked for it themselves."""
+    return (exemption.requested_by_kind, exemption.requested_by.lower()) == (
+        actor.kind,
+        actor.name.lower(),
+    )
 
 
 def may_decide(exemption: Exemption, principal: Principal, actor: Actor) -> bool:
@@ -196,7 +210,7 @@ def revoke(
     """
     with transaction.atomic():
         [locked] = _locked([exemption.pk])
-        is_own = _is_by(locked, actor)
+        is_own = is_by(locked, actor)
         if not is_own and not may_approve(principal, locked.scorecard):
             raise _refused("revoke")
         if locked.status not in OPEN:
@@ -268,8 +282,7 @@ def warn(now: datetime) -> int:
 def _asked(
     rule: Rule, reason: str, days: int | None, ticket: str, principal: Principal, actor: Actor
 ) -> _Request:
-    if not may_request(principal):
-        raise _refused("ask for")
+    require_request(principal)
     scorecard = rule.scorecard
     definition = definition_of(scorecard)
     if scorecard.state == Scorecard.State.ARCHIVED or not definition.exemptions_enabled:
@@ -455,17 +468,10 @@ def _threshold(one: Exemption, now: datetime) -> int:
     return next(days for days in WARNINGS if one.ends_at <= now + timedelta(days=days))
 
 
-def _is_by(exemption: Exemption, actor: Actor) -> bool:
-    return (exemption.requested_by_kind, exemption.requested_by.lower()) == (
-        actor.kind,
-        actor.name.lower(),
-    )
-
-
 def _is_own(exemption: Exemption, actor: Actor) -> bool:
     """Whether a second pair of eyes is missing."""
     is_wanted = settings.IDP_EXEMPTION_FOUR_EYES and actor.kind == "user"
-    return is_wanted and _is_by(exemption, actor)
+    return is_wanted and is_by(exemption, actor)
 
 
 def _text(value: object, field: str, *, is_needed: bool) -> str:

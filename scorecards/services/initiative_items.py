@@ -31,7 +31,7 @@ logger = structlog.get_logger(__name__)
 _FITTING: Final = """
 WITH fitting AS MATERIALIZED (
     SELECT e.id, b.identifier AS blueprint, e.identifier,
-           greatest(t.open, CASE WHEN s.rank < %(rank)s AND s.total > 0 THEN 1 ELSE 0 END)::int AS open, t.exempt
+           greatest(t.open, (s.rank < %(rank)s AND s.total > 0)::int)::int AS open, t.exempt
     FROM scorecards_score s
     JOIN catalog_entity e ON e.id = s.entity_id
     JOIN catalog_blueprint b ON b.id = e.blueprint_id

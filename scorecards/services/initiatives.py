@@ -164,8 +164,8 @@ def save(
             known = _locked(get_initiative(identifier, principal=principal), principal)
             if known.state in (State.ENDED, State.CANCELLED):
                 raise _is_over(known)
-        made = _read(body, known, principal, now.date())
         before = _document(known) if known is not None else None
+        made = _read(body, known, principal, now.date())
         documents.sign(made, actor, is_new=known is None)
         was_running = known is not None and known.started_at is not None
         made.save()
