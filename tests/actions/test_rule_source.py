@@ -61,7 +61,7 @@ def test_others_tell_people_and_bring_topics_of_channels(monkeypatch):
 
     said = {"title": "Chat", "url": "https://chat.example.com", "actor": ACTOR}
     create_channel(**said, topics=["grades", "failure"])
-    with pytest.raises(InvalidInput, match="failure, grades"):
+    with pytest.raises(InvalidInput, match=r"failure, .*grades"):
         create_channel(**said, topics=["x"])
     page = make_browser(role=Role.ADMIN).get("/admin/actions/channel/add/").content.decode()
     assert "A grade changed" in page
