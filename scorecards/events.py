@@ -85,7 +85,7 @@ def _direction(row: FeedRow, ranks: Mapping[str, Sequence[Mapping[str, int]]]) -
     """UP or DOWN; "" where the levels are not those of the scorecard any more."""
     before, after = (row.before or {}).get("level"), (row.after or {})["level"]
     for known in ranks.get((row.after or {})["scorecard"], ()):
-        if before in known and after in known:
+        if before is not None and before in known and after in known:
             return UP if known[after] > known[before] else DOWN
     return ""
 

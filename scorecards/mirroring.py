@@ -30,7 +30,7 @@ from catalog.services import entities
 from catalog.services.blueprints import blueprint_document, ensure_blueprints, patch_blueprint
 from catalog.services.blueprints.documents import get_blueprint
 from catalog.services.entities import MAX_BATCH, EntityDraft, MissingTargets, Mode
-from scorecards.definition import Definition, Language
+from scorecards.definition import Definition
 from scorecards.formats import definition_of, document_of
 from scorecards.models import Rule, Score, Scorecard, ScoreChange
 from scorecards.statuses import ABSENT, COUNTED, NOT_APPLICABLE, PASS, status_at
@@ -223,17 +223,17 @@ def _known() -> dict[str, dict[str, Any]]:
 
 
 def _mirror(scorecard: Scorecard, was: Mapping[str, Any] | None, limit: int) -> bool:
-    waiting = Score.objects.filter(scorecard=scorecard, is_mirrored=False)
-    left = _left(scorecard, was)
+    scores = Score.objects.filter(scorecard=scorecard, entity__in=Entity.objects.all())
+    waiting, left = scores.filter(is_mirrored=False), _left(scorecard, was)
+    rules = {rule.slot: rule for rule in scorecard.rules.filter(removed_at=None)}
+    has_results = scores.count() * len(rules) <= settings.IDP_RULE_RESULTS
+    if has_results and not (was and was.get("has_rule_results")):
+        scores.filter(is_mirrored=True).update(is_mirrored=False)  # those there were are gone
     is_same = was is not None and was.get("version") == scorecard.evaluated_version
     if is_same and not left and not waiting.exists():
         return False
-    rules = {rule.slot: rule for rule in scorecard.rules.filter(removed_at=None)}
-    count = scorecard.scores.count() * len(rules)
-    has_results = count <= settings.IDP_RULE_RESULTS
     batch = list(
-        waiting.filter(entity__in=Entity.objects.all())
-        .select_related("entity__blueprint")
+        waiting.select_related("entity__blueprint")
         .defer("evidence", "entity__descriptor", "entity__properties", "entity__search")
         .order_by("pk")[: max(1, min(limit, MAX_BATCH // max(1, len(rules))))]
     )
@@ -256,7 +256,7 @@ def _mirror(scorecard: Scorecard, was: Mapping[str, Any] | None, limit: int) -> 
     ]
     _delete(RESULT, gone)
     _mark(batch)
-    return waiting.filter(entity__in=Entity.objects.all()).exists()
+    return waiting.exists()
 
 
 def _left(scorecard: Scorecard, was: Mapping[str, Any] | None) -> list[ScoreChange]:
@@ -298,7 +298,7 @@ def _definitions(
     specs = {one.identifier: one for one in definition.rules}
     for slot, rule in mirrored.rules.items():
         spec = specs.get(rule.identifier)
-        is_query = spec is not None and spec.language is Language.CONDITIONS
+        said = spec.expression if spec else None
         tested, passed = counts.get(slot, (0, 0))
         yield EntityDraft(
             RULE,
@@ -307,8 +307,8 @@ def _definitions(
             properties={
                 "rule_identifier": rule.identifier,
                 "level": rule.level or None,
-                "query": dict(spec.expression) if spec and is_query else None,
-                "expression": str(spec.expression) if spec and not is_query else None,
+                "query": dict(said) if isinstance(said, Mapping) else None,
+                "expression": said if isinstance(said, str) else None,
                 "rule_description": (spec.description if spec else "") or None,
                 "entities_tested": tested,
                 "entities_passed": passed,

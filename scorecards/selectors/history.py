@@ -85,7 +85,8 @@ WITH sides AS (
 turns AS (
     SELECT slot, entity_id, at, id, now = ANY(%(blocking)s) AS is_open, now = %(pass)s AS is_fixed
     FROM sides
-    WHERE was <> now AND (was = ANY(%(blocking)s), was = %(pass)s) <> (now = ANY(%(blocking)s), now = %(pass)s)
+    WHERE was <> now
+      AND (was = ANY(%(blocking)s), was = %(pass)s) <> (now = ANY(%(blocking)s), now = %(pass)s)
 ),
 spans AS (
     SELECT slot, at, is_open, lead(is_fixed) OVER w AS is_fixed, lead(at) OVER w AS ended

@@ -20,7 +20,7 @@ from catalog.selectors.kinds import load_kinds
 from catalog.services import entities
 from catalog.services.blueprints import delete_all_entities
 from scorecards.mirroring import RESULT, RULE, SCORECARD, mirror
-from scorecards.models import Score
+from scorecards.models import Score, Scorecard
 from tests.factories import ACTOR, make_api, make_blueprint, make_entity
 from tests.scorecards.stored import START, make_change, make_score, make_scorecard
 
@@ -143,6 +143,16 @@ def test_too_many_results_are_not_kept(shop, settings) -> None:
     assert of(SCORECARD)["Production"].properties["has_rule_results"] is False
     assert of(RULE)["Owner"].properties["entities_passed"] == 2
     assert not Score.objects.filter(is_mirrored=False).exists()
+    settings.IDP_RULE_RESULTS = 6
+    mirror()
+    assert len(of(RESULT)) == 4
+
+
+def test_an_archived_scorecard_comes_back(shop) -> None:
+    for state, count in (("active", 4), ("archived", 0), ("draft", 0), ("active", 4)):
+        Scorecard.objects.update(state=state)
+        mirror()
+        assert len(of(RESULT)) == count
 
 
 def test_nobody_else_writes_results(shop) -> None:
