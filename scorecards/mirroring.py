@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -180,7 +181,7 @@ class _Mirrored:
 
     @property
     def identifier(self) -> str:
-        return f"sc_{self.scorecard.pk}"
+        return _name(self.scorecard)
 
     def rule(self, slot: int) -> str:
         return f"{self.identifier}.{slot}"
@@ -189,23 +190,28 @@ class _Mirrored:
         return f"{self.identifier}.{slot}.{entity}"
 
 
+def _name(scorecard: Scorecard) -> str:
+    return f"sc_{scorecard.pk}"
+
+
 def mirror(limit: int = BATCH) -> bool:
-    """Bring the entities up to date for at most `limit` scores of each scorecard; returns whether
-    there is more to do. Nothing happens, and nothing more is said to do, while another process is
-    at it.
+    """Bring the entities up to date for at most `limit` scores of each scorecard, in a transaction
+    for each; returns whether there is more to do. Nothing happens, and nothing more is said to do,
+    while another process is at it.
     """
-    with transaction.atomic():
-        if not try_hold(Lock.SCORECARD, 0):  # no scorecard has this pk
-            return False
-        active = _active()
-        if not active and not Entity.objects.filter(blueprint__identifier=SCORECARD).exists():
-            return False
-        ensure_blueprints(_BLUEPRINTS, actor=ACTOR)
-        has_more = _drop_gone(active, limit)
-        known = _known()
-        for scorecard in active:
-            has_more |= _mirror(scorecard, known.get(f"sc_{scorecard.pk}"), limit)
-        return has_more
+    active = _active()
+    if not active and not Entity.objects.filter(blueprint__identifier=SCORECARD).exists():
+        return False
+    ensure_blueprints(_BLUEPRINTS, actor=ACTOR)
+    steps = [partial(_drop_gone, active, limit)]
+    steps += [partial(_mirror, scorecard, limit) for scorecard in active]
+    has_more = False
+    for step in steps:
+        with transaction.atomic():
+            if not try_hold(Lock.SCORECARD, 0):  # no scorecard has this pk
+                return False
+            has_more |= step()
+    return has_more
 
 
 def _active() -> list[Scorecard]:
@@ -216,13 +222,14 @@ def _active() -> list[Scorecard]:
     return list(found.select_related("blueprint").order_by("pk"))
 
 
-def _known() -> dict[str, dict[str, Any]]:
-    """The properties of `_scorecard` entities."""
-    found = Entity.objects.filter(blueprint__identifier=SCORECARD)
-    return dict(found.values_list("identifier", "properties"))
+def _known(scorecard: Scorecard) -> dict[str, Any] | None:
+    """The properties of its `_scorecard` entity."""
+    found = Entity.objects.filter(blueprint__identifier=SCORECARD, identifier=_name(scorecard))
+    return found.values_list("properties", flat=True).first()
 
 
-def _mirror(scorecard: Scorecard, was: Mapping[str, Any] | None, limit: int) -> bool:
+def _mirror(scorecard: Scorecard, limit: int) -> bool:
+    was = _known(scorecard)
     scores = Score.objects.filter(scorecard=scorecard, entity__in=Entity.objects.all())
     waiting, left = scores.filter(is_mirrored=False), _left(scorecard, was)
     rules = {rule.slot: rule for rule in scorecard.rules.filter(removed_at=None)}
@@ -420,7 +427,7 @@ def _mark(scores: Sequence[Score]) -> None:
 
 def _drop_gone(active: Sequence[Scorecard], limit: int) -> bool:
     """Delete what is left of scorecards and rules that are gone; returns whether there is more."""
-    scorecards = {f"sc_{one.pk}" for one in active}
+    scorecards = {_name(one) for one in active}
     rules = {
         f"sc_{scorecard}.{slot}"
         for scorecard, slot in Rule.objects.filter(scorecard__in=active, removed_at=None)
