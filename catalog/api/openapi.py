@@ -76,7 +76,6 @@ _PATH = {
     "scorecard": "Identifier of the scorecard, percent-encoded.",
     "exemption": "Id of the exemption.",
     "initiative": "Identifier of the initiative.",
-    "initiative": "Id of the initiative.",
     "job": "Id of the query.",
     "team": "Name or identifier of the team, percent-encoded.",
     "user": "E-mail address of the user, percent-encoded.",

@@ -158,14 +158,15 @@ class CustomData(_OneEntity):
         if not isinstance(values, Mapping):
             raise InvalidInput.of("values", values, "an object of lists by tag")
         entities = find_entities(values.keys(), self.principal)
-        drafts = [
-            _draft(entities[tag], item, f"values.{tag}.{number}.")
+        placed = {
+            f"values.{tag}.{number}.": (tag, item)
             for tag, items in values.items()
             for number, item in enumerate(_items(items, f"values.{tag}"))
             if tag in entities
-        ]
-        refused = [one.error for one in put_facts(drafts, actor=self.actor, all_or_nothing=True)]
-        if error := _worst(refused):
+        }
+        drafts = [_draft(entities[tag], item, place) for place, (tag, item) in placed.items()]
+        results = put_facts(drafts, actor=self.actor, all_or_nothing=True)
+        if error := _worst([one.error for one in results], [*placed]):
             raise error
         body: dict[str, Any] = {"values": _written(entities, drafts)}
         if unknown := [tag for tag in values if tag not in entities]:
@@ -211,11 +212,20 @@ def _draft(entity: Entity, item: Any, field: str) -> FactDraft:
     )
 
 
-def _worst(errors: Sequence[IdpError | None]) -> IdpError | None:
-    """That somebody may not do it goes before what is wrong with it."""
-    told = [error for error in errors if error is not None]
-    forbidden = [error for error in told if isinstance(error, PermissionDenied)]
-    return next(iter([*forbidden, *told]), None)
+def _worst(errors: Sequence[IdpError | None], places: Sequence[str]) -> IdpError | None:
+    """That somebody may not do it goes before what is wrong with it, which gets its place."""
+    if forbidden := next((one for one in errors if isinstance(one, PermissionDenied)), None):
+        return forbidden
+    found = next(((place, one) for place, one in zip(places, errors, strict=True) if one), None)
+    if found is None:
+        return None
+    place, error = found
+    if isinstance(error, InvalidInput):
+        field = f"{place}{error.details.get('field', '')}"
+        return InvalidInput(
+            f"{place}{error.message}", hint=error.hint, details={**error.details, "field": field}
+        )
+    return error
 
 
 def _fact(entity: Entity, key: str) -> Fact:

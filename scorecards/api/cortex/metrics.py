@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
+import regex
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,6 +23,8 @@ from scorecards.api.cortex.tags import find_entity
 SHOWN: Final = timedelta(days=183)  # how far lists go back where nobody says
 MAX_POINTS: Final = 10_000  # in one request
 
+_PLACE: Final = regex.compile(r"^points\[(?<number>\d+)\]\.(?<key>\w+)")
+
 _BETWEEN: Final = (
     query("startDate", "From this moment on.", kind={"type": "string", "format": "date-time"}),
     query("endDate", "Until this moment.", kind={"type": "string", "format": "date-time"}),
@@ -37,9 +40,13 @@ _POINT: Final[Schema] = {
 
 
 class _Series(CortexView):
-    def put_points(self, entity: str, points: Sequence[PointDraft]) -> Response:
+    def put_points(self, entity: str, points: Sequence[PointDraft], field: str = "") -> Response:
+        """field: what stands before the number of a point in the body; none where it is one."""
         found = find_entity(entity, self.principal)
-        put_points(found.blueprint.identifier, found.identifier, points, actor=self.actor)
+        try:
+            put_points(found.blueprint.identifier, found.identifier, points, actor=self.actor)
+        except InvalidInput as error:
+            raise _renamed(error, field) from None
         return Response(status=204)
 
 
@@ -111,7 +118,22 @@ class MetricPointsInBulk(_Series):
     def post(self, request: Request, metric: str, entity: str) -> Response:
         series = params.body_list(params.body_object(request), "series", high=MAX_POINTS)
         points = [_draft(metric, one, f"series.{n}.") for n, one in enumerate(series)]
-        return self.put_points(entity, points)
+        return self.put_points(entity, points, "series.")
+
+
+def _renamed(error: InvalidInput, field: str) -> InvalidInput:
+    """What is wrong with a point, told of the keys that were sent."""
+
+    def name(match: regex.Match[str]) -> str:
+        key = "timestamp" if match["key"] == "at" else match["key"]
+        return f"{field}{match['number']}.{key}" if field else key
+
+    named = _PLACE.sub(name, str(error.details.get("field", "")))
+    return InvalidInput(
+        _PLACE.sub(name, error.message),
+        hint=error.hint,
+        details={**error.details, "field": named},
+    )
 
 
 def _draft(metric: str, point: Any, field: str) -> PointDraft:
