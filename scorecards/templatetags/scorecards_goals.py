@@ -24,7 +24,8 @@ def progress(numbers: Numbers) -> SafeString:
         words += f", {numbers.exempt:,} of them exempt"
     return format_html(
         '<span class="go-progress" role="img" aria-label="{}" title="{}">'
-        '<i style="--done:{}"></i><i class="go-exempt-part" style="--from:{};--done:{}"></i></span>',
+        '<i style="--done:{}"></i>'
+        '<i class="go-exempt-part" style="--from:{};--done:{}"></i></span>',
         words,
         words,
         f"{proper:.2f}",

@@ -259,6 +259,7 @@ AGAIN = {
     "PUT /v1/blueprints/service/actions/scaffold": BODIES["/v1/actions"],
     "PUT /v1/blueprints/service/scorecards/ready": BODIES["/v1/blueprints/service/scorecards"],
     "POST /v1/scorecards": SEVERAL,
+    "PUT /v1/initiatives/gone": {"title": "x", "scorecard": "ready", "targetOn": "2099-01-01"},
     "PUT /v1/scorecards/ready": BODIES["/v1/blueprints/service/scorecards"],
     "PUT /v1/pages/home": BODIES["/v1/pages"],
     "PATCH /v1/pages/home": BODIES["/v1/pages"],
@@ -306,6 +307,46 @@ GOOD |= {
     "POST /api/v1/initiatives": INITIATIVE,
     "PUT /api/v1/initiatives/gone": INITIATIVE,
     "POST /api/v1/queries": {"query": 'entity.tag() == "pay"'},
+    "POST /v1/scorecards/ready/exemptions": {
+        "rule": "stars",
+        "blueprint": "service",
+        "entity": "pay",
+        "reason": "x",
+        "days": 3,
+        "ticket": "https://x.example/1",
+    },
+    **{
+        f"POST /v1/exemptions/ex_1/{word}": {"reason": "x"}
+        for word in ("approve", "deny", "revoke")
+    },
+    "POST /v1/initiatives": {
+        "title": "x",
+        "description": "x",
+        "scorecard": "ready",
+        "blueprint": "service",
+        "rules": ["stars"],
+        "level": "Gold",
+        "filter": {
+            "query": {
+                "combinator": "and",
+                "rules": [{"property": "stars", "operator": "<", "value": 3}],
+            },
+            "types": {"include": ["service"], "exclude": ["domain"]},
+            "groups": {"include": ["x"], "exclude": ["y"]},
+        },
+        "isFixed": False,
+        "isDraft": True,
+        "startsOn": "2098-01-01",
+        "targetOn": "2099-01-01",
+        "milestones": [{"title": "x", "on": "2098-06-01", "percent": 50}],
+        "reminders": {
+            "isDisabled": False,
+            "timeInterval": 1,
+            "timeUnit": "WEEK",
+            "replyToEmails": ["ann@example.com"],
+        },
+        "owner": "core",
+    },
 }
 # Bodies of entities, of blueprints and of what is asked of entities: test_bad_requests.py.
 ELSEWHERE = re.compile(

@@ -23,6 +23,8 @@ NAMES = {
     "action": ["scaffold"],
     "run": ["r_1"],
     "scorecard": ["ready"],
+    "exemption": ["ex_1"],
+    "initiative": ["in0123456789abcdef"],
     "integration": ["exporter"],
     "kind": ["repository", "service"],
     "event": ["resync-1"],

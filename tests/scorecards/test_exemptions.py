@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from actions.models import Notification
@@ -15,7 +17,15 @@ from scorecards.models import Exemption, Score, ScoreChange
 from scorecards.selectors.exemptions import find_rule
 from scorecards.services import exemptions
 from scorecards.services.definitions import save
-from tests.factories import ACTOR, make_api, make_blueprint, make_client, make_entity, make_user
+from tests.factories import (
+    ACTOR,
+    make_api,
+    make_blueprint,
+    make_browser,
+    make_client,
+    make_entity,
+    make_user,
+)
 from tests.scorecards.goals import card, evaluated, members_of
 
 pytestmark = pytest.mark.django_db
@@ -247,3 +257,42 @@ def test_some_are_decided_on_together(ready):
     )
     statuses = Score.objects.get(entity__identifier="pay").statuses
     assert ([row.pk for row in decided], statuses) == ([other.pk], "XX")
+
+
+def test_the_pages_ask_and_decide_without_a_script(ready):
+    ann, boss = make_browser("ann"), make_browser("boss", role=Role.ADMIN)
+    about = f"scorecard={ready.pk}&rule=stars&blueprint=service&entity=pay"
+    form = f"/scorecards/-/exempt?{about}"
+    assert "Has three stars" in ann.get(form).text
+    refused = ann.post(form, {"reason": "", "days": ""})
+    assert (refused.status_code, "reason is" in refused.text) == (422, True)
+    assert ann.post(form, {"reason": "Old", "days": "30"}).status_code == 302
+    made = Exemption.objects.get()
+    own = ann.get("/exemptions").text
+    assert "Take it back" in own
+    assert "Approve" not in own
+    assert f"approve:ex_{made.pk}" in boss.get("/exemptions").text
+    decide = "/exemptions/decide"
+    assert ann.post(decide, {"do": f"approve:ex_{made.pk}"}).status_code == 403
+    boss.post(decide, {"do": "deny", "one": [str(made.pk)], "reason": ""})
+    boss.post(decide, {"do": "approve", "one": [str(made.pk), "x"], "next": "//evil.example"})
+    made.refresh_from_db()
+    assert (made.status, made.days, level()) == (Status.APPROVED, 30, "Silver")
+    assert "Has three stars" in boss.get("/exemptions?show=held").text
+    viewer = make_browser(role=Role.VIEWER)
+    assert viewer.get(form).status_code == 403
+    assert viewer.get("/exemptions").status_code == 200
+    assert ann.get(form.replace("entity=pay", "entity=%00")).status_code == 404
+
+
+def test_the_inbox_costs_as_much_for_many(ready, django_assert_num_queries):
+    browser, person = make_browser(role=Role.ADMIN), make_user()
+    ask(ready, person)
+    browser.get("/exemptions")
+    with CaptureQueriesContext(connection) as few:
+        browser.get("/exemptions")
+    ask(ready, person, "shop", rule="docs")
+    ask(ready, person, "shop")
+    ask(ready, person, rule="docs")
+    with django_assert_num_queries(len(few)):
+        browser.get("/exemptions")

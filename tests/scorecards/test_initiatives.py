@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from actions.models import Notification
@@ -15,7 +17,7 @@ from scorecards.selectors.burndowns import burndown_of
 from scorecards.selectors.exemptions import find_rule
 from scorecards.selectors.initiatives import numbers_of
 from scorecards.services import exemptions, initiatives, reminders
-from tests.factories import ACTOR, make_api, make_blueprint, make_entity, make_user
+from tests.factories import ACTOR, make_api, make_blueprint, make_browser, make_entity, make_user
 from tests.scorecards.goals import card, changed, evaluated, members_of
 
 pytestmark = pytest.mark.django_db
@@ -307,3 +309,67 @@ def test_drops_are_told_once_a_day_and_only_those_that_stay(ready):
         )
     ]
     assert reminders.remind(at(2)) == 0
+
+
+def test_the_pages_make_and_show_one_without_a_script(ready):
+    boss, ann = make_browser("boss", role=Role.ADMIN), make_browser("ann")
+    assert ann.get("/initiatives/new").status_code == 403
+    assert "Ready" in boss.get("/initiatives/new").text
+    form = f"/initiatives/new?scorecard={ready.pk}"
+    typed = {
+        "title": "Silver for <all>",
+        "level": "Silver",
+        "rules": ["docs"],
+        "targetOn": on(30),
+        "team": "core",
+        "reminders": "on",
+        "interval": "2",
+        "unit": "DAY",
+        "milestone-title": ["Half", ""],
+        "milestone-on": [on(10), ""],
+        "milestone-percent": ["50", ""],
+    }
+    refused = boss.post(form, {**typed, "filter": "{"})
+    assert (refused.status_code, "filter is" in refused.text) == (422, True)
+    assert "Silver for &lt;all&gt;" in refused.text  # nothing is lost
+    answer = boss.post(form, typed)
+    made = Initiative.objects.get()
+    assert answer["Location"] == f"/initiatives/{made.identifier}"
+    assert made.reminders == {"timeInterval": 2, "timeUnit": "DAY"}
+    assert made.milestones == [{"title": "Half", "on": on(10), "percent": 50}]
+    assert items() == {"pay": 2, "shop": 1}
+    path = answer["Location"]
+    shown = ann.get(f"{path}?state=open&rule=docs").text
+    assert "<svg" in shown
+    assert "Silver for &lt;all&gt;" in shown
+    assert 'name="do"' not in shown
+    assert "0 of 2" in ann.get("/initiatives").text
+    lines = b"".join(ann.get(f"{path}/items.csv?team=web").streaming_content).decode()
+    assert lines.splitlines()[1].startswith('service,shop,,"core, web",Open,1,Has three stars,')
+    edit = boss.get(f"{path}/edit").text
+    assert "$team" in edit
+    assert ann.get(f"{path}/edit").status_code == 403
+    assert ann.post(f"{path}/move", {"do": "end"}).status_code == 403
+    boss.post(f"{path}/move", {"do": "end"})
+    made.refresh_from_db()
+    assert made.state == Initiative.State.ENDED
+    assert "It ended" in ann.get(path).text
+    assert "Silver for" in ann.get("/initiatives?show=over").text
+    assert boss.post(f"{path}/move", {"do": "fly"}).status_code == 400
+
+
+def test_pages_cost_as_much_for_many(ready, django_assert_num_queries):
+    browser = make_browser()
+    made = save(rules=["docs"])
+    for number in range(3):
+        save(title=f"Another {number}")
+    for path in ("/initiatives", f"/initiatives/{made.identifier}"):
+        browser.get(path)
+        with CaptureQueriesContext(connection) as few:
+            browser.get(path)
+        make_entity("service", team=["web"], properties={"stars": 0})
+        make_entity("service", properties={"stars": 0})
+        evaluated(ready)
+        save(title="One more")
+        with django_assert_num_queries(len(few)):
+            browser.get(path)
