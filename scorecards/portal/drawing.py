@@ -13,10 +13,10 @@ from django.utils.safestring import SafeString, mark_safe
 from scorecards.portal.words import GONE, Look, percent
 
 _RADIUS: Final = 15.9155  # of a circle whose circumference is 100
-_CHART_W, _CHART_H = 720, 200
-_LEFT, _TOP, _FOOT = 36, 8, 22
+_CHART_W, _CHART_H = 420, 190
+_LEFT, _RIGHT, _TOP, _FOOT = 42, 18, 8, 22
 _COLUMN_GAP: Final = 0.28
-_MAX_LABELS: Final = 7
+_MAX_LABELS: Final = 5
 _SPARK_W, _SPARK_H = 120, 28
 _BADGE_H: Final = 20
 _CHAR_W: Final = 6.6  # of Verdana 11 px, roughly; a text that is wider is pressed together
@@ -48,7 +48,7 @@ def ring(percentage: float | None, look: Look) -> SafeString:
         _RADIUS,
         _RADIUS,
         f"{shown:.1f}",
-        percent(percentage).replace(" %", ""),
+        percent(percentage).removesuffix("%").strip(),
     )
 
 
@@ -60,7 +60,7 @@ def stacked_columns(
     """
     if not moments:
         return SafeString()
-    width = (_CHART_W - _LEFT) / len(moments)
+    width = (_CHART_W - _LEFT - _RIGHT) / len(moments)
     height = _CHART_H - _TOP - _FOOT
     every = -(-len(moments) // _MAX_LABELS)
     ranks = [-1, *range(len(looks))]
@@ -89,7 +89,7 @@ def stacked_columns(
         if number % every == 0:
             labels.append((f"{left + width / 2:.1f}", _CHART_H - 6, f"{moment.at:%-d %b}"))
     lines = [
-        (f"{_TOP + height * (100 - share) / 100:.1f}", _LEFT, _CHART_W, share)
+        (f"{_TOP + height * (100 - share) / 100:.1f}", _LEFT, _CHART_W - _RIGHT, share)
         for share in (0, 50, 100)
     ]
     return format_html(

@@ -4,7 +4,7 @@ a team.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -19,7 +19,7 @@ from catalog.portal.entity_tabs import Card, Tab
 from catalog.portal.shell import PortalRequest
 from catalog.selectors.kinds import Kind
 from scorecards import cql
-from scorecards.models import Score, Scorecard
+from scorecards.models import Score, Scorecard, ScoreChange
 from scorecards.portal.drawing import sparkline
 from scorecards.portal.links import badge_url, scorecard_url
 from scorecards.portal.words import Look, look_at, looks_of
@@ -44,9 +44,11 @@ TEAM_GAPS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class RuleView:
-    """A rule with what its row shows. sources: (name, how to connect it) where there is no data."""
+    """A rule with what its row shows. is_in_the_way: of the next level. sources: (name, how to
+    connect it) where there is no data."""
 
     rule: ExplainedRule
+    is_in_the_way: bool
     exempt_url: str
     sources: Sequence[tuple[str, str]]
 
@@ -159,10 +161,18 @@ def team_context(request: PortalRequest, entity: Entity, kind: Kind) -> Mapping[
             TeamLine(ladder.scorecard, looks_of(ladder.definition), counts[pk])
             for pk, ladder in ladders.items()
         ],
-        "fallen": fallen[:REGRESSIONS],
+        "fallen": _named(request, fallen[:REGRESSIONS]),
         "gaps": gaps_of_teams(request.user, [entity.identifier], limit=TEAM_GAPS),
         "days": REGRESSION_DAYS,
     }
+
+
+def _named(request: PortalRequest, changes: Iterable[ScoreChange]) -> list[tuple[str, ScoreChange]]:
+    """Changes with what their entities are called; one statement."""
+    changes = list(changes)
+    known = Entity.objects.visible_to(request.user).filter(pk__in=[c.entity_id for c in changes])
+    names = {one.pk: str(one) for one in known.only("title", "identifier")}
+    return [(names.get(one.entity_id, one.identifier), one) for one in changes]
 
 
 TAB: Final = Tab("scorecards", "Scorecards", "scorecards/entity_tab.html", is_shown, tab_context)
@@ -175,7 +185,8 @@ def _section(explained: Explained) -> Section:
     views = [_view(explained, rule) for rule in explained.rules]
     shown = [one for one in views if one.rule.status.name != "not_applicable"]
     counting = [one for one in shown if one.rule.announced_from is None]
-    ranks: list[int | None] = [*range(len(definition.levels) - 1, -1, -1), None]
+    above = range(rank + 1, len(definition.levels))
+    ranks: list[int | None] = [*above, *range(rank, -1, -1), None]  # what is next comes first
     groups = [
         LevelGroup(
             look=look_at(definition, at) if at is not None else None,
@@ -211,6 +222,7 @@ def _view(explained: Explained, rule: ExplainedRule) -> RuleView:
     )
     return RuleView(
         rule=rule,
+        is_in_the_way=rule in explained.missing,
         exempt_url=_exempt_url(explained, rule) if may_ask else "",
         sources=_sources(rule) if rule.lacks_data else (),
     )

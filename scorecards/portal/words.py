@@ -36,6 +36,7 @@ _NAMED: Final[Mapping[str, str]] = {
     "olive": "#8a8f2a",
     "brown": "#8b5e3c",
 }
+_PERCENT: Final = "\N{NO-BREAK SPACE}%"
 _START: Final = "#9aa5b4"
 _STEPS: Final = ("#a5b4fc", "#818cf8", "#6366f1", "#4f46e5")  # for levels without a colour
 
@@ -112,10 +113,10 @@ def percent(value: float | None) -> str:
     if value is None:
         return "–"
     if 99 < value < 100:
-        return "99 %"
+        return f"99{_PERCENT}"
     if 0 < value < 1:
-        return "< 1 %"
-    return f"{round(value)} %"
+        return f"< 1{_PERCENT}"
+    return f"{round(value)}{_PERCENT}"
 
 
 def value_words(value: object) -> str:

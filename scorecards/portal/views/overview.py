@@ -15,6 +15,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from catalog.kernel.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
+from catalog.kernel.html import markdown
+from catalog.kernel.markdown import plain_text
 from catalog.portal.acting import actor_for
 from catalog.portal.shell import PortalRequest, page, portal_view
 from catalog.portal.sources import admin_url
@@ -48,7 +50,8 @@ MIN_MOVE: Final = 0.5  # percentage points; less is drawn as no change
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """move: percentage points since a week ago; None where nobody knows."""
+    """about: its description as plain text. move: percentage points since a week ago; None where
+    nobody knows."""
 
     scorecard: Scorecard
     definition: Definition
@@ -56,6 +59,7 @@ class Card:
     looks: list[Look]
     counts: LevelCounts
     owner: str
+    about: str
     move: float | None
 
     @property
@@ -185,6 +189,7 @@ def _cards(request: PortalRequest, scorecards: list[Scorecard]) -> list[Card]:
                 looks=list(looks_of(definition)),
                 counts=own,
                 owner=team.label if team else definition.owner,
+                about=plain_text(markdown(definition.description)),
                 move=None if was is None or own.percentage is None else own.percentage - was,
             )
         )
