@@ -190,7 +190,7 @@ def _check_rule(rule: Mapping[str, Any], field: str, levels: list[str], seen: se
 
 
 def _rule(rule: Mapping[str, Any]) -> RuleSpec:
-    [key] = [key for key in LANGUAGES if key in rule]
+    key = next(key for key in LANGUAGES if key in rule)
     return RuleSpec(
         identifier=rule["identifier"],
         title=parts.text(rule, "title") or rule["identifier"],

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from catalog.kernel import feed
 from catalog.kernel.actors import Actor
 from catalog.kernel.errors import AlreadyExists, Conflict, InvalidInput, NotFound, shorten
-from catalog.kernel.identifiers import check_entity_identifier, check_length, is_storable
+from catalog.kernel.identifiers import check_entity_identifier, check_length
 from catalog.kernel.locks import Lock, hold
 from catalog.kernel.yaml_reader import YamlDocument
 from catalog.models import Blueprint
@@ -24,6 +24,7 @@ from scorecards import formats
 from scorecards.definition import Definition
 from scorecards.formats import cortex, native
 from scorecards.models import Scorecard
+from scorecards.selectors.named import find_scorecard, get_scorecard, locked, scorecards
 from scorecards.services.access import may_edit
 from scorecards.services.checking import Remark, problems_of, warnings_of
 from scorecards.services.keeping import (
@@ -52,7 +53,6 @@ __all__ = [
     "save",
     "save_cortex",
     "set_state",
-    "settle_old",
     "versions_of",
     "warnings_of",
 ]
@@ -85,41 +85,6 @@ def _permit_all(scorecard: Scorecard | None) -> None:
     """The caller has asked already."""
 
 
-# --- asking -----------------------------------------------------------------------------------
-
-
-def get_scorecard(blueprint: str, identifier: str, *, is_locked: bool = False) -> Scorecard:
-    """is_locked: to be changed. Raises NotFound."""
-    found = _scorecards(is_locked=is_locked).filter(
-        blueprint__identifier=blueprint, identifier=identifier
-    )
-    scorecard = found.first() if is_storable(blueprint) and is_storable(identifier) else None
-    if scorecard is None:
-        raise NotFound.of("Scorecard", identifier)
-    return scorecard
-
-
-def find_scorecard(identifier: str, *, is_locked: bool = False) -> Scorecard:
-    """By its identifier alone. Raises NotFound, and Conflict where several blueprints have one."""
-    found: list[Scorecard] = []
-    if is_storable(identifier):
-        named = _scorecards(is_locked=is_locked).filter(identifier=identifier)
-        found = list(named.order_by("pk")[:20])
-    if not found:
-        raise NotFound.of("Scorecard", identifier)
-    if len(found) > 1:
-        blueprints = ", ".join(str(one.blueprint.identifier) for one in found if one.blueprint)
-        raise Conflict(
-            f'Several blueprints have a scorecard "{shorten(identifier)}": {blueprints}',
-            hint="Name the blueprint: /v1/blueprints/{blueprint}/scorecards/{scorecard}.",
-            details={"resource": "Scorecard", "value": shorten(identifier)},
-        )
-    return found[0]
-
-
-# --- changing ---------------------------------------------------------------------------------
-
-
 def save(
     identifier: object,
     document: Mapping[str, Any],
@@ -137,7 +102,7 @@ def save(
     draft = _draft(identifier, document, dialect)
     with transaction.atomic():
         about = _blueprint(blueprint) if blueprint is not None else None
-        found = _scorecards(is_locked=True).filter(identifier=draft.identifier)
+        found = scorecards(is_locked=True).filter(identifier=draft.identifier)
         scorecard = found.filter(blueprint=about).first()
         permit(scorecard)
         if scorecard is None:
@@ -232,6 +197,7 @@ def replace_scorecards(blueprint: str, bodies: Sequence[Any], *, actor: Actor) -
             details={"value": len(bodies), "expected": f"<= {MAX_SCORECARDS}"},
         )
     with transaction.atomic():
+        hold(Lock.SCORECARD)  # before the blueprint, for which who makes one would wait
         found = _blueprint(blueprint)
         Blueprint.objects.select_for_update().get(pk=found.pk)
         known = set(Scorecard.objects.filter(blueprint=found).values_list("identifier", flat=True))
@@ -276,16 +242,13 @@ def set_state(scorecard: Scorecard, state: str, actor: Actor) -> Scorecard:
     if state not in Scorecard.State.values:
         raise InvalidInput.of("state", state, f"one of {', '.join(Scorecard.State.values)}")
     with transaction.atomic():
-        locked = _locked(scorecard.pk)
-        document = locked.document
+        current = locked(scorecard.pk)
+        document = current.document
         is_draft = state == Scorecard.State.DRAFT
-        is_said = locked.dialect == Scorecard.Dialect.CORTEX and state != Scorecard.State.ARCHIVED
+        is_said = current.dialect == Scorecard.Dialect.CORTEX and state != Scorecard.State.ARCHIVED
         if is_said and (document.get("draft") is True) != is_draft:
             document = {**document, "draft": is_draft}
-        return _change(locked, _Draft(locked.identifier, locked.dialect, document, state), actor)
-
-
-# --- versions ---------------------------------------------------------------------------------
+        return _change(current, _Draft(current.identifier, current.dialect, document, state), actor)
 
 
 def restore_version(scorecard: Scorecard, number: int, *, actor: Actor) -> Scorecard:
@@ -294,32 +257,9 @@ def restore_version(scorecard: Scorecard, number: int, *, actor: Actor) -> Score
     Raises NotFound, and InvalidInput where that is no longer possible.
     """
     with transaction.atomic():
-        locked = _locked(scorecard.pk)
-        then = get_version(locked, number)
-        return _change(locked, _draft(locked.identifier, then.document, then.dialect), actor)
-
-
-def settle_old() -> int:
-    """Give those that an older release stored what it did not know of: rules, a version, a turn to
-    be evaluated. Returns how many; one statement where there are none.
-    """
-    old = Scorecard.objects.filter(versions__isnull=True).values_list("pk", flat=True)
-    for pk in list(old):
-        with transaction.atomic():
-            scorecard = _locked(pk)
-            definition = formats.definition_of(scorecard)
-            try:
-                problems = problems_of(definition)
-            except InvalidInput as error:  # it was not asked then
-                problems = dict.fromkeys((one.identifier for one in definition.rules), str(error))
-            scorecard.title = shorten(definition.title, MAX_TITLE)
-            scorecard.save(update_fields=["title"])
-            keep(scorecard, definition, problems)
-            have_evaluated(scorecard)
-    return len(old)
-
-
-# --- within -----------------------------------------------------------------------------------
+        current = locked(scorecard.pk)
+        then = get_version(current, number)
+        return _change(current, _draft(current.identifier, then.document, then.dialect), actor)
 
 
 def _create(draft: _Draft, blueprint: Blueprint | None, actor: Actor) -> Scorecard:
@@ -463,15 +403,6 @@ def _read(scorecard: Scorecard) -> Definition:
     return formats.read(
         scorecard.dialect, scorecard.identifier, _of(scorecard) or None, scorecard.document
     )
-
-
-def _locked(pk: int) -> Scorecard:
-    return _scorecards(is_locked=True).get(pk=pk)
-
-
-def _scorecards(*, is_locked: bool) -> QuerySet[Scorecard]:
-    found = Scorecard.objects.select_related("blueprint")
-    return found.select_for_update(of=("self",)) if is_locked else found
 
 
 def _blueprint(identifier: str) -> Blueprint:

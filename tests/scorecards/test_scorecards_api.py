@@ -7,8 +7,8 @@ import pytest
 from catalog.kernel.actors import Role
 from catalog.models import Change
 from scorecards.models import Rule, Scorecard, ScorecardVersion
-from scorecards.services.definitions import settle_old
 from scorecards.services.keeping import evaluation_due
+from scorecards.services.settling import settle_old
 from tests.factories import make_api, make_blueprint, make_browser, make_entity
 
 pytestmark = pytest.mark.django_db
