@@ -59,6 +59,10 @@ class ModelFilter(ChoiceFilter):
         Change.MIGRATION,
         "user",
         "api_client",
+        "scorecard",
+        "score",
+        "exemption",
+        "initiative",
     )
 
 
