@@ -21,6 +21,7 @@ from catalog.services import entities
 from catalog.services.blueprints import delete_all_entities
 from scorecards.mirroring import RESULT, RULE, SCORECARD, mirror
 from scorecards.models import Score, Scorecard
+from scorecards.services.evaluating import evaluate
 from tests.factories import ACTOR, make_api, make_blueprint, make_entity
 from tests.scorecards.stored import START, make_change, make_score, make_scorecard
 
@@ -217,3 +218,47 @@ def test_they_disturb_nobody(shop) -> None:
     api = make_api()
     listed = api.get("/api/catalog/entities").json()
     assert not any("sc_" in one["metadata"]["name"] for one in listed)
+
+
+def test_from_a_rule_to_its_results() -> None:
+    """What evaluations find out, everybody is told: documents, history, events and entities."""
+    make_blueprint("service", properties={"tier": {"type": "string"}})
+    make_entity("_team", "core")
+    pay = make_entity("service", "pay", team=["core"])
+    api = make_api()
+    query = {
+        "combinator": "and",
+        "conditions": [{"property": "tier", "operator": "=", "value": "1"}],
+    }
+    rule = {"identifier": "critical", "title": "Critical", "level": "Gold", "query": query}
+    body = {"identifier": "tiers", "title": "Tiers", "rules": [rule]}
+    body["levels"] = [{"title": "Basic", "color": "paleBlue"}, {"title": "Gold", "color": "gold"}]
+    assert api.post("/v1/blueprints/service/scorecards", body).status_code == 201
+    scorecard = Scorecard.objects.get()
+    evaluate(scorecard.pk, cause="data")
+    mirror()
+    assert of(RESULT)["pay: Critical"].properties["result"] == "Not passed"
+
+    changed = {"properties": {"tier": "1"}, "team": [], "title": "Pay"}
+    entity = "/v1/blueprints/service/entities/pay"
+    assert api.patch(entity, changed).status_code == 200
+    evaluate(scorecard.pk, cause="data", entities=[pay.pk])
+    mirror()
+    result = of(RESULT)["Pay: Critical"]
+    assert (result.properties["result"], result.team) == ("Passed", [])
+    assert api.get(entity).json()["entity"]["scorecards"] == {
+        "tiers": {
+            "level": "Gold",
+            "rules": [{"identifier": "critical", "status": "SUCCESS", "level": "Gold"}],
+        }
+    }
+    told = api.get("/v1/scorecards/tiers/changes").json()["changes"]
+    assert [(one["direction"], one["cause"]) for one in told] == [("up", "data"), (None, "rules")]
+    [event] = Change.objects.filter(model="score")
+    assert (event.identifier, event.after["level"]) == ("pay", "Gold")
+
+    # a team alone moves no level, and the result goes with it all the same
+    api.patch(entity, {"team": ["core"]})
+    evaluate(scorecard.pk, cause="data", entities=[pay.pk])
+    mirror()
+    assert of(RESULT)["Pay: Critical"].team == ["core"]
