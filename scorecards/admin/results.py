@@ -195,7 +195,6 @@ class ScoreAdmin(ReadOnlyAdmin):
                 "views": rule_views(found),
                 "media": self.media + _MEDIA,
             },
-            original=score,
         )
 
 
