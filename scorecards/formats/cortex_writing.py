@@ -24,7 +24,7 @@ _COLOURS: Final = {
     "lightGray": "#d1d5db", "bronze": "#cd7f32", "lime": "#84cc16", "olive": "#808000",
     "brown": "#92400e",
 }  # fmt: skip
-_META: Final = {"$identifier": "entity.tag()", "$title": "entity.name()"}
+_META: Final = {"$identifier": "entity.tag()"}
 _ORDER: Final = (">", ">=", "<", "<=")
 _TYPES: Final = {"string": str, "number": int | float, "boolean": bool}
 

@@ -7,14 +7,20 @@ from json import dumps, loads
 
 import pytest
 from django.core.management import call_command
+from django.utils import timezone
 
 from catalog.kernel.errors import InvalidInput
 from catalog.kernel.yaml_reader import load_document
+from catalog.models import Entity
+from catalog.selectors.kinds import load_kinds
+from scorecards import cql
 from scorecards.definition import Language, Missing
 from scorecards.formats import cortex, definition_of, descriptor_of, native, read
 from scorecards.models import Scorecard
+from scorecards.rules.compiled import Compilation
+from scorecards.rules.conditions import compile_conditions
 from scorecards.services import definitions
-from tests.factories import ACTOR, make_blueprint
+from tests.factories import ACTOR, make_blueprint, make_entity
 
 YAML = """\
 tag: prod-ready
@@ -146,6 +152,12 @@ def _colored(scorecard):
     return (type(levels[0])("", "lightGray"), *levels[1:])
 
 
+THINGS = {
+    "empty": {},
+    "blank": {"tier": "", "stars": 0},
+    "full": {"tier": 'a"b', "stars": 2},
+    "other": {"tier": "a", "stars": 3.5},
+}
 CONDITIONS = {
     "=": ({"property": "tier", "operator": "=", "value": 'a"b'}, 'custom("tier") == "a\\"b"'),
     "!=": (
@@ -167,14 +179,20 @@ CONDITIONS = {
         'custom("stars") == 1 or custom("stars") == 2',
     ),
     "begins": (
-        {"property": "$title", "operator": "beginsWith", "value": "a.b"},
-        'entity.name().matchesIn("^a\\\\.b")',
+        {"property": "$identifier", "operator": "beginsWith", "value": "o.h"},
+        'entity.tag().matchesIn("^o\\\\.h")',
     ),
     "team": ({"property": "$team", "operator": "isNotEmpty"}, "ownership.teams().length > 0"),
     "relation": (
         {"relation": "needs", "operator": "isNotEmpty"},
         'entity.destinations(relationshipType = "needs").length > 0',
     ),
+    "contains": (
+        {"property": "tier", "operator": "contains", "value": 'a"'},
+        'custom("tier").matchesIn("a\\"")',
+    ),
+    # the name of what has no title is its tag
+    "title": ({"property": "$title", "operator": "=", "value": "a"}, None),
     # conditions look into lists, and compare strictly by type: there is no CQL for these
     "list": ({"property": "tags", "operator": "=", "value": "a"}, None),
     "unknown": ({"property": "nope", "operator": "=", "value": "a"}, None),
@@ -210,6 +228,20 @@ def test_conditions_in_the_words_of_cortex(name, db):
         assert said.index("*/") == len(said) - 2
     else:
         assert said == expected
+        for identifier, properties in THINGS.items():
+            parts = {"title": "a.b", "team": ["core"]} if properties else {}
+            relations = {"needs": ["full"]} if identifier == "other" else {}
+            make_entity("service", identifier, properties=properties, relations=relations, **parts)
+        compilation = Compilation(load_kinds(), timezone.now(), saved.blueprint.pk)
+        verdicts = [
+            compile_conditions(query, compilation).verdict,
+            cql.compile(said, compilation).verdict,
+        ]
+        here, there = (
+            dict(Entity.objects.annotate(verdict=one).values_list("identifier", "verdict"))
+            for one in verdicts
+        )
+        assert here == there
     cortex.check(descriptor_of(saved))
 
 
