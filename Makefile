@@ -95,8 +95,8 @@ endef
 
 BACKSTAGE_CLIENT := tests/contract/backstage_client
 clients:
-	$(call client_environment,.venv-clients,requirements-clients.lock,12)
 	$(call client_environment,.venv-cortex,requirements-cortex.lock,11)
+	$(call client_environment,.venv-clients,requirements-clients.lock,12)
 	$(call client_environment,.venv-mcp,requirements-mcp.lock,13)
 	@stamp="$$(cksum < $(BACKSTAGE_CLIENT)/package-lock.json)"; \
 	[ "$$(cat $(BACKSTAGE_CLIENT)/node_modules/lock.stamp 2>/dev/null)" = "$$stamp" ] || \

@@ -250,11 +250,13 @@ def test_its_program_and_its_own_files(cortex: Cortex, test_data: Path) -> None:
     assert len(cortex("scorecards list")["scorecards"]) == len(listed) - 1
     last = {load_document(one.read_text(), name="x")["tag"]: one for one in files}
     for tag, file in last.items():
+        cortex.text("scorecards trigger-evaluation -e cli-test-service", "-s", tag)
         told = load_document(cortex.text("scorecards descriptor", "-s", tag), name="y")
         sent = load_document(file.read_text(), name="x")
         for rule, ours in zip(sent["rules"], told["rules"], strict=True):
             rule.setdefault("identifier", ours["identifier"])
         assert told == sent, tag
+    assert not Scorecard.objects.filter(evaluated_at=None).exists()
 
     cortex.text("custom-data add -t cli-test-service -k testField -v x")
     about = ["-s", "cli-test-evaluation-scorecard", "-e", "cli-test-service"]
@@ -267,5 +269,5 @@ def test_its_program_and_its_own_files(cortex: Cortex, test_data: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert "triggered successfully" in done.stdout
-    score = Score.objects.get(entity__identifier="cli-test-service")
+    score = Score.objects.get(scorecard__identifier="cli-test-evaluation-scorecard")
     assert score.level == "You Made It"
