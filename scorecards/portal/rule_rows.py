@@ -51,7 +51,8 @@ class RuleRow:
 def rule_rows(ladder: Ladder, tally: Tally) -> tuple[Sequence[RuleRow], Sequence[RuleRow]]:
     """Those that count, the least passed first; and those that will count from a day on."""
     today = timezone.now().date()
-    counting, announced = [], []
+    counting: list[RuleRow] = []
+    announced: list[RuleRow] = []
     for rung in ladder.rungs:
         level = look_at(ladder.definition, rung.rank) if rung.rank is not None else None
         row = RuleRow(rung, tally.of_rule(rung.slot), level)

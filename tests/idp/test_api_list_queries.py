@@ -17,6 +17,8 @@ LISTS = {
     "/v1/actions/runs/r_1/logs": ("runLogs", 3),
     "/v1/scorecards": ("scorecards", 2),
     "/v1/blueprints/service/scorecards": ("scorecards", 3),
+    "/v1/scorecards/ready/results": ("results", 4),
+    "/v1/blueprints/service/entities/pay/scorecards": ("scorecards", 7),
     "/v1/integration": ("integrations", 2),
     "/v1/integration/exporter/kinds": ("data", 3),
     "/v1/integration/exporter/logs": ("data", 3),

@@ -132,6 +132,7 @@ def make_more(admin, *, count):
         make_user(f"user{number}")
         make_client()
         make_entity("_user", f"p{number}@example.com", relations={"team": ["core"]})
+        make_entity("service", f"more{number}")
         exporter = "/v1/integration/exporter"
         calls = [(path, _renamed(body, number)) for path, body in BODIES.items()]
         calls += [
@@ -144,6 +145,8 @@ def make_more(admin, *, count):
             assert answer.status_code < 300, (path, answer.content)
         for status in ("running", "completed"):
             admin.patch(f"{exporter}/resync-state", {"status": status})
+    for scorecard in ["ready", *(f"ready{number}" for number in range(count))]:
+        admin.post(f"/v1/scorecards/{scorecard}/evaluate")
 
 
 def _renamed(body, number):
