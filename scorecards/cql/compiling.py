@@ -11,6 +11,7 @@ from catalog.kernel.errors import shorten
 from catalog.registry import rule_sources
 from catalog.selectors.sql import Sql, json_value
 from scorecards.cql import tree
+from scorecards.cql.calculations import moment_in
 from scorecards.cql.errors import Unsupported, nearest
 from scorecards.cql.functions import (
     DEPENDENCIES,
@@ -22,15 +23,15 @@ from scorecards.cql.functions import (
     Function,
     links_of,
     lists_of_events,
-    moment_in,
     ownership,
     ranks_of,
     registered,
 )
 from scorecards.cql.methods import METHODS, truth
 from scorecards.cql.parsing import parse
+from scorecards.cql.reading import NARROWING, read, see_tool, tool_member
 from scorecards.cql.relations import docs
-from scorecards.cql.sources import TOOLS, first_of, source_names, tool_data, tool_value
+from scorecards.cql.sources import TOOLS, source_names, tool_value
 from scorecards.cql.terms import (
     NULL,
     Term,
@@ -49,9 +50,6 @@ from scorecards.rules.compiled import UNKNOWN, Compilation, Compiled, Part, Tree
 
 _MEMBERS: Final = {"entity": ENTITY, "ownership": OWNERSHIP, "dependencies": DEPENDENCIES}
 _EVENTS: Final = ("deploys", "customEvents")
-# What a tool's function is asked about, where it is given by name: git.codeSearch(query = "…")
-_TOPICS: Final = ("query", "path", "name", "key", "jql", "metric")
-_COUNTING: Final = "numOf"
 
 
 def compile_rule(text: str, compilation: Compilation) -> Compiled:
@@ -185,21 +183,27 @@ class Compiler(Work):
                 raise self.wrong(side, f"{self.written(side)} ({term.type})", _ORDERED)
         if Type.LEVEL in (left.type, right.type):
             return self._level_order(node, left, right)
+        if left.type is right.type is Type.JSON:
+            return self.both(left, right, lambda a, b: self._json_order(node.sign, a, b))
         pair = self._alike(node, left, right)
         if pair is None:
             raise self._mismatch(node, left, right)
-        if left.type is right.type is Type.JSON:
-            return Sql(
-                f'coalesce({{}} {node.sign} {{}}, {{}} COLLATE "C" {node.sign} {{}} COLLATE "C")',
-                *pair,
-                self.text(left),
-                self.text(right),
-            )
         if Type.TEXT in (left.type, right.type) and _is_text(left) and _is_text(right):
             return Sql(f'({{}} COLLATE "C" {node.sign} {{}} COLLATE "C")', *pair)
         if Type.VERSION in (left.type, right.type):
             return Sql(f'({{}} COLLATE "C" {node.sign} {{}} COLLATE "C")', *pair)
         return Sql(f"({{}} {node.sign} {{}})", *pair)
+
+    def _json_order(self, sign: str, a: Any, b: Any) -> Sql:
+        """Two numbers, or two texts."""
+        left, right = json_of(a, is_cheap=True), json_of(b, is_cheap=True)
+        return Sql(
+            f'coalesce({{}} {sign} {{}}, {{}} COLLATE "C" {sign} {{}} COLLATE "C")',
+            self.number(left),
+            self.number(right),
+            self.text(left),
+            self.text(right),
+        )
 
     def _equality(self, node: tree.Comparison, left: Term, right: Term) -> Sql:
         is_equal = node.sign == "=="
@@ -287,8 +291,6 @@ class Compiler(Work):
             if node.arguments is not None:
                 raise self.wrong(node, self.written(node), "a function or a source")
             return self.variables[name]
-        if self.variables and (name in FIELDS and node.arguments is None):
-            raise self._unsupported(node, [*self.variables, *KNOWN, *source_names()])
         if name in FIELDS and node.arguments is None:
             return ENTITY[name](self, node)
         if name in FUNCTIONS:
@@ -324,11 +326,11 @@ class Compiler(Work):
         if name in rule_sources:
             value = registered(self, name)
         elif name in TOOLS:
-            self._sees(name)
+            see_tool(self, name)
             value = json_of(tool_value(TOOLS[name]))
         else:
             return None
-        given = self.bound(node, named=_NARROWING)
+        given = self.bound(node, named=NARROWING)
         if given:
             return list_of(self.narrowed(self.list(value), self.item_filters(given)))
         return value
@@ -345,19 +347,13 @@ class Compiler(Work):
         found = jsonb("({} || {})", links_of(self, "documentation").sql, built)
         return _there(list_of(found))
 
-    def _sees(self, source: str) -> None:
-        self.seen.sources.add(source)
-        self.seen.facts.add(source)
-        tool = TOOLS[source]
-        self.seen.properties.update(tool.properties, tool.relations, ("annotations",))
-
     def _member(self, node: Member) -> Term:
         of = node.of
         if isinstance(of, Name) and of.name not in self.variables:
             if of.name in _MEMBERS and of.arguments is None:
                 return self._own_member(of.name, node)
             if of.name in TOOLS and of.name not in _EVENTS and node.name not in _ALWAYS_METHODS:
-                return self._tool_member(of, node)
+                return tool_member(self, of, node)
         term = self.value(of)
         if node.name in METHODS:
             return METHODS[node.name](self, term, node)
@@ -370,7 +366,7 @@ class Compiler(Work):
             raise self.wrong(
                 node, f"{self.written(of)} ({term.type})", f"a value with .{node.name}"
             )
-        return json_of(self._read(path(term.sql, (node.name,)), node))
+        return json_of(read(self, path(term.sql, (node.name,)), node))
 
     def _own_member(self, source: str, node: Member) -> Term:
         members: Any = _MEMBERS[source]
@@ -380,65 +376,6 @@ class Compiler(Work):
             raise Unsupported(f"{source}.{node.name}() is not supported{close}")
         return method(self, node)
 
-    def _tool_member(self, of: Name, node: Member) -> Term:
-        """`S.f` of the fact S, or of what the descriptor says."""
-        source = TOOLS[of.name]
-        self.bound(of)
-        if (
-            node.arguments is not None
-            and source.members is not None
-            and node.name not in source.members
-        ):
-            close = nearest(node.name, sorted(source.members))
-            raise Unsupported(f"{of.name}.{node.name}() is not supported{close}")
-        self._sees(of.name)
-        places = tool_data(source)
-        found = first_of([path(place, (node.name,)) for place in places])
-        if not _is_counting(node):
-            return json_of(self._read(found, node))
-        counted = node.name.removeprefix(_COUNTING)
-        listed = first_of([path(place, (counted[:1].lower() + counted[1:],)) for place in places])
-        return self._counted(found, listed, node)
-
-    def _counted(self, number: Sql, listed: Sql, node: Member) -> Term:
-        """numOfIssues(): the number of that name, or else how many `issues` there are."""
-        topic, filters = self._asked(node)
-        members = self.list(json_of(self._about(listed, topic)))
-        length = Sql(
-            "jsonb_array_length({})::numeric", self.narrowed(members, self.item_filters(filters))
-        )
-        if filters:
-            return Term(Type.NUMBER, length)
-        told = self.number(json_of(self._about(number, topic)))
-        return Term(Type.NUMBER, Sql("coalesce({}, {})", told, length))
-
-    def _read(self, value: Sql, node: Member) -> Sql:
-        """A member that may be asked about something, and narrowed down."""
-        topic, filters = self._asked(node)
-        found = self._about(value, topic)
-        if not filters:
-            return found
-        if set(filters) == {"lookback"}:
-            return self._looked_back(found, filters)
-        return jsonb("{}", self.narrowed(self.list(json_of(found)), self.item_filters(filters)))
-
-    def _looked_back(self, value: Sql, filters: dict[str, Node]) -> Sql:
-        """A list is narrowed down; an object may have a member for the duration: {"P1W": …}."""
-        _, written = self.lookback(filters)
-        kept = self.narrowed(self.list(json_of(value)), self.item_filters(filters))
-        at = path(value, (written,))
-        return jsonb("coalesce({}, {}, {})", kept, at, value)
-
-    def _asked(self, node: Member) -> tuple[str | None, dict[str, Node]]:
-        """What it is asked about, and what narrows it down."""
-        given = self.bound(node, "about", named=(*_TOPICS, *_NARROWING))
-        topics = [name for name in ("about", *_TOPICS) if name in given]
-        topic = self.literal(given.pop(topics[0]), "what is asked about") if topics else None
-        return topic, given
-
-    def _about(self, value: Sql, topic: str | None) -> Sql:
-        return value if topic is None else path(value, (topic,))
-
     def _unsupported(self, node: Name, known: list[str]) -> Unsupported:
         brackets = "" if node.arguments is None else "()"
         close = nearest(node.name, dict.fromkeys(known))
@@ -446,18 +383,6 @@ class Compiler(Work):
 
 
 _ALWAYS_METHODS: Final = frozenset({"length", "count"})
-_NARROWING: Final = (
-    "lookback",
-    "severity",
-    "source",
-    "status",
-    "type",
-    "types",
-    "environment",
-    "environments",
-    "priority",
-    "state",
-)
 _OWN_EQUALITY: Final = {Type.VERSION, Type.MOMENT, Type.DURATION}
 _ORDERED: Final = "what has an order: numbers, texts, moments, durations, versions"
 _MIRRORED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -466,10 +391,6 @@ _MIRRORED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 def _there(term: Term) -> Term:
     """A list that is there when something is in it."""
     return replace(term, present=Sql("({} <> '[]'::jsonb)", term.sql))
-
-
-def _is_counting(node: Member) -> bool:
-    return node.name.startswith(_COUNTING) and len(node.name) > len(_COUNTING)
 
 
 def _is_written_out(term: Term) -> bool:

@@ -180,14 +180,26 @@ def contains(work: Work, term: Term, node: Member) -> Term:
     _needs(work, term, node, Type.TEXT, Type.LIST)
     given = work.bound(node, "value", needed=1)["value"]
     part = work.value(given)
-    is_text = Sql("(strpos({}, {}) > 0)", work.text(term), work.text(part))
     if term.type is Type.TEXT:
-        return Term(Type.BOOLEAN, is_text)
+        return Term(Type.BOOLEAN, Sql("(strpos({}, {}) > 0)", term.sql, work.text(part)))
     holds = jsonb("jsonb_build_array({})", work.json(part))
-    is_member = Sql("({} @> {})", work.list(term), holds)
     if term.type is Type.LIST:
-        return Term(Type.BOOLEAN, is_member)
-    return Term(Type.BOOLEAN, Sql("coalesce({}, {})", is_text, is_member))
+        return Term(Type.BOOLEAN, Sql("({} @> {})", term.sql, holds))
+    return Term(Type.BOOLEAN, work.both(term, json_of(holds), _contained))
+
+
+def _contained(v: Any, part: Any) -> Sql:
+    """part: a list of what is looked for."""
+    return Sql(
+        "CASE jsonb_typeof({}) WHEN 'string' THEN CASE WHEN jsonb_typeof({} -> 0) = 'string' "
+        "THEN strpos({} #>> '{{}}', {} ->> 0) > 0 END WHEN 'array' THEN {} @> {} END",
+        v,
+        part,
+        v,
+        part,
+        v,
+        part,
+    )
 
 
 def starts_with(work: Work, term: Term, node: Member) -> Term:

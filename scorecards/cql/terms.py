@@ -132,6 +132,9 @@ class Converting:
             output_field=made.output_field,
         )
 
+    def both(self, left: Term, right: Term, make: Callable[[Any, Any], Sql]) -> Sql:
+        return self.once(left, lambda a: self.once(right, lambda b: make(a, b)))
+
     def number(self, term: Term) -> Sql:
         """Seconds, of a moment or a duration."""
         if term.type is Type.JSON:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -528,6 +529,70 @@ def test_numbers_stay_within_what_the_database_can_hold(catalogue: Compilation) 
     deep = "(" * 40 + 'custom("test.coverage").branch' + " * 2)" * 40 + " > 0"
     texts = {text: cql.compile(text, catalogue) for text in (product, quotient, deep)}
     assert list(_truths(texts).values()) == ["TTT", "TTT", "T--"]
+
+
+@pytest.mark.django_db
+def test_no_data_makes_the_database_stop(catalogue: Compilation) -> None:
+    """Anything in any fact and property; the evidence is worked out as well."""
+    rng = random.Random(5)
+    odd: list[Any] = [
+        *(
+            True,
+            0,
+            -1.5,
+            1e300,
+            10**18,
+            "",
+            "x",
+            "1e9",
+            "2026-02-30",
+            "2026-02-28T25:00",
+            "[",
+            "1.x",
+        ),
+        *([], {}, [None], [1, "a", {"type": 5, "timestamp": []}], {"a": {"b": [{"c": None}]}}),
+        *({"analysis": [], "metric": {"coverage": []}, "issues": 5}, [[["x"]]], {"length": 1}),
+    ]
+    for number in range(12):
+        chosen = {key: rng.choice(odd) for key in {*GOOD_FACTS, "groups", "links"}}
+        properties = {key: rng.choice(odd) for key in ("links", "annotations", "runbook", "jira")}
+        entity = make_entity("container", f"odd-{number}", properties=properties)
+        Entity.objects.filter(pk=entity.pk).update(
+            descriptor={"info": {key: rng.choice(odd) for key in DESCRIPTOR_KEYS}}
+        )
+        Fact.objects.bulk_create(
+            Fact(entity=entity, key=key, value=value, collected_at=NOW, updated_at=NOW)
+            for key, value in chosen.items()
+        )
+    for text in (*PUBLIC, *CASES):
+        compiled = cql.compile(text, catalogue)
+        pieces = [piece for part in compiled.parts for piece in (part.actual, part.verdict)]
+        places = ", ".join(["{}"] * len(pieces))
+        shown = Sql(f"jsonb_build_array({places})::text", *pieces)
+        assert len(Entity.objects.annotate(shown=shown).values_list("shown")) > 12
+
+
+DESCRIPTOR_KEYS = (
+    *("description", "x-cortex-git", "x-cortex-groups", "x-cortex-link", "x-cortex-owners"),
+    *("x-cortex-custom-metadata", "x-cortex-issues", "x-cortex-static-analysis", "x-cortex-slack"),
+)
+
+
+@pytest.mark.django_db
+def test_the_deepest_expressions_are_answered(catalogue: Compilation) -> None:
+    nested = "x"
+    for _ in range(15):
+        nested = f"[{nested}].map(x => x).filter(x => x != 1)"
+    program = 'custom("versions")'
+    for word in ("length", "tonumber", "not", ".a") * 5 + ("length",) * 3:
+        program = f'jq({program}, "{word}")'
+    called = 'custom("versions")'
+    for _ in range(9):
+        called = f'captures("a", jq({called}, ".a")).b'
+    for text in (f"{nested} != null", f"{program} == 1", f"{called} == 1", "!" * 48 + "false"):
+        compiled = cql.compile(text.replace("[x]", "[2]", 1), catalogue)
+        assert not compiled.problem
+        assert _truths({text: compiled})
 
 
 @pytest.mark.django_db
