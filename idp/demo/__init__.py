@@ -1,7 +1,7 @@
 """The demo organisation: an invented grocer, so that a newcomer sees a living portal at once.
 
-Its descriptors are Backstage files, read like anybody's by the importer; then a few of its people
-change something, so that there is history to look at.
+Its descriptors are Backstage files, its scorecards files of Port and of Cortex, read like anybody's
+by the importer; then a few of its people change something, so that there is history to look at.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from catalog.dialects.imports import ImportResult, import_files
+from catalog.dialects.imports import ImportOptions, ImportResult, import_files
 from catalog.kernel.actors import Actor
 from catalog.services.entities import EntityDraft, Mode, apply
+from idp.demo import scorecards
 from idp.models import User
 
 ORGANISATION = Path(__file__).parent / "organisation"
@@ -35,7 +36,10 @@ _EDITS: list[tuple[str, str, dict[str, Any]]] = [
 
 def load() -> ImportResult:
     """Import the demo organisation. Loading it again brings back what was edited meanwhile."""
-    result = import_files([str(ORGANISATION)], actor=Actor.system("demo"))
+    options = ImportOptions(takes_others=True)
+    result = import_files([str(ORGANISATION)], actor=Actor.system("demo"), options=options)
+    scorecards.measure()
+    scorecards.evaluate()
     for name, component, properties in _EDITS:
         apply(
             [EntityDraft("component", component, properties=properties)],
@@ -43,6 +47,8 @@ def load() -> ImportResult:
             actor=Actor("user", f"{name}@{DOMAIN}"),
             must_exist=True,
         )
+    scorecards.evaluate()
+    scorecards.set_goals()
     return result
 
 
