@@ -1,5 +1,5 @@
 """Scorecards' part of the admin: edges that parse, call one service and shape the answer."""
 
-from scorecards.admin import results, scorecards
+from scorecards.admin import exemptions, initiatives, results, scorecards
 
-__all__ = ["results", "scorecards"]
+__all__ = ["exemptions", "initiatives", "results", "scorecards"]

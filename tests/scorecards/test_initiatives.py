@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from actions.models import Notification
 from catalog.kernel.actors import Insider, Role
-from catalog.models import Change
+from catalog.models import Change, Entity
 from catalog.services.entities import delete
 from catalog.services.permissions import actor_of
 from scorecards.models import Initiative, InitiativeDay, InitiativeItem
@@ -68,6 +68,10 @@ def items():
     }
 
 
+def entity_called(identifier):
+    return Entity.objects.select_related("blueprint").get(identifier=identifier)
+
+
 def told(person):
     rows = Notification.objects.filter(recipient=person.email, topic="scorecards")
     return [(one.title, one.description.splitlines()) for one in rows.order_by("pk")]
@@ -86,7 +90,7 @@ def test_items_follow_the_scores(ready, django_assert_max_num_queries):
     for rule in ("stars", "docs"):
         asked = exemptions.request(
             find_rule(ready, rule),
-            ready_entity("pay"),
+            entity_called("pay"),
             reason="x",
             principal=make_user(),
             actor=actor_of(make_user()),
@@ -101,12 +105,6 @@ def test_items_follow_the_scores(ready, django_assert_max_num_queries):
     numbers = numbers_of([made.pk])[made.pk]
     assert (numbers.entities, numbers.done, numbers.open) == (3, 2, 2)
     assert (numbers.exempt, numbers.regressed, numbers.joined, numbers.left) == (1, 0, 1, 1)
-
-
-def ready_entity(identifier):
-    from catalog.models import Entity
-
-    return Entity.objects.select_related("blueprint").get(identifier=identifier)
 
 
 @pytest.mark.parametrize(
@@ -373,3 +371,23 @@ def test_pages_cost_as_much_for_many(ready, django_assert_num_queries):
         save(title="One more")
         with django_assert_num_queries(len(few)):
             browser.get(path)
+
+
+def test_the_admin_lists_them_and_leads_to_their_pages(ready):
+    boss = make_browser(role=Role.ADMIN)
+    made = save()
+    asked = exemptions.request(
+        find_rule(ready, "stars"),
+        entity_called("pay"),
+        reason="Old",
+        days=3,
+        principal=Insider("ann@example.com"),
+        actor=ACTOR,
+    )
+    for name, row, page in (
+        ("initiative", made, f"/initiatives/{made.identifier}"),
+        ("exemption", asked, f"/exemptions?show=all&scorecard={ready.pk}"),
+    ):
+        assert "Ready" in boss.get(f"/admin/scorecards/{name}/").text
+        answer = boss.get(f"/admin/scorecards/{name}/{row.pk}/change/")
+        assert answer["Location"] == page
