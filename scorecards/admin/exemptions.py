@@ -86,5 +86,5 @@ class ExemptionAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         """All of them of its scorecard, in the portal."""
         found: Exemption = self.load(request, object_id)
-        query = urlencode({"show": "all", "scorecard": found.scorecard_id})
+        query = urlencode({"show": "all", "scorecard": str(found.scorecard_id)})
         return HttpResponseRedirect(f"{reverse('scorecards:exemptions')}?{query}")

@@ -89,7 +89,7 @@ def _members(names: Collection[str]) -> dict[str, set[str]]:
         return {}
     rows = teams().filter(identifier__in=names) | teams().filter(title__in=names)
     found = {
-        pk: (identifier, title)
+        pk: (identifier, title or identifier)
         for pk, identifier, title in rows.values_list("pk", "identifier", "title")
     }
     emails: dict[str, set[str]] = {}

@@ -328,8 +328,9 @@ def _read(
         raise _refused()
     if known is not None and known.scorecard_id != scorecard.pk:
         raise InvalidInput.of("scorecard", sent["scorecard"], "the same scorecard as before")
-    starts_on = _date(sent.get("startsOn"), "startsOn") if sent.get("startsOn") else None
-    starts_on = starts_on or (known.starts_on if known else today)
+    starts_on = known.starts_on if known else today
+    if told := sent.get("startsOn"):
+        starts_on = _date(told, "startsOn")
     target_on = _date(sent["targetOn"], "targetOn")
     is_begun = known is not None and known.started_at is not None
     if known is not None and is_begun and starts_on != known.starts_on:

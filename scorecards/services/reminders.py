@@ -194,9 +194,9 @@ def _send(due: _Due, today: date) -> int:
         (people, _unique(keys, items), _unique(keys, drops))
         for keys, people in by_person(things).items()
     ]
-    _find_statuses(due, [theirs for _, theirs, _ in messages])
-    for people, theirs, dropped in messages:
-        _tell(due, people, theirs, dropped, today)
+    _find_statuses(due, [open_items for _, open_items, _ in messages])
+    for people, open_items, dropped in messages:
+        _tell(due, people, open_items, dropped, today)
     return len(messages)
 
 
