@@ -15,7 +15,6 @@ from scorecards import mirroring
 from scorecards.models import ScoreChange
 from scorecards.services import evaluating, exemptions, initiatives, reminders, rollups
 from scorecards.services.keeping import evaluation_due
-from scorecards.services.settling import settle_old
 
 logger = get_logger(__name__)
 
@@ -32,7 +31,6 @@ def evaluate_scorecard(pk: int) -> None:
 @shared_task
 def tick_scorecards() -> None:
     """Hand out the scorecards whose turn has come."""
-    settle_old()
     for pk in evaluating.due(timezone.now()):
         evaluate_scorecard.apply_async((pk,), expires=TICK_S)
 

@@ -6,9 +6,8 @@ import pytest
 
 from catalog.kernel.actors import Role
 from catalog.models import Change
-from scorecards.models import Rule, Scorecard, ScorecardVersion
+from scorecards.models import Rule, Scorecard
 from scorecards.services.keeping import evaluation_due
-from scorecards.services.settling import settle_old
 from tests.factories import make_api, make_blueprint, make_browser, make_entity
 
 pytestmark = pytest.mark.django_db
@@ -326,14 +325,3 @@ def test_its_owner_may_change_it(admin):
     new = changed.replace("ready", "n")
     assert send_yaml(owner, "POST", "/v1/scorecards", new).status_code == 403
     assert Scorecard.objects.count() == 1
-
-
-def test_what_an_older_release_stored_is_settled(admin):
-    admin.post(URL, card())
-    Rule.objects.all().delete()
-    ScorecardVersion.objects.all().delete()
-    Scorecard.objects.update(title="", next_slot=0, next_evaluation_at=None)
-    assert (settle_old(), settle_old()) == (1, 0)
-    kept = Scorecard.objects.get()
-    assert (kept.title, kept.next_slot, kept.versions.count()) == ("Production", 2, 1)
-    assert kept.next_evaluation_at is not None
