@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -17,17 +18,18 @@ from scorecards.definition import Definition, Filter, Level, RuleSpec
 from scorecards.formats import definition_of
 from scorecards.models import Exemption, Score, Scorecard
 from scorecards.selectors.results import Ladder, Rung
-from scorecards.statuses import ERROR, FAIL, NO_DATA, Status
+from scorecards.statuses import ERROR, NO_DATA, Status
 
 _SHIELD: Final = "https://img.shields.io/static/v1"
 # Colours of native scorecards whose names are none in CSS.
 _COLOURS: Final = {"bronze": "cd7f32", "paleBlue": "afdbf5"}
 _UNKNOWN_COLOUR: Final = "lightgrey"
-_APPROVAL: Final = {
+_APPROVAL: Final[Mapping[str, str]] = {
     Exemption.Status.PENDING: "PENDING",
     Exemption.Status.APPROVED: "APPROVED",
 }
 _REJECTED: Final = "REJECTED"  # whatever else became of it
+_ERRORS: Final = {NO_DATA: "There is no data", ERROR: "It could not be evaluated"}
 
 
 def scorecard_document(scorecard: Scorecard) -> dict[str, Any]:
@@ -61,14 +63,7 @@ def scope_of(definition: Definition) -> Filter:
     """What the scorecard is about; its blueprint is a type."""
     found = definition.filter
     if definition.blueprint and not found.types:
-        return Filter(
-            found.conditions,
-            (definition.blueprint,),
-            (),
-            found.groups,
-            found.groups_excluded,
-            found.query,
-        )
+        return replace(found, types=(definition.blueprint,), types_excluded=())
     return found
 
 
@@ -181,7 +176,7 @@ def badge(score: Score, ladder: Ladder) -> str:
 
 def exemption_document(exemption: Exemption) -> dict[str, Any]:
     """X"""
-    status: dict[str, Any] = {"status": _APPROVAL.get(exemption.status, _REJECTED)}  # type: ignore[call-overload]
+    status: dict[str, Any] = {"status": _APPROVAL.get(exemption.status, _REJECTED)}
     if exemption.decided_at:
         status["date"] = timestamp(exemption.decided_at)
         status["handledBy"] = _person(exemption.decided_by, exemption.decided_by_kind)
@@ -257,14 +252,8 @@ def _rule_score(rung: Rung, status: Status) -> dict[str, Any]:
         "identifier": rung.spec.identifier,
         "expression": expression_of(rung.spec),
         "score": number(rung.spec.weight) if status.is_passed else 0,
-        "error": None if status in (FAIL,) or status.is_passed else _error(rung, status),
+        "error": (rung.problem or _ERRORS[status]) if status in _ERRORS else None,
     }
-
-
-def _error(rung: Rung, status: Status) -> str:
-    if rung.problem:
-        return rung.problem
-    return {NO_DATA: "There is no data", ERROR: "It could not be evaluated"}[status]
 
 
 def _rule_exemption(exemption: Exemption, ladder: Ladder) -> dict[str, Any]:
