@@ -41,7 +41,8 @@ _MEDIA: Final = EntityPicker(url="").media + Media(
     css={"all": ["scorecards/portal.css", "scorecards/admin/builder.css"]}
 )
 WARNING: Final = timedelta(days=28)  # proposed, for rules that lower many
-CONFIRMED, FROM, BACK = "_confirmed", "effective_from", "_back"
+CONFIRMED, POSTPONED, BACK = "_confirmed", "_from", "_back"  # buttons of the step before
+FROM: Final = "effective_from"
 
 
 class StateFilter(ChoiceFilter):
@@ -183,11 +184,11 @@ class ScorecardAdmin(BenchPages, DeedPages, VersionPages):
         if CONFIRMED in request.POST:
             return None
         scorecard, document = form.scorecard, form.cleaned_data["document"]
-        day = _day(request.POST.get(FROM, ""))
-        is_postponed = day is not None and "_from" in request.POST
-        if is_postponed and isinstance(document.get("rules"), list):
-            document = form.cleaned_data["document"] = dated(document, day, scorecard)
+        day = _day(request.POST.get(FROM, "")) if POSTPONED in request.POST else None
         draft = form.draft()
+        if draft is not None and day is not None:
+            document = form.cleaned_data["document"] = dated(document, day, scorecard)
+            draft = form.draft()
         if draft is None or not _is_active(draft):
             return None
         try:
@@ -195,7 +196,7 @@ class ScorecardAdmin(BenchPages, DeedPages, VersionPages):
         except IdpError as error:
             form.add_error(None, str(error))
             return None
-        if not shown.lowers_many and (scorecard is not None or is_postponed):
+        if not shown.lowers_many and (scorecard is not None or day is not None):
             return None
         return self.page(
             request,
@@ -205,10 +206,10 @@ class ScorecardAdmin(BenchPages, DeedPages, VersionPages):
                 "scorecard": scorecard,
                 "dialect": form.dialect,
                 "shown": shown,
-                "document": form.data["document"] if not is_postponed else write_json(document),
+                "document": form.data["document"] if day is None else write_json(document),
                 "version": form.cleaned_data["version"],
                 "goes_on": "_continue" in request.POST,
-                "is_postponed": is_postponed,
+                "is_postponed": day is not None,
                 "day": day or timezone.now().date() + WARNING,
                 "today": timezone.now().date(),
                 "media": self.media + _MEDIA,

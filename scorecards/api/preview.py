@@ -171,27 +171,28 @@ class EntityPreview(ApiView):
 
 def _draft(view: ApiView, body: dict[str, Any]) -> tuple[Draft, Scorecard | None]:
     """The scorecard that is asked about, and the saved one that it would replace."""
-    given = body.get("scorecard", body if "rules" in body else None)
-    if isinstance(given, str):
-        own = body.get("blueprint")
-        if own is not None and not isinstance(own, str):
-            raise InvalidInput.of("blueprint", own, "the identifier of a blueprint")
-        stored: Scorecard | None = find_scorecard(view.principal, given, own)
-        document = _document(stored)
-    elif isinstance(given, Mapping):
-        document = given
-        stored = _saved(given)
-    else:
-        raise InvalidInput.of("scorecard", given, "a scorecard, or the identifier of one")
+    document, stored = _given(view, body)
     if stored is None:
         permissions.require_admin(view.principal, "preview scorecards")
     else:
         access.require_edit(view.principal, stored)
-    rule = body.get("rule")
-    if rule is not None:
+    if (rule := body.get("rule")) is not None:
         document = _with_rule(document, rule)
     dialect = Scorecard.Dialect.CORTEX if is_cortex(document) else Scorecard.Dialect.NATIVE
     return read_whole(document, dialect, stored=stored), stored
+
+
+def _given(view: ApiView, body: dict[str, Any]) -> tuple[Mapping[str, Any], Scorecard | None]:
+    given = body.get("scorecard", body if "rules" in body else None)
+    if isinstance(given, Mapping):
+        return given, _saved(given)
+    if not isinstance(given, str):
+        raise InvalidInput.of("scorecard", given, "a scorecard, or the identifier of one")
+    own = body.get("blueprint")
+    if own is not None and not isinstance(own, str):
+        raise InvalidInput.of("blueprint", own, "the identifier of a blueprint")
+    stored = find_scorecard(view.principal, given, own)
+    return _document(stored), stored
 
 
 def _document(scorecard: Scorecard) -> dict[str, Any]:

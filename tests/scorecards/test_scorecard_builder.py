@@ -4,7 +4,9 @@ import json
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from catalog.kernel.actors import Role
@@ -311,11 +313,16 @@ def test_versions_are_compared_and_brought_back(admin: Client) -> None:
     assert admin.get(url("versions", found.pk), {"v": "9"}).status_code == 404
 
 
-def test_lists(admin: Client, django_assert_max_num_queries: Any) -> None:
+def test_lists(admin: Client, django_assert_num_queries: Any) -> None:
     make_services(5, 1)
     found = made()
-    save("ready", CORTEX, dialect="cortex", blueprint=None, actor=ACTOR)
     evaluate(found.pk, cause="data")
+    with CaptureQueriesContext(connection) as before:
+        assert admin.get(LIST).status_code == 200
+    save("ready", CORTEX, dialect="cortex", blueprint=None, actor=ACTOR)
+    made(identifier="other")
+    with django_assert_num_queries(len(before)):  # it does not grow with the list
+        assert admin.get(LIST).status_code == 200
     for query in ("", "?state=active&kind=service&dialect=native", "?trouble=rules"):
         assert admin.get(LIST + query).status_code == 200
     assert "Low › Top" in admin.get(LIST).content.decode()

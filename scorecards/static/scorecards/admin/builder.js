@@ -32,6 +32,7 @@
     init() {
       this.begin(() => this.announce());
       if (this.problem) this.aside = "json";
+      else if (this.isCortex && !this.stored) this.showYaml();
       this.openWrongRows();
       if (this.problems.length) this.$nextTick(() => this.showWrong());
     },
@@ -140,6 +141,11 @@
       return this.colours.find((one) => !used.includes(one)) ?? this.colours[0];
     },
 
+    /** For ladders whose smallest rank was the best. */
+    turnLadder() {
+      this.levels = [...this.levels].reverse();
+    },
+
     /** Where everybody starts; no rules lead to it. */
     isStart(row) {
       return !this.isCortex && this.levels[0]?.uid === row.uid;
@@ -181,7 +187,9 @@
     get subjects() {
       if (!this.several) return this.kinds.filter((one) => one.identifier === this.doc.blueprint);
       const types = this.doc.filter?.types?.include ?? [];
-      const named = this.kinds.filter((one) => types.includes(one.identifier));
+      const named = this.kinds.filter((one) =>
+        [one.identifier, one.identifier.replace(/^_/, "")].some((name) => types.includes(name)),
+      );
       return named.length ? named : this.kinds.filter((one) => !one.identifier.startsWith("_"));
     },
 

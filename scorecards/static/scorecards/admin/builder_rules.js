@@ -7,7 +7,7 @@
     jq: () => "",
   };
 
-  window.scorecardRules = ({ uid, put, slug, number, isObject }) => ({
+  window.scorecardRules = ({ uid, read, write, put, slug, number }) => ({
     /* --- JSON to rows and back --- */
 
     loadRules() {
@@ -53,7 +53,7 @@
     },
 
     copyRule(row) {
-      const def = JSON.parse(JSON.stringify(this.ruleOf(row)));
+      const def = read(write(this.ruleOf(row)));
       if (this.isCortex) delete def.identifier;
       else def.identifier = this.freeName(def.identifier ?? "");
       const made = this.ruleRow(def);
@@ -79,7 +79,7 @@
     },
 
     isLost(row) {
-      return Boolean(row.def.level) && !row.level;
+      return Boolean(row.def.level) && !this.levels.some((one) => one.uid === row.level);
     },
 
     languageOf(row) {
