@@ -190,7 +190,7 @@ def test_my_profile(organisation: None, member: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "count"), [("/", 17), ("/teams", 8), ("/people", 6), ("/catalog", 5)]
+    ("path", "count"), [("/", 18), ("/teams", 8), ("/people", 6), ("/catalog", 5)]
 )
 def test_query_counts_do_not_grow(
     path: str,

@@ -20,12 +20,14 @@ from scorecards.statuses import BLOCKING
 # The rules in the way of each entity's next level. A level is reached when those of all levels up
 # to it are passed, so that only rules of the next one can be in the way.
 _NEAREST = """
-SELECT s.id, count(*) AS missing FROM scorecards_score s
+WITH owned AS MATERIALIZED (
+    SELECT s.id, s.scorecard_id, s.rank, s.statuses FROM scorecards_score s
+    WHERE s.entity_id IN (SELECT e.id FROM catalog_entity e WHERE e.team && %(teams)s::varchar[])
+)
+SELECT s.id, count(*) AS missing FROM owned s
 JOIN unnest(%(scorecards)s::bigint[], %(ranks)s::int[], %(slots)s::int[], %(ease)s::float[])
     AS r(scorecard_id, rank, slot, ease) ON r.scorecard_id = s.scorecard_id AND r.rank = s.rank + 1
-JOIN catalog_entity e ON e.id = s.entity_id
-WHERE e.team && %(teams)s::varchar[]
-  AND strpos(%(blocking)s, substr(s.statuses, r.slot + 1, 1)) > 0
+WHERE strpos(%(blocking)s, substr(s.statuses, r.slot + 1, 1)) > 0
   AND substr(s.statuses, r.slot + 1, 1) <> ''
 GROUP BY s.id ORDER BY missing, max(r.ease) DESC, s.id LIMIT %(limit)s
 """

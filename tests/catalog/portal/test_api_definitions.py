@@ -205,11 +205,11 @@ def test_the_tab_takes_a_constant_number_of_statements(browser, django_assert_nu
     define(_OPENAPI)
     define(_OPENAPI + "# more\n")
     tab(browser, "&view=versions")
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(14):
         tab(browser, "&view=versions")
     for number in range(5):
         define(_OPENAPI + f"# {number}\n")
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(14):
         tab(browser, "&view=versions")
 
 

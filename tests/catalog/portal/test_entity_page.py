@@ -271,12 +271,12 @@ def test_a_person_is_found_by_their_e_mail_address(member: Client) -> None:
 @pytest.mark.parametrize(
     ("tab", "count"),
     [
-        ("overview", 30),
-        ("related", 15),
-        ("graph", 23),
-        ("history", 14),
-        ("source", 14),
-        ("api", 14),
+        ("overview", 32),
+        ("related", 16),
+        ("graph", 24),
+        ("history", 15),
+        ("source", 15),
+        ("api", 15),
     ],
 )
 def test_query_counts_do_not_grow_with_the_relations(
