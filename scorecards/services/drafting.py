@@ -158,7 +158,8 @@ def _with_rules(body: Mapping[str, Any], places: list[int]) -> Mapping[str, Any]
 def _placed(problem: Problem, places: list[int]) -> Problem:
     message = problem.message
     if (at := _rule_at(problem.field)) is not None:
-        message = message.removeprefix(f"rules.{at}").lstrip(".: ")
+        while message.startswith(f"rules.{at}"):  # what checks a part has said so, too
+            message = message.removeprefix(f"rules.{at}").lstrip(".: ")
     return replace(problem, field=_moved(problem.field, places), message=message)
 
 
