@@ -106,6 +106,10 @@ EXPLAINED: Schema = {
                     "announcedFrom": _TEXT_OR_NULL,
                     "exemptUntil": {**_MOMENT, "type": ["string", "null"]},
                     "problem": _TEXT,
+                    "tree": {
+                        "description": "How the parts hang together: the place of one, or "
+                        '`["and" | "or" | "not", [parts]]`; null where that is not known.'
+                    },
                     "parts": list_of(
                         {
                             "type": "object",
@@ -312,6 +316,7 @@ def _rule(rule: ExplainedRule) -> dict[str, Any]:
         "announcedFrom": rule.announced_from.isoformat() if rule.announced_from else None,
         "exemptUntil": timestamp(rule.exempt_until) if rule.exempt_until else None,
         "problem": rule.problem,
+        "tree": rule.tree,
         "parts": [
             {"text": part.text, "actual": part.actual, "verdict": part.verdict}
             for part in rule.parts

@@ -10,6 +10,7 @@ import regex
 
 from scorecards import statuses
 from scorecards.definition import Definition, Level
+from scorecards.rules.compiled import Tree
 from scorecards.statuses import Status
 
 NO_LEVEL: Final = "No level yet"
@@ -135,3 +136,31 @@ def value_words(value: object) -> str:
         case list() if all(isinstance(one, str | int | float) for one in value):
             return ", ".join(str(one) for one in value)
     return str(value)
+
+
+def joint_words(tree: Tree | None) -> str:
+    """How the parts of a rule hang together, counted from 1; "" where there is one alone."""
+    if tree is None or isinstance(tree, int):
+        return ""
+    joint, children = tree
+    if all(isinstance(child, int) for child in children) and len(children) > 1:
+        return "All of these are wanted." if joint == "and" else "One of these is enough."
+    formula = _formula(tree)
+    return f"Wanted: {formula}." if any(c.isalpha() for c in formula) else ""
+
+
+def _formula(tree: Tree) -> str:
+    if isinstance(tree, int):
+        return str(tree + 1)
+    joint, children = tree
+    if joint == "not":
+        return f"not {_bracketed(children[0])}"
+    if len(children) == 1:
+        return _formula(children[0])
+    return f" {joint} ".join(_bracketed(child) for child in children)
+
+
+def _bracketed(tree: Tree) -> str:
+    if isinstance(tree, int) or tree[0] == "not":
+        return _formula(tree)
+    return f"({_formula(tree)})" if len(tree[1]) > 1 else _formula(tree)

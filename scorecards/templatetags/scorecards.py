@@ -21,6 +21,7 @@ register.filter("percent", words.percent)
 register.filter("value_words", words.value_words)
 register.filter("sign", words.sign_of)
 register.filter("is_web", is_web)
+register.filter("joint", words.joint_words)
 register.simple_tag(drawing.ring, name="level_ring")
 
 
@@ -79,17 +80,25 @@ def levels_bar(looks: Sequence[Look], ranks: Mapping[int, int], total: int) -> S
 
 
 @register.simple_tag
-def levels_legend(looks: Sequence[Look], ranks: Mapping[int, int], total: int) -> SafeString:
-    """The numbers of `levels_bar`, highest level first."""
-    rows = [(look, ranks.get(rank, 0)) for rank, look in enumerate(looks)]
+def levels_legend(
+    looks: Sequence[Look], ranks: Mapping[int, int], total: int, url: str = ""
+) -> SafeString:
+    """The numbers of `levels_bar`, highest level first. url: of a list that takes `level`."""
+    rows = [(rank, look, ranks.get(rank, 0)) for rank, look in enumerate(looks)]
     return format_html(
         '<ul class="sc-legend">{}</ul>',
         format_html_join(
             "",
             "<li>{}<b>{}</b><span>{}</span></li>",
             (
-                (chip(look), f"{count:,}", words.percent(100 * count / total if total else None))
-                for look, count in reversed(rows)
+                (
+                    format_html('<a href="{}?level={}">{}</a>', url, rank, chip(look))
+                    if url
+                    else chip(look),
+                    f"{count:,}",
+                    words.percent(100 * count / total if total else None),
+                )
+                for rank, look, count in reversed(rows)
             ),
         ),
     )

@@ -8,6 +8,7 @@ from django.utils import timezone
 from catalog.kernel.actors import Insider, Role
 from catalog.models import Entity
 from scorecards.models import Exemption, Rule, Score, Scorecard, ScoreChange
+from scorecards.portal.words import joint_words
 from scorecards.selectors.results import (
     Narrowing,
     counts_by_level,
@@ -145,6 +146,23 @@ def test_gaps_are_of_my_teams_over_all_scorecards(ready, django_assert_num_queri
     html = text(browser.get("/"))
     assert "Next on our scorecards" in html
     assert "Has docs" in html
+
+
+@pytest.mark.parametrize(
+    ("tree", "words"),
+    [
+        (None, ""),
+        (0, ""),
+        (("and", (0,)), ""),
+        (("or", (0, 1)), "One of these is enough."),
+        (("and", (0, 1, 2)), "All of these are wanted."),
+        (("and", (0, ("or", (1, ("not", (2,)))))), "Wanted: 1 and (2 or not 3)."),
+        (("not", (("and", (0, 1)),)), "Wanted: not (1 and 2)."),
+        (("not", (0,)), "Wanted: not 1."),
+    ],
+)
+def test_how_the_parts_of_a_rule_hang_together(tree, words):
+    assert joint_words(tree) == words
 
 
 # counted
