@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from django.contrib import admin
 from django.db.models import BigIntegerField, F, QuerySet
@@ -200,6 +200,9 @@ class ScoreAdmin(ReadOnlyAdmin):
 
 @admin.register(ScoreChange)
 class ScoreChangeAdmin(ReadOnlyAdmin):
+    class Media:
+        css: ClassVar = {"all": ["scorecards/admin/builder.css"]}
+
     keyset = Keyset([Key("pk", "pk", BigIntegerField())], descending=True)
     list_display = ["entity_of", "about", "change", "why", "when"]
     list_display_links = None
