@@ -24,6 +24,7 @@ from scorecards.selectors.exemptions import (
 )
 from scorecards.selectors.results import find_scorecard
 from scorecards.services import exemptions as services
+from scorecards.services.exemption_checks import MAX_REASON
 
 TAG: Final = "Scorecards"
 MAX_ROWS: Final = 1000
@@ -39,7 +40,7 @@ _BODY: dict[str, Any] = {
         "blueprint": {**_TEXT, "description": "Of the entity."},
         "entity": {**_TEXT, "description": "Identifier of the entity."},
         "query": {**OBJECT, "description": "Instead of the entity: a search."},
-        "reason": {**_TEXT, "minLength": 1, "maxLength": services.MAX_REASON},
+        "reason": {**_TEXT, "minLength": 1, "maxLength": MAX_REASON},
         "days": {
             "type": ["integer", "null"],
             "minimum": 0,

@@ -4,9 +4,9 @@ the same transaction.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Final
 
@@ -25,25 +25,18 @@ from catalog.kernel.errors import (
     PermissionDenied,
     shorten,
 )
-from catalog.kernel.identifiers import is_storable
 from catalog.models import Entity
-from catalog.portal.links import is_web
-from catalog.selectors.documents import timestamp
 from catalog.selectors.search import search
 from catalog.services.permissions import WRITERS, Standing
 from scorecards.formats import definition_of
-from scorecards.models import Exemption, Rule, Score, Scorecard, ScoreChange
+from scorecards.models import Exemption, Rule, Score, Scorecard
 from scorecards.services.access import may_edit
-from scorecards.services.evaluating import evaluate
+from scorecards.services.exemption_checks import checked_days, checked_text, checked_ticket
+from scorecards.services.exemption_states import WARNINGS, evaluate_all, lock, move, record
 from scorecards.services.exemption_telling import tell_asked, tell_decided, tell_owners, until
 from scorecards.statuses import ANNOUNCED_FAIL, ANNOUNCED_NO_DATA, BLOCKING
 
-MODEL: Final = "exemption"  # in the feed
 MAX_AT_ONCE: Final = 1000
-MAX_REASON: Final = 4000
-MAX_TICKET: Final = 2000
-LONGEST_DAYS: Final = 3650
-WARNINGS: Final = (3, 14)  # days before the end
 
 Status = Exemption.Status
 OPEN: Final = (Status.PENDING, Status.APPROVED)
@@ -180,7 +173,7 @@ def decide(
     decided on.
     """
     with transaction.atomic():
-        [locked] = _locked([exemption.pk])
+        [locked] = lock([exemption.pk])
         if locked.status != Status.PENDING:
             raise Conflict(
                 f"It is {Status(locked.status).label.lower()} already"
@@ -196,7 +189,7 @@ def decide_many(
 ) -> list[Exemption]:
     """As `decide`; those that somebody else has decided on meanwhile are left as they are."""
     with transaction.atomic():
-        waiting = [one for one in _locked(pks) if one.status == Status.PENDING]
+        waiting = [one for one in lock(pks) if one.status == Status.PENDING]
         _decide(waiting, status, reason, principal, actor)
     return waiting
 
@@ -209,7 +202,7 @@ def revoke(
     Raises PermissionDenied, InvalidInput where somebody else's ends without a reason, Conflict.
     """
     with transaction.atomic():
-        [locked] = _locked([exemption.pk])
+        [locked] = lock([exemption.pk])
         is_own = is_by(locked, actor)
         if not is_own and not may_approve(principal, locked.scorecard):
             raise _refused("revoke")
@@ -218,11 +211,11 @@ def revoke(
                 f"It is {Status(locked.status).label.lower()} already",
                 details={"resource": "Exemption", "value": locked.status},
             )
-        text = _text(reason, "reason", is_needed=not is_own)
+        text = checked_text(reason, "reason", is_needed=not is_own)
         held = locked.status == Status.APPROVED
-        _move([locked], Status.REVOKED, text, actor, timezone.now())
+        move([locked], Status.REVOKED, text, actor, timezone.now())
         if held:
-            _evaluate([locked], actor.name)
+            evaluate_all([locked], actor.name)
         if not is_own:
             tell_decided([locked], actor)
     return locked
@@ -243,10 +236,10 @@ def end_due(now: datetime) -> int:
     ended = 0
     for _, group in groupby(pks, key=lambda pair: pair[0]):
         with transaction.atomic():
-            over = [one for one in _locked([pk for _, pk in group]) if one.status in OPEN]
+            over = [one for one in lock([pk for _, pk in group]) if one.status in OPEN]
             held = [one for one in over if one.status == Status.APPROVED]
-            _move(over, Status.EXPIRED, "", actor, now, keeps_decision=True)
-            _evaluate(held, actor.name)
+            move(over, Status.EXPIRED, "", actor, now, keeps_decision=True)
+            evaluate_all(held, actor.name)
             ran_out = [one for one in held if one.ends_at and one.ends_at <= now]
             tell_owners(ran_out, "has ended", "have ended", "exemptions-ended")
         ended += len(over)
@@ -297,9 +290,9 @@ def _asked(
     is_alone = not settings.IDP_EXEMPTION_FOUR_EYES or actor.kind != "user"
     return _Request(
         rule=rule,
-        reason=_text(reason, "reason", is_needed=True),
-        days=_days(days, definition.longest_exemption_days),
-        ticket=_ticket(ticket),
+        reason=checked_text(reason, "reason", is_needed=True),
+        days=checked_days(days, definition.longest_exemption_days),
+        ticket=checked_ticket(ticket),
         is_approved=definition.exemptions_auto_approved
         or (is_alone and may_approve(principal, scorecard)),
         actor=actor,
@@ -331,12 +324,12 @@ def _make(asked: _Request, entities: Sequence[Entity]) -> list[Exemption]:
             Exemption.objects.bulk_create(rows)
     except IntegrityError:
         raise Conflict("Somebody asked for this exemption just now") from None
-    _record(feed.CREATE, rows, [None] * len(rows), actor, asked.now)
+    record(feed.CREATE, rows, [None] * len(rows), actor, asked.now)
     if asked.is_approved:
         by = Actor.system("scorecards") if is_automatic else actor
         text = "Approved without asking, as the scorecard says" if is_automatic else ""
-        _move(rows, Status.APPROVED, text, by, asked.now)
-        _evaluate(rows, actor.name)
+        move(rows, Status.APPROVED, text, by, asked.now)
+        evaluate_all(rows, actor.name)
     else:
         tell_asked(asked.rule.scorecard, actor)
     return rows
@@ -347,7 +340,7 @@ def _decide(
 ) -> None:
     if status not in (Status.APPROVED, Status.DENIED):
         raise InvalidInput.of("status", status, f"{Status.APPROVED} or {Status.DENIED}")
-    text = _text(reason, "reason", is_needed=status == Status.DENIED)
+    text = checked_text(reason, "reason", is_needed=status == Status.DENIED)
     allowed = {one.pk: may_approve(principal, one) for one in {row.scorecard for row in rows}}
     for row in rows:
         if not allowed[row.scorecard_id]:
@@ -358,109 +351,10 @@ def _decide(
                 hint="Another admin, or the owner of the scorecard, can approve it.",
                 details={"resource": "Exemption", "value": shorten(row.identifier)},
             )
-    _move(rows, status, text, actor, timezone.now())
+    move(rows, status, text, actor, timezone.now())
     if status == Status.APPROVED:
-        _evaluate(rows, actor.name)
+        evaluate_all(rows, actor.name)
     tell_decided(rows, actor)
-
-
-def _move(
-    rows: Sequence[Exemption],
-    status: str,
-    reason: str,
-    actor: Actor,
-    now: datetime,
-    *,
-    keeps_decision: bool = False,
-) -> None:
-    """Give them another state, and tell the feed. keeps_decision: who approved them stays named."""
-    before = [_document(one) for one in rows]
-    for one in rows:
-        one.status = status
-        if not keeps_decision:
-            one.decided_at, one.decided_by, one.decided_by_kind = now, actor.name, actor.kind
-            one.decision_reason = reason
-        if status == Status.APPROVED:
-            one.ends_at = _end(now, one.days)
-            # one that is shorter than a warning's time is not warned of as it begins
-            one.warned_days = next(
-                (days for days in WARNINGS if one.days and one.days <= days), None
-            )
-    Exemption.objects.bulk_update(
-        rows,
-        [
-            "status",
-            "decided_at",
-            "decided_by",
-            "decided_by_kind",
-            "decision_reason",
-            "ends_at",
-            "warned_days",
-        ],
-    )
-    _record(feed.UPDATE, rows, before, actor, now)
-
-
-def _record(
-    action: str,
-    rows: Sequence[Exemption],
-    before: Sequence[dict[str, Any] | None],
-    actor: Actor,
-    now: datetime,
-) -> None:
-    records = []
-    for one, was in zip(rows, before, strict=True):
-        after = _document(one)
-        if was is not None:
-            differing = [key for key in after if was[key] != after[key]]
-            was = {key: was[key] for key in differing}
-            after = {key: after[key] for key in differing}
-        name = shorten(one.identifier, 1000)
-        records.append(feed.Record(action, MODEL, name, one.blueprint, one.pk, was, after))
-    feed.record(records, actor=actor, at=now)
-
-
-def _document(one: Exemption) -> dict[str, Any]:
-    return {
-        "scorecard": one.scorecard.identifier,
-        "rule": one.rule.identifier,
-        "status": str(one.status),
-        "reason": one.reason,
-        "ticket": one.ticket,
-        "days": one.days,
-        "decisionReason": one.decision_reason,
-        "endsAt": timestamp(one.ends_at) if one.ends_at else None,
-    }
-
-
-def _evaluate(rows: Sequence[Exemption], by: str) -> None:
-    for scorecard, entities in _by_scorecard(rows).items():
-        evaluate(scorecard, cause=ScoreChange.Cause.EXEMPTION, by=by, entities=sorted(entities))
-
-
-def _by_scorecard(rows: Iterable[Exemption]) -> dict[int, set[int]]:
-    found: dict[int, set[int]] = {}
-    for one in rows:
-        found.setdefault(one.scorecard_id, set()).add(one.entity_id)
-    return found
-
-
-def _locked(pks: Collection[int]) -> list[Exemption]:
-    return list(
-        Exemption.objects.select_for_update(of=("self",))
-        .select_related("scorecard__blueprint", "rule")
-        .filter(pk__in=pks)
-        .order_by("pk")
-    )
-
-
-def _end(now: datetime, days: int | None) -> datetime | None:
-    """The midnight (UTC) after the last of so many days; None for good."""
-    if not days:
-        return None
-    return datetime.combine(
-        now.astimezone(UTC).date() + timedelta(days=days + 1), time(), tzinfo=UTC
-    )
 
 
 def _threshold(one: Exemption, now: datetime) -> int:
@@ -472,40 +366,6 @@ def _is_own(exemption: Exemption, actor: Actor) -> bool:
     """Whether a second pair of eyes is missing."""
     is_wanted = settings.IDP_EXEMPTION_FOUR_EYES and actor.kind == "user"
     return is_wanted and is_by(exemption, actor)
-
-
-def _text(value: object, field: str, *, is_needed: bool) -> str:
-    expected = f"{'1' if is_needed else '0'} to {MAX_REASON:,} characters"
-    if value is None and not is_needed:
-        return ""
-    if not isinstance(value, str) or not is_storable(value):
-        raise InvalidInput.of(field, value, expected)
-    text = value.strip()
-    if len(text) > MAX_REASON or (is_needed and not text):
-        raise InvalidInput.of(field, text, expected)
-    return text
-
-
-def _days(value: object, longest: int) -> int | None:
-    limit = longest or LONGEST_DAYS
-    low = 1 if longest else 0
-    expected = f"a whole number from {low} to {limit}"
-    if not longest:
-        expected += "; 0 until it is revoked"
-    if value is None:
-        value = 0
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= limit:
-        raise InvalidInput.of("days", value, expected)
-    return value or None
-
-
-def _ticket(value: object) -> str:
-    text = value.strip() if isinstance(value, str) else value
-    if text in (None, ""):
-        return ""
-    if not is_web(text) or len(str(text)) > MAX_TICKET or not is_storable(str(text)):
-        raise InvalidInput.of("ticket", text, f"an address of at most {MAX_TICKET} characters")
-    return str(text)
 
 
 def _there_is_one(known: Exemption) -> Conflict:

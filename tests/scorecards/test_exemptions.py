@@ -1,6 +1,8 @@
 """Exemptions: asked for, decided on by somebody else, in effect at once, over by themselves."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 
 import pytest
 from django.db import connection
@@ -136,9 +138,7 @@ def test_who_may(ready):
     assert ask(ready, ann).status == Status.PENDING  # one may ask again
 
 
-@pytest.mark.parametrize(
-    ("parts", "told", "word"),
-    [
+REFUSED = [[
         ({"longestDays": 30}, {"days": 31}, "days is 31; expected a whole number from 1 to 30"),
         ({"longestDays": 30}, {"days": 0}, "days is 0; expected a whole number from 1 to 30"),
         ({"longestDays": 30}, {}, "days is 0"),
@@ -151,17 +151,17 @@ def test_who_may(ready):
         ({}, {"ticket": "javascript:alert(1)"}, "ticket is javascript"),
         ({}, {"rule": "docs", "entity": "gone"}, "gone"),
         ({"enabled": False}, {}, "grants no exemptions"),
-    ],
-)
-def test_what_is_refused(ready, parts, told, word):
-    save("ready", card(exemptions=parts), dialect="native", blueprint="service", actor=ACTOR)
-    ready.refresh_from_db()
-    evaluated(ready)
+]
+
+
+def test_what_is_refused(ready):
     api = make_api()
-    body = {"rule": "stars", "entity": "pay", "reason": "x", **told}
-    answer = api.post(URL, body)
-    assert answer.status_code in (404, 409, 422)
-    assert word in answer.json()["message"]
+    for parts, told, word in REFUSED:
+        document = card(exemptions=parts)
+        save("ready", document, dialect="native", blueprint="service", actor=ACTOR)
+        answer = api.post(URL, {"rule": "stars", "entity": "pay", "reason": "x", **told})
+        assert answer.status_code in (404, 409, 422), told
+        assert word in answer.json()["message"], told
     assert not Exemption.objects.exists()
 
 
@@ -296,3 +296,25 @@ def test_the_inbox_costs_as_much_for_many(ready, django_assert_num_queries):
     ask(ready, person, rule="docs")
     with django_assert_num_queries(len(few)):
         browser.get("/exemptions")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_decisions_at_once_one_wins():
+    make_blueprint("service", properties={"stars": {"type": "number"}, "docs": {"type": "string"}})
+    make_entity("service", "pay", properties={"stars": 1})
+    asked = ask(evaluated(card()), make_user("ann"))
+    bosses = [make_user(role=Role.ADMIN) for _ in range(2)]
+    start = Barrier(2)
+
+    def judge(boss):
+        start.wait(10)
+        try:
+            return str(decide(asked, boss).status)
+        except Conflict as error:
+            return error.code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(judge, bosses)) == ["APPROVED", "conflict"]
+    assert level() == "Silver"
