@@ -138,19 +138,19 @@ def test_who_may(ready):
     assert ask(ready, ann).status == Status.PENDING  # one may ask again
 
 
-REFUSED = [[
-        ({"longestDays": 30}, {"days": 31}, "days is 31; expected a whole number from 1 to 30"),
-        ({"longestDays": 30}, {"days": 0}, "days is 0; expected a whole number from 1 to 30"),
-        ({"longestDays": 30}, {}, "days is 0"),
-        ({}, {"days": -1}, "days is -1"),
-        ({}, {"days": True}, "days is True"),
-        ({}, {"days": 10**30}, "days is 1"),
-        ({}, {"reason": "  "}, "reason"),
-        ({}, {"reason": None}, "reason"),
-        ({}, {"reason": "a\x00"}, "reason"),
-        ({}, {"ticket": "javascript:alert(1)"}, "ticket is javascript"),
-        ({}, {"rule": "docs", "entity": "gone"}, "gone"),
-        ({"enabled": False}, {}, "grants no exemptions"),
+REFUSED = [
+    ({"longestDays": 30}, {"days": 31}, "days is 31; expected a whole number from 1 to 30"),
+    ({"longestDays": 30}, {"days": 0}, "days is 0; expected a whole number from 1 to 30"),
+    ({"longestDays": 30}, {}, "days is 0"),
+    ({}, {"days": -1}, "days is -1"),
+    ({}, {"days": True}, "days is True"),
+    ({}, {"days": 10**30}, "days is 1"),
+    ({}, {"reason": "  "}, "reason"),
+    ({}, {"reason": None}, "reason"),
+    ({}, {"reason": "a\x00"}, "reason"),
+    ({}, {"ticket": "javascript:alert(1)"}, "ticket is javascript"),
+    ({}, {"rule": "docs", "entity": "gone"}, "gone"),
+    ({"enabled": False}, {}, "grants no exemptions"),
 ]
 
 

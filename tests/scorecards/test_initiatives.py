@@ -176,22 +176,22 @@ def test_the_forecast_is_honest(ready):
     assert forecast({}, 10).per_week is None  # a day says nothing
 
 
-REFUSED = [[
-        ({"level": "Start"}, "level is Start; expected one of Silver, Gold"),
-        ({"level": None}, "rules"),
-        ({"rules": ["nope"]}, "rules.0 is nope"),
-        ({"targetOn": on(-1)}, "targetOn"),
-        ({"targetOn": "soon, or so"}, "targetOn"),
-        ({"startsOn": on(30)}, "targetOn"),
-        ({"owner": "nobody"}, "owner is nobody"),
-        ({"milestones": [{"title": "x", "on": on(99), "percent": 50}]}, "milestones.0.on"),
-        ({"milestones": [{"title": "x", "on": on(9), "percent": 0}]}, "milestones"),
-        ({"reminders": {"timeUnit": "MINUTE"}}, "timeUnit"),
-        ({"filter": {"query": {"combinator": "and", "rules": [{"operator": "="}]}}}, "rules"),
-        ({"filter": {"teams": []}}, "filter is teams"),
-        ({"filter": {"types": {"include": "service"}}}, "filter.types.include"),
-        ({"scorecard": "nope"}, "nope"),
-        ({"colour": "red"}, "colour"),
+REFUSED = [
+    ({"level": "Start"}, "level is Start; expected one of Silver, Gold"),
+    ({"level": None}, "rules"),
+    ({"rules": ["nope"]}, "rules.0 is nope"),
+    ({"targetOn": on(-1)}, "targetOn"),
+    ({"targetOn": "soon, or so"}, "targetOn"),
+    ({"startsOn": on(30)}, "targetOn"),
+    ({"owner": "nobody"}, "owner is nobody"),
+    ({"milestones": [{"title": "x", "on": on(99), "percent": 50}]}, "milestones.0.on"),
+    ({"milestones": [{"title": "x", "on": on(9), "percent": 0}]}, "milestones"),
+    ({"reminders": {"timeUnit": "MINUTE"}}, "timeUnit"),
+    ({"filter": {"query": {"combinator": "and", "rules": [{"operator": "="}]}}}, "rules"),
+    ({"filter": {"teams": []}}, "filter is teams"),
+    ({"filter": {"types": {"include": "service"}}}, "filter.types.include"),
+    ({"scorecard": "nope"}, "nope"),
+    ({"colour": "red"}, "colour"),
 ]
 
 
