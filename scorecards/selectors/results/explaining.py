@@ -239,8 +239,7 @@ def _rule(
         since=since,
         announced_from=spec.effective_from if rule.is_announced else None,
         exempt_until=exemption.ends_at if exemption and status is EXEMPT else None,
-        is_exemption_asked=exemption is not None
-        and exemption.status == Exemption.Status.PENDING,
+        is_exemption_asked=exemption is not None and exemption.status == Exemption.Status.PENDING,
         sources=tuple(sorted(rule.compiled.reads.sources)),
         problem=rule.compiled.problem,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -27,7 +27,7 @@ class Tally:
 
     entities: int = 0
     ranks: Counter[int] = field(default_factory=Counter)
-    letters: dict[int, Counter[str]] = field(default_factory=dict)
+    letters: defaultdict[int, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     points: Decimal = Decimal(0)
     total: Decimal = Decimal(0)
 
@@ -36,7 +36,7 @@ class Tally:
         return float(100 * self.points / self.total) if self.total else None
 
     def of_rule(self, slot: int) -> RuleTally:
-        counted = self.letters.get(slot, Counter())
+        counted = self.letters.get(slot) or {}
         return RuleTally({STATUSES[letter]: n for letter, n in counted.items()})
 
     def add(self, rank: int, statuses: str, entities: int, points: Decimal, total: Decimal) -> None:
@@ -45,7 +45,7 @@ class Tally:
         self.points += points
         self.total += total
         for slot, letter in enumerate(statuses):
-            self.letters.setdefault(slot, Counter())[letter] += entities
+            self.letters[slot][letter] += entities
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +111,10 @@ def tallies_of(
     scores = visible_scores(scorecard, principal)
     if only is not None:
         scores = scores.filter(entity__team__overlap=list(only))
-    found: dict[str, Tally] = {}
+    found: defaultdict[str, Tally] = defaultdict(Tally)
     for group, *row in _counted(scores, _GROUPS[Rollup.Kind(kind)]):
         if only is None or group in only:
-            found.setdefault(group, Tally()).add(*row)
+            found[group].add(*row)
     return found
 
 
@@ -125,7 +125,9 @@ def _rolled_up(scorecard: Scorecard, kind: str) -> dict[str, Tally]:
         one.group: Tally(
             entities=one.entities,
             ranks=Counter(dict(enumerate(one.ranks))),
-            letters={int(slot): Counter(letters) for slot, letters in one.rules.items()},
+            letters=defaultdict(
+                Counter, {int(slot): Counter(letters) for slot, letters in one.rules.items()}
+            ),
             points=one.points,
             total=one.total,
         )
