@@ -17,6 +17,7 @@ for name in (
     "techdocs.py",
     "search.py",
     "runs.py",
+    "scorecards.py",
     "backstage_catalog.py",
 ):
     print(f"\n== {name}", flush=True)

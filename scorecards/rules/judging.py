@@ -261,11 +261,16 @@ FROM asked LEFT JOIN (
 _JUDGED: Final = """
 SELECT id, statuses, rank, (%s::text[])[rank + 1] AS level, points, total, evidence, data_as_of
 FROM (
-    SELECT id, as_of AS data_as_of, {statuses} AS statuses, {rank} AS rank, {points} AS points,
-           {total} AS total, {evidence} AS evidence
-    FROM seen
-    OFFSET 0 -- so that nothing is worked out twice
-) AS counted"""
+    SELECT id, statuses, CASE WHEN total = 0 THEN 0 ELSE {rank} END AS rank, points, total,
+           short AS evidence, data_as_of
+    FROM (
+        SELECT *, {statuses} AS statuses, {points} AS points, {total} AS total,
+               {evidence} AS short, as_of AS data_as_of
+        FROM seen
+        OFFSET 0 -- so that nothing is worked out twice
+    ) AS counted
+    OFFSET 0
+) AS ranked"""
 
 
 def _judged(compiled: CompiledScorecard) -> tuple[str, Sequence[Any]]:
@@ -292,29 +297,38 @@ def _statuses(compiled: CompiledScorecard) -> str:
 
 
 def _rank(compiled: CompiledScorecard) -> str:
-    """How far the ladder goes on: a rule of no weight is for information, and keeps nobody back."""
+    """How far the ladder goes on for an entity that something counts for: a rule of no weight is
+    for information, and keeps nobody back.
+    """
     definition = compiled.definition
     weighty = [(n, rule) for n, rule in enumerate(compiled.rules) if rule.spec.weight > 0]
     if not weighty or not definition.has_levels:
         return "0"
-    uncounted = " AND ".join(f"l{n} NOT IN {_letters(COUNTED)}" for n, _ in weighty)
-    cases = [f"WHEN {uncounted} THEN 0"]
-    top = _top(definition, {rule.rank for _, rule in weighty})
+    top = _top(definition, [rule for _, rule in weighty])
+    cases = []
     for rank in range(1, top + 1):
         kept_back = " OR ".join(
-            f"l{n} IN {_letters(BLOCKING)}" for n, rule in weighty if rule.rank == rank
+            # most pass, and need not be asked further
+            f"(l{n} <> '{PASS.letter}' AND l{n} IN {_letters(BLOCKING)})"
+            for n, rule in weighty
+            if rule.rank == rank
         )
         if kept_back:
             cases.append(f"WHEN {kept_back} THEN {rank - 1}")
-    return f"CASE {' '.join(cases)} ELSE {top} END"
+    return f"CASE {' '.join(cases)} ELSE {top} END" if cases else str(top)
 
 
-def _top(definition: Definition, ranks: Collection[int | None]) -> int:
-    """The highest rank there is a way to."""
+def _top(definition: Definition, weighty: Sequence[CompiledRule]) -> int:
+    """The highest rank there is a way to: no level can be reached while none of its rules counts
+    yet; nor one without rules, unless that comes for free.
+    """
     highest = len(definition.levels) - 1
-    if definition.is_lenient:
-        return highest
-    return next((rank - 1 for rank in range(1, highest + 1) if rank not in ranks), highest)
+    for rank in range(1, highest + 1):
+        rules = [rule for rule in weighty if rule.rank == rank]
+        is_open = any(not rule.is_announced and not rule.is_over for rule in rules)
+        if not is_open and (rules or not definition.is_lenient):
+            return rank - 1
+    return highest
 
 
 def _sum(compiled: CompiledScorecard, letters: str) -> str:
@@ -322,8 +336,12 @@ def _sum(compiled: CompiledScorecard, letters: str) -> str:
     by_weight: dict[Decimal, list[str]] = {}
     for n, rule in enumerate(compiled.rules):
         if rule.spec.weight > 0:
-            by_weight.setdefault(rule.spec.weight, []).append(f"(l{n} IN {_letters(letters)})::int")
-    sums = [f"{weight} * ({' + '.join(rules)})" for weight, rules in by_weight.items()]
+            by_weight.setdefault(rule.spec.weight, []).append(f"l{n}::text")
+    sums = [
+        # how much shorter the text of their letters is without these
+        f"{weight} * ({len(rules)} - length(translate({' || '.join(rules)}, '{letters}', '')))"
+        for weight, rules in by_weight.items()
+    ]
     return f"({' + '.join(sums) or '0'})::numeric"
 
 

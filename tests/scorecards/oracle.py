@@ -124,6 +124,11 @@ def letter(entity, rule, today, exempt):
     return "P" if answer else "F"
 
 
+def counts(rule, today):
+    is_announced = rule.effective_from and today < rule.effective_from
+    return not is_announced and not (rule.effective_until and today > rule.effective_until)
+
+
 def judge(entity, definition, slots, today, exempt=()):
     """(statuses, rank, points, total), or None for an entity it is not about."""
     if definition.filter.conditions and query(entity, definition.filter.conditions) is not True:
@@ -138,6 +143,8 @@ def judge(entity, definition, slots, today, exempt=()):
         for level in definition.levels[1:]:
             rules = [one for one in weighty if one.level == level.title]
             if not rules and not definition.is_lenient:
+                break
+            if rules and not any(counts(one, today) for one in rules):
                 break
             if any(letters[one.identifier] in "FNE" for one in rules):
                 break

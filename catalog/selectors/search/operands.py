@@ -14,7 +14,12 @@ from typing import Any, Final
 from django.db.models import DateTimeField, DecimalField, F, JSONField, Value
 
 from catalog.selectors.kinds import Kinds, Link
-from catalog.selectors.search.moments import MOMENT_PATTERN, Range, parse_moment
+from catalog.selectors.search.moments import (
+    MOMENT_PATTERN,
+    USUAL_MOMENT_PATTERN,
+    Range,
+    parse_moment,
+)
 from catalog.selectors.search.rules import Scalar
 from catalog.selectors.sql import (
     EVERYTHING,
@@ -181,7 +186,10 @@ class Json(Operand):
         """It as a moment; NULL where it is not text that is a date."""
         # CASE, so that other text is never cast
         return Sql(
-            "CASE WHEN {} ~ {} THEN {}::timestamptz END",
+            "CASE WHEN {} ~ {} THEN {}::timestamptz WHEN {} ~ {} THEN {}::timestamptz END",
+            self._text(),
+            Value(USUAL_MOMENT_PATTERN),
+            self._text(),
             self._text(),
             Value(MOMENT_PATTERN),
             self._text(),
