@@ -122,6 +122,16 @@ def test_the_list_is_live_or_fixed(ready, is_fixed, expected):
     assert items() == expected
 
 
+def test_a_filter_may_be_that_of_cortex(ready):
+    save(filter={"types": {"include": ["service"]}, "query": 'entity.tag() == "pay"'})
+    assert items() == {"pay": 1}
+    save(title="Nothing", filter={"types": {"exclude": ["service"]}})
+    assert items() == {"pay": 1}
+    body = goal(filter={"query": "entity.tag( =="})
+    answer = make_api().post(URL, body)
+    assert (answer.status_code, "filter" in answer.json()["message"]) == (422, True)
+
+
 def test_one_that_begins_later_and_ends_by_itself(ready):
     made = save(startsOn=on(2), targetOn=on(5), isFixed=True)
     assert (made.started_at, items()) == (None, {})
