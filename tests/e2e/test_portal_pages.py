@@ -8,6 +8,7 @@ import pytest
 from catalog.models import TEAM, USER
 from tests.e2e.conftest import Visit
 from tests.factories import make_blueprint, make_entity
+from tests.scorecards.goals import card, evaluated
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -40,6 +41,13 @@ PAGES = [
     "/runs",
     "/runs?status=FAILURE",
     "/approvals",
+    "/catalog/service/pay?tab=scorecards",
+    "/scorecards",
+    "/scorecards/service/ready",
+    "/scorecards/service/ready/-/entities",
+    "/scorecards/service/ready/-/heat-map",
+    "/scorecards/service/ready/-/teams",
+    "/scorecards/service/ready/-/history",
     "/accounts/password/change/",
     "/accounts/2fa/",
 ]
@@ -75,6 +83,7 @@ def organisation(transactional_db: None) -> None:
     )
     make_entity("service", "ledger", title="Ledger", properties={"tier": "silver"})
     make_scaling()
+    evaluated(card())
 
 
 def make_scaling() -> None:
