@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from time import monotonic
 from typing import Any, Final
 
@@ -22,7 +22,6 @@ from catalog.kernel.errors import Conflict, NotFound
 from catalog.kernel.locks import Lock, hold, try_hold
 from catalog.models import Entity
 from catalog.selectors.kinds import load_kinds
-from scorecards.definition import Definition
 from scorecards.formats import definition_of
 from scorecards.models import Evaluation, Score, Scorecard, ScoreChange
 from scorecards.rules.compiling import CompiledScorecard, compile_scorecard
@@ -34,6 +33,7 @@ logger = structlog.get_logger(__name__)
 
 SCORE: Final = "score"  # the model of scores in the feed
 TIMEOUT_S: Final = 300
+UNNOTICED: Final = timedelta(minutes=15)  # for what no row of the feed tells of
 RETRY: Final = timedelta(minutes=10)  # after a failure
 
 _WRITE: Final = """
@@ -310,7 +310,7 @@ def _note(
     Scorecard.objects.filter(pk=scorecard.pk).update(
         evaluated_at=now,
         evaluated_version=scorecard.version,
-        next_evaluation_at=_next_turn(compiled.definition, now),
+        next_evaluation_at=_next_turn(compiled),
         error="; ".join(compiled.problems),
     )
     for rule in compiled.rules:
@@ -319,9 +319,14 @@ def _note(
         )
 
 
-def _next_turn(definition: Definition, now: datetime) -> datetime:
-    """After its window, or when a rule begins or ceases to count before that."""
+def _next_turn(compiled: CompiledScorecard) -> datetime:
+    """After its window; or sooner, when a rule begins or ceases to count, or looks at what changes
+    unnoticed.
+    """
+    now, definition = compiled.now, compiled.definition
     turns = [now + timedelta(hours=definition.window_h)]
+    if compiled.reads.is_apart or compiled.reads.is_timed:
+        turns.append(now + UNNOTICED)
     for rule in definition.rules:
         if rule.effective_from:
             turns.append(_midnight(rule.effective_from))
@@ -330,7 +335,7 @@ def _next_turn(definition: Definition, now: datetime) -> datetime:
     return min(turn for turn in turns if turn > now)
 
 
-def _midnight(day: Any) -> datetime:
+def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), tzinfo=UTC)
 
 
