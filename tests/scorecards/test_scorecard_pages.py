@@ -22,7 +22,7 @@ from scorecards.selectors.results import (
     tallies_of,
     visible_scores,
 )
-from scorecards.services.definitions import save, set_state
+from scorecards.services.definitions import save, save_cortex, set_state
 from tests.factories import ACTOR, make_api, make_blueprint, make_browser, make_entity
 from tests.scorecards.goals import card, changed, condition, evaluated
 
@@ -232,6 +232,19 @@ def test_the_list_and_the_overview(ready):
     assert "<svg" in html
     assert "Evaluate now" not in html
     assert browser.get("/scorecards/service/none").status_code == 404
+
+
+def test_a_scorecard_without_levels_is_about_points(ready):
+    tags = [{"title": "Stars", "expression": 'entity.property("stars") != null', "weight": 3}]
+    text_of_it = {"tag": "points", "name": "Points", "rules": tags}
+    scorecard, _ = save_cortex(text_of_it, actor=ACTOR)
+    evaluated(scorecard)
+    browser = make_browser(role=Role.ADMIN)
+    html = text(browser.get("/scorecards/points"))
+    assert "points only" not in html
+    assert "Open points" in html
+    assert "Stars" in text(browser.get("/catalog/service/pay?tab=scorecards"))
+    assert "Points" in text(browser.get("/scorecards/points/badge/service/pay.svg"))
 
 
 def test_words_of_people_stay_words(ready):
