@@ -21,7 +21,8 @@ from scorecards.formats import definition_of
 from scorecards.models import Scorecard
 from scorecards.services.definitions import save, save_cortex, warnings_of
 
-_KEY = rb"""^[\s\-{,\[]*["']?%s["']?\s*:"""
+# within a line: across lines, each of many empty ones would look through all that follow
+_KEY = rb"""^[ \t\-{,\[]*["']?%s["']?[ \t]*:"""
 _RULES = regex.compile(_KEY % b"rules", regex.M)
 _OWNER = regex.compile(_KEY % b"(tag|blueprint)", regex.M)
 _OF_ENTITIES = ("apiVersion", "kind", "info", "openapi")
@@ -29,7 +30,7 @@ _OF_ENTITIES = ("apiVersion", "kind", "info", "openapi")
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A scorecard of a document. blueprint: None for Cortex's. path: to it."""
+    """A scorecard of a document. blueprint: None for one of several kinds. path: to it."""
 
     body: Any
     blueprint: Any
@@ -98,8 +99,8 @@ def _taken(found: _Found, actor: Actor) -> Taken:
             saved, remarks = save_cortex(found.body, actor=actor, permit=permit)
             assert saved is not None  # noqa: S101 - it was no dry run
         else:
-            if not isinstance(found.blueprint, str):
-                raise InvalidInput.of("blueprint", found.blueprint, "its identifier")
+            if found.blueprint is not None and not isinstance(found.blueprint, str):
+                raise InvalidInput.of("blueprint", found.blueprint, "its identifier, or null")
             saved = save(
                 found.body.get("identifier"),
                 found.body,
