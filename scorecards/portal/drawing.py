@@ -17,6 +17,7 @@ _CHART_W, _CHART_H = 420, 190
 _LEFT, _RIGHT, _TOP, _FOOT = 42, 18, 8, 22
 _COLUMN_GAP: Final = 0.28
 _MAX_LABELS: Final = 5
+_MIN_COLUMNS: Final = 8  # of a young history are as wide as of so many
 _SPARK_W, _SPARK_H = 120, 28
 _BADGE_H: Final = 20
 _CHAR_W: Final = 6.6  # of Verdana 11 px, roughly; a text that is wider is pressed together
@@ -60,7 +61,7 @@ def stacked_columns(
     """
     if not moments:
         return SafeString()
-    width = (_CHART_W - _LEFT - _RIGHT) / len(moments)
+    width = (_CHART_W - _LEFT - _RIGHT) / max(len(moments), _MIN_COLUMNS)
     height = _CHART_H - _TOP - _FOOT
     every = -(-len(moments) // _MAX_LABELS)
     ranks = [-1, *range(len(looks))]

@@ -36,8 +36,7 @@ class Tally:
         return float(100 * self.points / self.total) if self.total else None
 
     def of_rule(self, slot: int) -> RuleTally:
-        counted = self.letters.get(slot) or {}
-        return RuleTally({STATUSES[letter]: n for letter, n in counted.items()})
+        return RuleTally({STATUSES[letter]: n for letter, n in self.letters[slot].items()})
 
     def add(self, rank: int, statuses: str, entities: int, points: Decimal, total: Decimal) -> None:
         self.entities += entities
