@@ -30,7 +30,10 @@ ORDERS: Final[Mapping[str, tuple[str, Keyset]]] = {
     "highest": ("Highest level first", HIGHEST_FIRST),
     "lowest": ("Lowest level first", LOWEST_FIRST),
 }
-_OFFERED: Final = ("pass", "fail", "no_data", "error", "exempt", "not_applicable")
+_OFFERED: Final = (
+    *("pass", "fail", "no_data", "error", "exempt", "not_applicable"),
+    *("announced_pass", "announced_fail"),
+)
 STATUS_CHOICES: Final[Sequence[tuple[str, str]]] = (
     (OPEN, "Not passed"),
     *((one.name, sign_of(one).words) for one in STATUSES.values() if one.name in _OFFERED),

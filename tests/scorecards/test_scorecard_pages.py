@@ -234,6 +234,17 @@ def test_the_list_and_the_overview(ready):
     assert browser.get("/scorecards/service/none").status_code == 404
 
 
+def test_an_announced_rule_leads_to_those_who_would_not_pass(ready):
+    document = card()
+    document["rules"][0] |= {"effectiveFrom": "2999-01-01"}
+    evaluated(document)
+    browser = make_browser()
+    assert "from 1 January 2999" in text(browser.get(URL))
+    html = text(browser.get(f"{URL}/-/entities?rule=stars&status=announced_fail"))
+    assert "Payments" in html
+    assert "/catalog/service/shop" not in html
+
+
 def test_a_scorecard_without_levels_is_about_points(ready):
     tags = [{"title": "Stars", "expression": 'entity.property("stars") != null', "weight": 3}]
     text_of_it = {"tag": "points", "name": "Points", "rules": tags}
