@@ -12,7 +12,7 @@ from typing import Final
 
 import orjson
 import structlog
-from django.db import DatabaseError, connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from catalog.kernel.feed import FeedRow
@@ -100,7 +100,12 @@ def follow(rows: Sequence[FeedRow]) -> None:
         state=Scorecard.State.ARCHIVED
     )
     for scorecard in scorecards.order_by("pk"):
-        compiled = compiled_of(scorecard, timezone.now())
+        try:
+            with transaction.atomic():
+                compiled = compiled_of(scorecard, timezone.now())
+        except Exception as error:  # noqa: BLE001 - what one scorecard says keeps no other waiting
+            logger.error("scorecard_not_compiled", scorecard=scorecard.pk, error=str(error))
+            continue
         if anew & compiled.blueprints:
             Scorecard.objects.filter(pk=scorecard.pk).update(next_evaluation_at=timezone.now())
         pks = set(changed.all_pks)
@@ -113,7 +118,7 @@ def follow(rows: Sequence[FeedRow]) -> None:
             continue
         try:
             evaluate(scorecard.pk, cause=ScoreChange.Cause.DATA, entities=pks)
-        except DatabaseError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, `evaluate` has noted it
             logger.warning("scorecard_not_followed", scorecard=scorecard.pk, error=str(error))
 
 

@@ -24,8 +24,11 @@ MAX_BATCHES = 20  # of results that become entities, before others get a turn
 
 @shared_task(soft_time_limit=600, time_limit=660)
 def evaluate_scorecard(pk: int) -> None:
-    """Evaluate a scorecard for all its entities."""
-    evaluating.evaluate(pk, cause=ScoreChange.Cause.TIME)
+    """Evaluate a scorecard for all its entities; while somebody is at it, it is due still."""
+    try:
+        evaluating.evaluate(pk, cause=ScoreChange.Cause.TIME, wait=False)
+    except evaluating.EvaluationRunning:
+        logger.info("scorecard_is_being_evaluated", scorecard=pk)
 
 
 @shared_task

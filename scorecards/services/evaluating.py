@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any, Final
 
 import structlog
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from catalog.kernel import feed
@@ -168,7 +168,9 @@ def evaluate(
                 initiatives.follow(scorecard.pk, entities)
             if entities is None:
                 _note(scorecard, compiled, outcome, cause, by, monotonic() - started)
-    except DatabaseError as error:
+    except EvaluationRunning:
+        raise
+    except Exception as error:  # else its turn would come again at once, for ever
         _note_failure(scorecard_pk, error, cause, by, monotonic() - started)
         raise
     return outcome
@@ -204,6 +206,7 @@ def compiled_of(scorecard: Scorecard, now: datetime) -> CompiledScorecard:
 def due(now: datetime) -> list[int]:
     """Scorecards (pks) that are to be evaluated as a whole."""
     found = Scorecard.objects.filter(next_evaluation_at__lte=now)
+    found = found.exclude(state=Scorecard.State.ARCHIVED)
     return list(found.order_by("next_evaluation_at").values_list("pk", flat=True))
 
 
@@ -307,11 +310,15 @@ def _note(
         left=outcome.left,
         error="; ".join(compiled.problems),
     )
-    Scorecard.objects.filter(pk=scorecard.pk).update(
+    own = Scorecard.objects.filter(pk=scorecard.pk)
+    own.update(
         evaluated_at=now,
         evaluated_version=scorecard.version,
-        next_evaluation_at=_next_turn(compiled),
         error="; ".join(compiled.problems),
+    )
+    # what was changed meanwhile stays due
+    own.filter(next_evaluation_at=scorecard.next_evaluation_at).update(
+        next_evaluation_at=_next_turn(compiled)
     )
     for rule in compiled.rules:
         scorecard.rules.filter(slot=rule.slot).exclude(problem=rule.compiled.problem).update(
@@ -330,7 +337,7 @@ def _next_turn(compiled: CompiledScorecard) -> datetime:
     for rule in definition.rules:
         if rule.effective_from:
             turns.append(_midnight(rule.effective_from))
-        if rule.effective_until:
+        if rule.effective_until and rule.effective_until < date.max:
             turns.append(_midnight(rule.effective_until + timedelta(days=1)))
     return min(turn for turn in turns if turn > now)
 
@@ -339,10 +346,10 @@ def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), tzinfo=UTC)
 
 
-def _note_failure(pk: int, error: DatabaseError, cause: str, by: str, seconds: float) -> None:
+def _note_failure(pk: int, error: Exception, cause: str, by: str, seconds: float) -> None:
     """Keep why it failed; it is tried again a little later."""
     logger.error("scorecard_evaluation_failed", scorecard=pk, error=str(error))
-    message = str(error).splitlines()[0]
+    message = (str(error) or type(error).__name__).splitlines()[0]
     now = timezone.now()
     with transaction.atomic():
         changed = Scorecard.objects.filter(pk=pk).update(

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import DataError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -199,16 +199,18 @@ def test_a_second_evaluation_at_once_is_refused(scorecard):
     assert evaluating.evaluate_now(other, actor=ACTOR).entities == 3
 
 
-def test_a_statement_that_fails_is_noted_and_tried_again(scorecard, monkeypatch):
+@pytest.mark.parametrize("statement", ["SELECT 1 / 0", None])
+def test_what_fails_is_noted_and_tried_again(scorecard, monkeypatch, statement):
     def broken(*_args, **_kwargs):
         with connection.cursor() as cursor:
-            cursor.execute("SELECT 1 / 0")
+            cursor.execute(statement or "SELECT 1")
+        raise ValueError
 
     monkeypatch.setattr(evaluating, "run_calls", broken)
-    with pytest.raises(evaluating.DatabaseError):
+    with pytest.raises(DataError if statement else ValueError):
         evaluating.evaluate(scorecard.pk, cause="time")
     scorecard.refresh_from_db()
-    assert scorecard.error == "division by zero"
+    assert scorecard.error == ("division by zero" if statement else "ValueError")
     assert scorecard.next_evaluation_at > timezone.now()
     since = last_change()
     write("a", coverage=1)
@@ -217,6 +219,22 @@ def test_a_statement_that_fails_is_noted_and_tried_again(scorecard, monkeypatch)
     evaluating.evaluate(scorecard.pk, cause="time")
     scorecard.refresh_from_db()
     assert (scorecard.error, levels()["a"]) == ("", "Bronze")
+
+
+def test_what_is_changed_during_an_evaluation_is_due_again(scorecard, monkeypatch):
+    def changed(*_args, **_kwargs):
+        Scorecard.objects.update(next_evaluation_at=timezone.now())
+
+    monkeypatch.setattr(evaluating, "run_calls", changed)
+    evaluating.evaluate(scorecard.pk, cause="time")
+    assert evaluating.due(timezone.now()) == [scorecard.pk]
+
+
+def test_a_rule_may_count_until_the_last_of_days(scorecard):
+    rules = [{**RULES[0], "effectiveUntil": "9999-12-31"}]
+    body = {"identifier": "for-ever", "title": "For ever", "rules": rules}
+    other = definitions.create_scorecard("service", body, actor=ACTOR)
+    assert evaluating.evaluate_now(other, actor=ACTOR).entities == 3
 
 
 def test_archived_ones_are_left_alone(scorecard):
