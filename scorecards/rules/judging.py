@@ -7,9 +7,10 @@ that is the caller's: `evaluating` writes it, `previewing` compares it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from time import monotonic
 from typing import Any, Final
 
 import orjson
@@ -17,7 +18,7 @@ from django.db import connection
 from django.db.models import CharField, DateTimeField, F, Q, Value
 
 from catalog.kernel import jq
-from catalog.kernel.errors import InvalidInput
+from catalog.kernel.errors import InvalidInput, LimitExceeded
 from catalog.kernel.identifiers import storable_text
 from catalog.kernel.schema import check_json
 from catalog.models import Entity, EntityQuerySet
@@ -45,6 +46,7 @@ from scorecards.statuses import (
 )
 
 _JQ_CHUNK: Final = 1000
+JQ_S: Final = 300  # for all programs of a scorecard
 _JQ_TABLE: Final = (
     "CREATE TEMPORARY TABLE IF NOT EXISTS scorecards_jq (number int NOT NULL, "
     "entity_id bigint NOT NULL, value jsonb, error text, PRIMARY KEY (number, entity_id)) "
@@ -98,23 +100,43 @@ def in_scope(compiled: CompiledScorecard, entities: Collection[int] | None) -> E
     return found if entities is None else found.filter(pk__in=sorted(entities))
 
 
-def run_calls(compiled: CompiledScorecard, entities: Collection[int] | None = None) -> None:
+class TooLong(LimitExceeded):
+    """Its JQ programs took more time than they may."""
+
+
+def run_calls(
+    compiled: CompiledScorecard,
+    entities: Collection[int] | None = None,
+    *,
+    within_s: float = JQ_S,
+) -> None:
     """Run the JQ programs of a scorecard, in the transaction that will evaluate it.
 
-    Their values go into a table that the transaction drops: `rules.compiled.value_of_call`.
+    Their values go into a table that the transaction drops: `rules.compiled.value_of_call`. Raises
+    TooLong after about `within_s`.
     """
     if not compiled.calls:
         return
+    ends_at = monotonic() + within_s
     with connection.cursor() as cursor:
         cursor.execute(_JQ_TABLE)
         cursor.execute("TRUNCATE scorecards_jq")
     for call in compiled.calls:
-        _run_call(call, in_scope(compiled, entities))
+        for rows in _outcomes(call, in_scope(compiled, entities)):
+            with connection.cursor() as cursor:
+                cursor.execute(_JQ_INSERT, [orjson.dumps(rows).decode()])
+            if monotonic() > ends_at:
+                raise TooLong(
+                    f"The JQ programs had not ended after {within_s:.0f} seconds",
+                    hint="Narrow the filter down, or say it in CQL or conditions.",
+                    details={"expected": f"<= {within_s:.0f} s"},
+                )
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE scorecards_jq")
 
 
-def _run_call(call: JqCall, entities: EntityQuerySet) -> None:
+def _outcomes(call: JqCall, entities: EntityQuerySet) -> Iterator[list[dict[str, Any]]]:
+    """What a program gives for each entity, page by page."""
     program = jq.Program(fields={"value": call.program})
     asked = entities.annotate(asked=call.value).values_list("pk", "asked")
     last = 0
@@ -122,12 +144,10 @@ def _run_call(call: JqCall, entities: EntityQuerySet) -> None:
     while page := list(asked.filter(pk__gt=last).order_by("pk")[:_JQ_CHUNK]):
         last = page[-1][0]
         outcomes = jq.run(program, [value for _, value in page])
-        rows = [
+        yield [
             {"number": call.number, "entity_id": pk, **_given(outcome)}
             for (pk, _), outcome in zip(page, outcomes, strict=True)
         ]
-        with connection.cursor() as cursor:
-            cursor.execute(_JQ_INSERT, [orjson.dumps(rows).decode()])
 
 
 def _given(outcome: jq.Outcome) -> dict[str, Any]:

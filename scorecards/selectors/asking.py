@@ -15,7 +15,7 @@ from catalog.selectors.kinds import Kinds, load_kinds
 from scorecards import cql
 from scorecards.definition import Definition, Filter, Language, RuleSpec
 from scorecards.rules.compiling import compile_scorecard
-from scorecards.rules.judging import in_scope, run_calls
+from scorecards.rules.judging import TooLong, in_scope, run_calls
 
 MAX_FOUND: Final = 20_000
 TIMEOUT_S: Final = 20
@@ -24,7 +24,7 @@ _RULE: Final = "query"
 
 
 class TooSlow(Exception):
-    """The database had not answered within `TIMEOUT_S`."""
+    """There was no answer within `TIMEOUT_S`."""
 
 
 def ask(query: str, principal: Principal) -> list[Entity]:
@@ -49,7 +49,7 @@ def ask(query: str, principal: Principal) -> list[Entity]:
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL jit = off; SET LOCAL statement_timeout = '{TIMEOUT_S}s'")
-            run_calls(compiled)
+            run_calls(compiled, within_s=TIMEOUT_S)
             found = list(
                 in_scope(compiled, None)
                 .visible_to(principal)
@@ -58,6 +58,8 @@ def ask(query: str, principal: Principal) -> list[Entity]:
                 .order_by("blueprint__identifier", "identifier")[: MAX_FOUND + 1]
             )
             cursor.execute("SET LOCAL statement_timeout = DEFAULT")
+    except TooLong as error:
+        raise TooSlow from error
     except OperationalError as error:
         if isinstance(error.__cause__, QueryCanceled):
             raise TooSlow from error

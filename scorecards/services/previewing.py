@@ -186,7 +186,7 @@ def _preview(definition: Definition, current: Scorecard | None, names: _Names) -
     compiled = compile_scorecard(definition, slots, load_kinds(), timezone.now())
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL jit = off; SET LOCAL statement_timeout = '{TIMEOUT_S}s'")
-        run_calls(compiled)
+        run_calls(compiled, within_s=TIMEOUT_S)
         pk = current.pk if current else None
         asked = judging(compiled, scorecard=pk)
         cursor.execute(_COMPARED.format(judging=asked.sql), [*asked.params, pk])
