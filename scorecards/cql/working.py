@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import Any, Final
 
 import regex
-from django.db import DataError, connection, transaction
+from django.db import DataError, OperationalError, connection, transaction
 from django.db.models import DateTimeField, Value
+from psycopg.errors import QueryCanceled
 
 from catalog.kernel.errors import shorten
 from catalog.selectors.sql import Sql
@@ -24,6 +25,7 @@ from scorecards.rules.compiled import Compilation, Reads
 
 Call = Name | Member
 MAX_PATTERN: Final = 1_000  # characters
+PREPARING_MS: Final = 500  # for PostgreSQL to prepare a pattern
 
 
 @dataclass(slots=True)
@@ -260,12 +262,22 @@ def _moment(value: datetime) -> Value:
 
 @lru_cache(maxsize=2048)
 def pattern_problem(pattern: str) -> str:
-    """What PostgreSQL has against a regular expression; "" for nothing."""
+    """What PostgreSQL has against a regular expression; "" for nothing. It may take seconds to
+    prepare one of repetitions within repetitions, and must not: each row may need it anew.
+    """
     try:
         with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('statement_timeout')")
+            [before] = cursor.fetchone()
+            cursor.execute(f"SET LOCAL statement_timeout = {PREPARING_MS}")
             cursor.execute("SELECT '' ~ %s", [pattern])
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [before])
     except DataError as error:
         return str(error).split("\n", 1)[0].removeprefix("invalid regular expression: ")
+    except OperationalError as error:
+        if isinstance(error.__cause__, QueryCanceled):
+            return "it is too complex"
+        raise
     return ""
 
 

@@ -26,6 +26,8 @@ from tests.factories import make_blueprint, make_entity
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
+SLOW = r"(\w|\d|[[:alpha:]]){0,255}" * 30  # takes PostgreSQL seconds to prepare
+
 # Section 3.4 of the reference: each with what it is of ASKED, T(rue), F(alse) or - (no data).
 ASKED = ("pay", "bad", "base")
 PUBLIC = {
@@ -488,6 +490,7 @@ def test_what_is_not_known_here_has_no_data(
         ('semver("1.0.0") > "one"', (1, 19), "a version"),
         ('entity.tag().matches("(")', (1, 22), "a regular expression"),
         ('entity.tag().matches("a)(b")', (1, 22), "a regular expression"),
+        (f'entity.tag().matches("{SLOW}")', (1, 22), "too complex"),
         (r'entity.tag().matches("(a)\\1")', (1, 22), "without references"),
         ("entity.tag().matches(5)", (1, 22), "a pattern, a text"),
         ("5.length > 1", (1, 1), "which has .length"),
