@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import ClassVar
+from itertools import islice
+from typing import ClassVar, Final
 
 from catalog.kernel.errors import InvalidInput, shorten
+
+MAX_KNOWN: Final = 1000  # names that are looked through
 
 
 class CqlSyntaxError(InvalidInput):
@@ -45,6 +48,6 @@ def place_of(text: str, position: int) -> tuple[int, int]:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """ "; did you mean fileExists?", or "" when nothing is like it."""
-    by_lower = {one.lower(): one for one in known}
+    by_lower = {one.lower(): one for one in islice(known, MAX_KNOWN)}
     found = get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(by_lower[one] for one in found)}?" if found else ""

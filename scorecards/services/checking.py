@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 from django.utils import timezone
 
@@ -14,6 +15,8 @@ from catalog.selectors.kinds import Kind, Kinds, load_kinds
 from catalog.selectors.search.rules import META_PROPERTIES
 from scorecards.definition import Definition, Filter, RuleSpec
 from scorecards.rules.compiling import check_filter, check_rule
+
+MAX_REMARKS: Final = 100  # what is near to a name takes a while to find
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Findings:
 def findings_of(definition: Definition) -> Findings:
     """All that can be said of a definition whose shape was checked."""
     kinds, now, found = load_kinds(), timezone.now(), Findings()
-    found.remarks += _remarks(definition, kinds)
+    found.remarks += islice(_remarks(definition, kinds), MAX_REMARKS)
     try:
         scope = check_filter(definition.filter, kinds, now, field="filter")
         found.remark(Remark("filter", scope.problem))

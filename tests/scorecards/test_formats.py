@@ -19,7 +19,7 @@ from scorecards.formats import cortex, definition_of, descriptor_of, native, rea
 from scorecards.models import Scorecard
 from scorecards.rules.compiled import Compilation
 from scorecards.rules.conditions import compile_conditions
-from scorecards.services import definitions
+from scorecards.services import definitions, importing
 from tests.factories import ACTOR, make_blueprint, make_entity
 
 YAML = """\
@@ -289,3 +289,16 @@ def test_real_files_are_imported_and_reported(test_data, db, tmp_path):
             assert dumps(kept) == dumps({k: v for k, v in body.items() if k != "identifier"})
     again = imported(*files[:1])
     assert again["counts"]["scorecards"] == {"unchanged": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "maybe"),
+    [
+        (b"---\ntag: x\nrules:\n", True),
+        (b'[\n  {"blueprint": "x",\n   "rules": []}]', True),
+        (b"kind: Component\n", False),
+        (b"tag: x\n" + b"\n" * 300_000 + b"other rules", False),  # quick whatever stands there
+    ],
+)
+def test_a_quick_look_tells_whether_a_text_may_hold_one(text, maybe):
+    assert importing.may_hold(text) is maybe
