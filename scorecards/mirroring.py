@@ -22,11 +22,12 @@ from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet
 
 from catalog.kernel.actors import Actor
-from catalog.kernel.locks import Lock, try_hold
+from catalog.kernel.locks import Lock, hold, try_hold
 from catalog.models import Entity
 from catalog.portal.links import entity_url
 from catalog.registry import OwnBlueprint
 from catalog.selectors.documents import timestamp
+from catalog.selectors.search.moments import parse_moment
 from catalog.services import entities
 from catalog.services.blueprints import blueprint_document, ensure_blueprints, patch_blueprint
 from catalog.services.blueprints.documents import get_blueprint
@@ -203,14 +204,17 @@ def mirror(limit: int = BATCH) -> bool:
     if not active and not Entity.objects.filter(blueprint__identifier=SCORECARD).exists():
         return False
     ensure_blueprints(_BLUEPRINTS, actor=ACTOR)
-    steps = [partial(_drop_gone, active, limit)]
-    steps += [partial(_mirror, scorecard, limit) for scorecard in active]
+    steps = [(0, partial(_drop_gone, active, limit))]
+    steps += [(scorecard.pk, partial(_mirror, scorecard, limit)) for scorecard in active]
     has_more = False
-    for step in steps:
-        with transaction.atomic():
-            if not try_hold(Lock.SCORECARD, 0):  # no scorecard has this pk
-                return False
-            has_more |= step()
+    for pk, step in steps:
+        try:
+            with transaction.atomic():
+                if not try_hold(Lock.SCORECARD, 0):  # no scorecard has this pk
+                    return False
+                has_more |= step()
+        except Exception as error:  # noqa: BLE001 - the results of others get their turn
+            logger.error("scorecard_not_mirrored", scorecard=pk, error=str(error))
     return has_more
 
 
@@ -262,6 +266,7 @@ def _mirror(scorecard: Scorecard, limit: int) -> bool:
         if status_at(score.statuses, slot).letter in _NO_RESULT
     ]
     _delete(RESULT, gone)
+    hold(Lock.SCORECARD, scorecard.pk)  # an evaluation writes the same rows, in another order
     _mark(batch)
     return waiting.exists()
 
@@ -271,7 +276,7 @@ def _left(scorecard: Scorecard, was: Mapping[str, Any] | None) -> list[ScoreChan
     if was is None:
         return []
     changes = ScoreChange.objects.filter(scorecard=scorecard, statuses=None)
-    if as_of := was.get("results_as_of"):
+    if as_of := parse_moment(was.get("results_as_of")):
         changes = changes.filter(at__gt=as_of)
     there = Score.objects.filter(scorecard=scorecard).values("entity_id")
     return list(changes.exclude(entity_id__in=there).only("at", "entity_id"))

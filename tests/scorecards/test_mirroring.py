@@ -178,8 +178,13 @@ def test_nobody_else_writes_results(shop) -> None:
     assert api.put(f"/v1/blueprints/{RULE}", blueprint).status_code == 200
     rule = f"/v1/blueprints/{RULE}/entities/sc_{shop.pk}.0"
     assert api.patch(rule, {"properties": {"runbook": "r"}}).status_code == 200
+    # a leap second, which is a moment to the schema and none to Python, stops nothing
+    odd = {"properties": {"results_as_of": "2016-12-31T23:59:60Z"}}
+    scorecard = f"/v1/blueprints/{SCORECARD}/entities/sc_{shop.pk}"
+    assert api.patch(scorecard, odd).status_code == 200
     Score.objects.filter(statuses="FX").update(statuses="PX", is_mirrored=False)
     mirror()
+    assert not Score.objects.filter(is_mirrored=False).exists()
     assert of(RULE)["Owner"].properties["runbook"] == "r"
     del blueprint["schema"]["properties"]["level"]
     assert api.put(f"/v1/blueprints/{RULE}", blueprint).status_code == 422
