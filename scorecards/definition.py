@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 DEFAULT_WINDOW_H: Final = 4  # Cortex's
+UNKNOWN_EFFORT_H: Final = Decimal(1)
 
 
 class Language(StrEnum):
@@ -79,6 +80,17 @@ class RuleSpec:
     owner: str = ""
     effort: Decimal = Decimal(0)
 
+    @property
+    def ease(self) -> Decimal:
+        """How much it is worth for an hour of work."""
+        return self.weight / (self.effort or UNKNOWN_EFFORT_H)
+
+    def is_announced(self, today: date) -> bool:
+        return self.effective_from is not None and today < self.effective_from
+
+    def is_over(self, today: date) -> bool:
+        return self.effective_until is not None and today > self.effective_until
+
 
 @dataclass(frozen=True, slots=True)
 class Definition:
@@ -113,3 +125,23 @@ class Definition:
         """The rank of a level; None when there is no level of this title, or none was named."""
         titles = [one.title for one in self.levels]
         return titles.index(title) if title and title in titles else None
+
+    def level(self, rank: int) -> Level:
+        """An older version may have had more of them."""
+        return self.levels[min(rank, len(self.levels) - 1)]
+
+    def next_level(self, rank: int) -> Level | None:
+        return self.levels[rank + 1] if rank + 1 < len(self.levels) else None
+
+    def is_in_the_way(self, rule: RuleSpec, rank: int) -> bool:
+        """Whether a rule that is not passed keeps an entity from the level above `rank`; without
+        levels, from points. One of no weight is for information, and keeps nobody back."""
+        if not rule.weight:
+            return False
+        own = self.rank_of(rule.level)
+        return not self.has_levels or (own is not None and own <= rank + 1)
+
+
+def percentage_of(points: Decimal, total: Decimal) -> float | None:
+    """None where nothing counts."""
+    return float(100 * points / total) if total else None

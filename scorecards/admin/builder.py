@@ -21,6 +21,7 @@ from catalog.selectors.search.moments import PRESETS
 from catalog.selectors.search.rules import META_PROPERTIES, OPERATORS
 from scorecards.formats import native
 from scorecards.models import Scorecard
+from scorecards.rules.conditions import operator_words
 from scorecards.services import definitions, drafting
 from scorecards.services.drafting import Draft, read_whole
 
@@ -50,26 +51,7 @@ NEW: Final[Mapping[str, Mapping[str, Any]]] = {
         "rules": [],
     },
 }
-# What an operator is called, and which of them fit a value of which type.
-_WORDS: Final = {
-    "=": "is",
-    "!=": "is not",
-    "contains": "contains",
-    "doesNotContains": "does not contain",
-    "containsAny": "contains any of",
-    "beginsWith": "begins with",
-    "doesNotBeginsWith": "does not begin with",
-    "endsWith": "ends with",
-    "doesNotEndsWith": "does not end with",
-    "in": "is one of",
-    "notIn": "is none of",
-    "isEmpty": "is empty",
-    "isNotEmpty": "is not empty",
-    "between": "is between",
-    "notBetween": "is not between",
-    "isExpired": "is in the past",
-    "isNotExpired": "is in the future",
-}
+# Which operators fit a value of which type.
 _EMPTY: Final = ["isNotEmpty", "isEmpty"]
 _TEXT: Final = [
     "=", "!=", "in", "notIn", "contains", "doesNotContains", "beginsWith", "doesNotBeginsWith",
@@ -230,7 +212,7 @@ def builder_data(
             for name in META_PROPERTIES
         ],
         "operators": [
-            {"name": one.name, "title": _WORDS.get(one.name, one.name), "takes": one.takes.name}
+            {"name": one.name, "title": operator_words(one.name), "takes": one.takes.name}
             for one in OPERATORS.values()
         ],
         "fitting": FITTING,

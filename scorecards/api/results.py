@@ -11,10 +11,11 @@ from rest_framework.response import Response
 from catalog.api import params
 from catalog.api.base import ApiView, ok
 from catalog.api.openapi import Schema, documented, envelope, list_of, query
-from catalog.kernel.errors import InvalidRequest, NotFound, PermissionDenied, shorten
+from catalog.kernel.errors import InvalidRequest, NotFound, shorten
 from catalog.models import Entity
 from catalog.selectors.documents import timestamp
 from catalog.selectors.entity_page import find_entity
+from scorecards.definition import percentage_of
 from scorecards.models import Score, Scorecard
 from scorecards.portal.badges import badge_of, svg_response
 from scorecards.selectors.results import (
@@ -25,14 +26,14 @@ from scorecards.selectors.results import (
     explain_all,
     find_scorecard,
     ladder_of,
-    may_evaluate,
     narrowed,
     scores_in_order,
     scores_of,
+    seen_at,
     visible_scores,
 )
 from scorecards.selectors.results.lists import BY_KEY, OPEN
-from scorecards.services import evaluating
+from scorecards.services import access, evaluating
 from scorecards.statuses import STATUSES
 
 TAG: Final = "Scorecards"
@@ -178,10 +179,7 @@ class EvaluateNow(ApiView):
     )
     def post(self, request: Request, scorecard: str) -> Response:
         found = _scorecard(self, scorecard)
-        if not may_evaluate(found, self.principal):
-            raise PermissionDenied(
-                "You may not evaluate the scorecard", hint="Its owner and admins may."
-            )
+        access.require_evaluate(self.principal, found)
         done = evaluating.evaluate_now(found, actor=self.actor)
         return ok(evaluation={name: getattr(done, name) for name in _COUNTS})
 
@@ -258,14 +256,13 @@ def _unknown(field: str, value: str, known: Any) -> InvalidRequest:
 
 
 def _standing(standing: Score | Explained, scorecard: Scorecard) -> dict[str, Any]:
-    at = max(standing.evaluated_at, scorecard.evaluated_at or standing.evaluated_at)
-    total = standing.total
+    percentage = percentage_of(standing.points, standing.total)
     return {
         "points": float(standing.points),
-        "total": float(total),
-        "percentage": round(float(100 * standing.points / total), 3) if total else None,
+        "total": float(standing.total),
+        "percentage": None if percentage is None else round(percentage, 3),
         "since": timestamp(standing.since),
-        "evaluatedAt": timestamp(at),
+        "evaluatedAt": timestamp(seen_at(standing, scorecard)),
         "dataAsOf": timestamp(standing.data_as_of),
     }
 
@@ -279,7 +276,7 @@ def _result(ladder: Ladder, score: Score) -> dict[str, Any]:
             "blueprint": entity.blueprint.identifier,
             "team": entity.team,
         },
-        "level": ladder.level(score.rank).title or None,
+        "level": ladder.definition.level(score.rank).title or None,
         **_standing(score, ladder.scorecard),
         "rules": {
             rung.spec.identifier: status.name for rung, status in ladder.statuses(score.statuses)

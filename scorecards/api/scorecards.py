@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import IO, Any
+from typing import Any
 
 from django.http import HttpResponse
-from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.api import params
 from catalog.api.base import ApiView, get_blueprint, ok, signed
 from catalog.api.openapi import OBJECT, documented, envelope, flag, list_of, query
-from catalog.api.parsers import JSONParser, read_up_to
+from catalog.api.parsers import JSONParser
 from catalog.kernel.errors import InvalidInput, InvalidRequest
 from catalog.selectors.documents import timestamp
 from catalog.services import permissions
-from catalog.services.documents import MAX_BYTES
+from scorecards.api.yaml_text import YamlText
 from scorecards.formats import definition_of, descriptor_of, document_of
 from scorecards.models import Scorecard, ScorecardVersion
 from scorecards.selectors.versions import differences
@@ -85,20 +83,6 @@ _PROBLEM: dict[str, Any] = {
 }
 
 
-class YamlText(BaseParser):
-    """A body of YAML, as text."""
-
-    media_type = "application/yaml"
-
-    def parse(
-        self,
-        stream: IO[bytes],
-        media_type: str | None = None,
-        parser_context: Mapping[str, Any] | None = None,
-    ) -> Any:
-        return read_up_to(MAX_BYTES, stream)
-
-
 class ScorecardView(ApiView):
     parser_classes = [JSONParser, YamlText]
 
@@ -111,11 +95,7 @@ class ScorecardView(ApiView):
         return found
 
     def permit(self, scorecard: Scorecard | None) -> None:
-        """What may be changed by its owner, and made by admins."""
-        if scorecard is None:
-            permissions.require_admin(self.principal, "create scorecards")
-        else:
-            access.require_edit(self.principal, scorecard)
+        access.require_save(self.principal, scorecard)
 
     def given(self) -> bytes | dict[str, Any]:
         """YAML as it was sent, or a JSON object."""

@@ -12,6 +12,7 @@ from catalog.kernel.actors import Principal
 from catalog.kernel.errors import NotFound
 from catalog.models import Entity
 from catalog.selectors.entity_page import find_entity
+from scorecards.definition import percentage_of
 from scorecards.formats import definition_of
 from scorecards.models import Score, Scorecard
 from scorecards.portal import drawing
@@ -57,5 +58,5 @@ def _look(scorecard: Scorecard, score: Score | None) -> Look:
     look = look_at(definition, score.rank)
     if definition.has_levels:
         return look
-    share = float(100 * score.points / score.total) if score.total else None
+    share = percentage_of(score.points, score.total)
     return Look(percent(share) if share is not None else "no score", look.colour)

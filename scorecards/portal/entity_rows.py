@@ -13,6 +13,7 @@ from catalog.kernel.identifiers import is_storable
 from catalog.kernel.keyset import Keyset
 from catalog.portal.values import read_number
 from catalog.selectors.tables import Target, owner_titles
+from scorecards.definition import percentage_of
 from scorecards.models import Score
 from scorecards.portal.words import Look, look_at, sign_of
 from scorecards.selectors.results import Ladder, Narrowing, Rung
@@ -98,8 +99,7 @@ class EntityRow:
 
     @property
     def percentage(self) -> float | None:
-        score = self.score
-        return float(100 * score.points / score.total) if score.total else None
+        return percentage_of(self.score.points, self.score.total)
 
 
 def entity_rows(ladder: Ladder, scores: Iterable[Score], principal: Principal) -> list[EntityRow]:
@@ -111,7 +111,7 @@ def entity_rows(ladder: Ladder, scores: Iterable[Score], principal: Principal) -
             score=score,
             level=look_at(ladder.definition, score.rank),
             next=look_at(ladder.definition, score.rank + 1)
-            if ladder.next_level(score.rank)
+            if ladder.definition.next_level(score.rank)
             else None,
             missing=ladder.missing(score.rank, score.statuses),
             owners=[owners[team] for team in score.entity.team],

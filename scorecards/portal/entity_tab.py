@@ -19,6 +19,7 @@ from catalog.portal.entity_tabs import Card, Tab
 from catalog.portal.shell import PortalRequest
 from catalog.selectors.kinds import Kind
 from scorecards import cql
+from scorecards.definition import percentage_of
 from scorecards.models import Score, Scorecard, ScoreChange
 from scorecards.portal.drawing import sparkline
 from scorecards.portal.links import badge_url, scorecard_url
@@ -129,7 +130,7 @@ def card_context(request: PortalRequest, entity: Entity, kind: Kind) -> Mapping[
     lines = []
     for score in scores:
         ladder = ladders[score.scorecard_id]
-        above = ladder.next_level(score.rank)
+        above = ladder.definition.next_level(score.rank)
         statuses = [status for _, status in ladder.statuses(score.statuses)]
         lines.append(
             Line(
@@ -137,7 +138,7 @@ def card_context(request: PortalRequest, entity: Entity, kind: Kind) -> Mapping[
                 look=look_at(ladder.definition, score.rank),
                 next=look_at(ladder.definition, score.rank + 1) if above else None,
                 missing=len(ladder.missing(score.rank, score.statuses)),
-                percentage=float(100 * score.points / score.total) if score.total else None,
+                percentage=percentage_of(score.points, score.total),
                 exemptions=sum(one.name == "exempt" for one in statuses),
             )
         )

@@ -56,7 +56,7 @@ def rule_rows(ladder: Ladder, tally: Tally) -> tuple[Sequence[RuleRow], Sequence
     for rung in ladder.rungs:
         level = look_at(ladder.definition, rung.rank) if rung.rank is not None else None
         row = RuleRow(rung, tally.of_rule(rung.slot), level)
-        (announced if rung.is_announced(today) else counting).append(row)
+        (announced if rung.spec.is_announced(today) else counting).append(row)
     counting.sort(key=lambda row: (row.tally.share is None, row.tally.share or 0))
     announced.sort(key=lambda row: row.rung.spec.effective_from or today)
     return counting, announced

@@ -95,9 +95,8 @@ def looks_of(definition: Definition) -> Sequence[Look]:
 
 def look_at(definition: Definition, rank: int) -> Look:
     """Of the level at a rank; an older version may have had more levels."""
-    levels = definition.levels
-    rank = min(rank, len(levels) - 1)
-    return look_of(levels[rank], rank, len(levels))
+    count = len(definition.levels)
+    return look_of(definition.level(rank), min(rank, count - 1), count)
 
 
 def look_of(level: Level, rank: int, count: int) -> Look:

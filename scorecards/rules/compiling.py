@@ -142,8 +142,8 @@ def _rule(
         rank=definition.rank_of(spec.level),
         compiled=compiled,
         filter=applies.verdict if applies else None,
-        is_announced=spec.effective_from is not None and today < spec.effective_from,
-        is_over=spec.effective_until is not None and today > spec.effective_until,
+        is_announced=spec.is_announced(today),
+        is_over=spec.is_over(today),
     )
 
 

@@ -83,10 +83,10 @@ def _is_there(operand: Operand) -> Sql:
 
 
 def words(condition: Mapping[str, Any]) -> str:
-    """A condition in words: "tier = 1", "owner is not empty"."""
+    """A condition in words: "tier is 1", "owner is not empty"."""
     name = condition.get("property") or condition.get("relation")
     operator = str(condition.get("operator"))
-    shown = _WORDS.get(operator, operator)
+    shown = operator_words(operator)
     if condition.get("not") is True:
         shown = f"not {shown}"
     if "value" not in condition:
@@ -94,7 +94,14 @@ def words(condition: Mapping[str, Any]) -> str:
     return f"{name} {shown} {_value_in_words(condition['value'])}"
 
 
+def operator_words(name: str) -> str:
+    return _WORDS.get(name, name)
+
+
 _WORDS = {
+    "=": "is",
+    "!=": "is not",
+    "contains": "contains",
     "isEmpty": "is empty",
     "isNotEmpty": "is not empty",
     "isExpired": "is in the past",

@@ -48,13 +48,16 @@ def targets_of(initiative: Initiative, ladder: Ladder) -> Targets:
     wanted = set(initiative.rules)
     rank = initiative.rank
     rungs = tuple(
-        rung
-        for rung in ladder.rungs
-        if rung.spec.identifier in wanted
-        or (rank is not None and rung.rank is not None and rung.rank <= rank)
+        rung for rung in ladder.rungs if rung.spec.identifier in wanted or _leads_to(rung, rank)
     )
     known = {rung.spec.identifier for rung in ladder.rungs}
     return Targets(rungs, rank, tuple(one for one in initiative.rules if one not in known))
+
+
+def _leads_to(rung: Rung, rank: int | None) -> bool:
+    """A rule of no weight is for information."""
+    is_meant = rank is not None and rung.rank is not None and rung.rank <= rank
+    return is_meant and rung.spec.weight > 0
 
 
 def entities_of(filter: Mapping[str, Any] | None) -> EntityQuerySet | None:

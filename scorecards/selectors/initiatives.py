@@ -321,7 +321,7 @@ def open_rules(targets: Targets, statuses: str) -> list[Rung]:
         for rung in targets.rungs
         if (letter := status_at(statuses, rung.slot).letter) and letter in OPEN_LETTERS
     ]
-    return sorted(missing, key=lambda rung: -rung.ease)
+    return sorted(missing, key=lambda rung: -rung.spec.ease)
 
 
 def state_of_item(item: InitiativeItem) -> str:

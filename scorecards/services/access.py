@@ -9,12 +9,13 @@ from catalog.kernel.errors import NotFound, PermissionDenied
 from catalog.services.permissions import WRITERS, Standing, require_admin
 from scorecards.formats import definition_of
 from scorecards.models import Scorecard
-from scorecards.selectors.results.visibility import is_owner
+from scorecards.selectors.results.visibility import is_owner, may_evaluate, may_see
 
 
 def may_edit(principal: Principal, scorecard: Scorecard) -> bool:
     """Admins, and who owns it: a person, by e-mail address, or the members of a team."""
-    return _may_edit(Standing(principal), scorecard)
+    standing = Standing(principal)
+    return standing.is_admin or (standing.role in WRITERS and is_owner(scorecard, standing))
 
 
 def require_edit(principal: Principal, scorecard: Scorecard) -> None:
@@ -30,26 +31,35 @@ def require_edit(principal: Principal, scorecard: Scorecard) -> None:
     require_admin(principal, "change scorecards")
 
 
+def require_save(principal: Principal, scorecard: Scorecard | None) -> None:
+    """What there is may be changed by its owner; only admins make new ones (None). Raises as
+    `require_edit`.
+    """
+    if scorecard is None:
+        require_admin(principal, "create scorecards")
+    else:
+        require_edit(principal, scorecard)
+
+
+def require_evaluate(principal: Principal, scorecard: Scorecard) -> None:
+    """Raises PermissionDenied."""
+    if not may_evaluate(scorecard, principal):
+        raise PermissionDenied(
+            "You may not evaluate this scorecard",
+            hint="Its owner and admins may.",
+            details={"resource": "Scorecard", "value": scorecard.identifier},
+        )
+
+
 def visible_to(principal: Principal, scorecards: Iterable[Scorecard]) -> list[Scorecard]:
     """Those a principal may know of: what is active, drafts of its own; admins, archived ones too.
     `blueprint` must be loaded.
     """
     standing = Standing(principal)
-    return [one for one in scorecards if _may_see(standing, one)]
+    return [one for one in scorecards if may_see(one, standing)]
 
 
 def require_see(principal: Principal, scorecard: Scorecard) -> None:
     """Raises NotFound for what is not visible."""
-    if not _may_see(Standing(principal), scorecard):
+    if not may_see(scorecard, Standing(principal)):
         raise NotFound.of("Scorecard", scorecard.identifier)
-
-
-def _may_edit(standing: Standing, scorecard: Scorecard) -> bool:
-    return standing.is_admin or (standing.role in WRITERS and is_owner(scorecard, standing))
-
-
-def _may_see(standing: Standing, scorecard: Scorecard) -> bool:
-    if scorecard.state == Scorecard.State.ACTIVE:
-        return True
-    is_draft = scorecard.state == Scorecard.State.DRAFT
-    return standing.is_admin or (is_draft and is_owner(scorecard, standing))

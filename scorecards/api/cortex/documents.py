@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -16,8 +15,9 @@ from scorecards import cql
 from scorecards.api.cortex.tags import id_of, type_of
 from scorecards.definition import Definition, Filter, Level, RuleSpec
 from scorecards.formats import definition_of
+from scorecards.formats.parts import number, written_filter
 from scorecards.models import Exemption, Score, Scorecard
-from scorecards.selectors.results import Ladder, Rung
+from scorecards.selectors.results import Ladder, Rung, seen_at
 from scorecards.statuses import ERROR, NO_DATA, Status
 
 _SHIELD: Final = "https://img.shields.io/static/v1"
@@ -101,9 +101,7 @@ def score_document(
             "groups": list(groups),
             "owners": {"groups": list(entity.team), "individuals": []},
         },
-        "lastEvaluated": timestamp(
-            max(score.evaluated_at, ladder.scorecard.evaluated_at or score.evaluated_at)
-        ),
+        "lastEvaluated": timestamp(seen_at(score, ladder.scorecard)),
         "score": {
             "ladderLevels": ladder_levels(score, ladder, numbers),
             "rules": [
@@ -141,7 +139,7 @@ def next_steps_document(score: Score, ladder: Ladder, numbers: Mapping[str, int]
     made: dict[str, Any] = {}
     if levels := ladder_levels(score, ladder, numbers):
         [made["currentLevel"]] = levels
-    if (level := ladder.next_level(score.rank)) is not None:
+    if (level := ladder.definition.next_level(score.rank)) is not None:
         made["nextLevel"] = level_document(level, numbers)
     made["rulesToComplete"] = [
         _described(rung.spec) for rung in ladder.missing(score.rank, score.statuses)
@@ -153,14 +151,14 @@ def ladder_levels(score: Score, ladder: Ladder, numbers: Mapping[str, int]) -> l
     """The level reached; none for who is where everybody starts."""
     if not ladder.definition.has_levels or not score.rank:
         return []
-    return [level_document(ladder.level(score.rank), numbers)]
+    return [level_document(ladder.definition.level(score.rank), numbers)]
 
 
 def badge(score: Score, ladder: Ladder) -> str:
     """A picture in Markdown: the level, or the points where there are no levels."""
     title = ladder.definition.title
     if ladder.definition.has_levels:
-        level = ladder.level(score.rank)
+        level = ladder.definition.level(score.rank)
         said, colour = level.title or "No level", level.color
     else:
         said = f"{number(score.points)}/{number(score.total)}"
@@ -196,10 +194,6 @@ def entity_document(entity: Entity) -> dict[str, Any]:
     return {**made, "description": description} if isinstance(description, str) else made
 
 
-def number(value: Decimal) -> int | float:
-    return int(value) if value == int(value) else float(value)
-
-
 def share(score: Score) -> float:
     """Of the points, from 0 to 1; 0 where nothing counts."""
     return round(float(score.points / score.total), 4) if score.total else 0.0
@@ -231,16 +225,7 @@ def expression_of(rule: RuleSpec) -> str:
 
 
 def _filter(found: Filter) -> dict[str, Any] | None:
-    made: dict[str, Any] = {}
-    for key, included, excluded in (
-        ("types", found.types, found.types_excluded),
-        ("groups", found.groups, found.groups_excluded),
-    ):
-        lists = {"include": list(included), "exclude": list(excluded)}
-        if chosen := {word: names for word, names in lists.items() if names}:
-            made[key] = chosen
-    if found.query:
-        made["query"] = found.query
+    made = written_filter(found)
     if found.conditions:
         made["conditions"] = found.conditions
     return made or None

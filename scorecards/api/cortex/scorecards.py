@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import IO, Any, Final
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
 
 from django.http import HttpResponse
-from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.api import params
 from catalog.api.openapi import OBJECT, Schema, flag, list_of, query
-from catalog.api.parsers import read_up_to
-from catalog.kernel.errors import InvalidInput, NotFound, PermissionDenied
-from catalog.kernel.identifiers import is_storable
+from catalog.kernel.errors import InvalidInput, NotFound
 from catalog.models import Entity
-from catalog.services import permissions
 from scorecards.api.cortex import documents
 from scorecards.api.cortex.base import PAGING, CortexView, call, page_of
 from scorecards.api.cortex.tags import find_entity
-from scorecards.formats import cortex, descriptor_of
+from scorecards.api.yaml_text import YamlText
+from scorecards.formats import descriptor_of
 from scorecards.models import Exemption, Score, Scorecard
 from scorecards.selectors.results import (
     Ladder,
     find_scorecard,
     ladder_of,
     ladders_of,
-    may_evaluate,
     scores_of,
     visible_scorecards,
     visible_scores,
@@ -72,19 +69,11 @@ class ScorecardView(CortexView):
         return found
 
 
-class DescriptorText(BaseParser):
-    """YAML as its author wrote it, whatever it is called: JSON is YAML, too."""
+class DescriptorText(YamlText):
+    """Whatever it is called: JSON is YAML, too."""
 
     media_type = "*/*"
-
-    def parse(
-        self,
-        stream: IO[bytes],
-        media_type: str | None = None,
-        parser_context: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Raises PayloadTooLarge."""
-        return read_up_to(MAX_DESCRIPTOR_BYTES, stream)
+    limit = MAX_DESCRIPTOR_BYTES
 
 
 class Descriptor(CortexView):
@@ -104,25 +93,16 @@ class Descriptor(CortexView):
         text = request.data
         if not isinstance(text, bytes):
             raise InvalidInput.of("body", "nothing", "the YAML of a scorecard")
-        self._require_edit(text)
         scorecard, warnings = definitions.save_cortex(
-            text, actor=self.actor, dry_run=params.flag(request, "dryRun")
+            text,
+            actor=self.actor,
+            dry_run=params.flag(request, "dryRun"),
+            permit=partial(access.require_save, self.principal),
         )
         body: dict[str, Any] = {
             "scorecard": documents.scorecard_document(scorecard) if scorecard else None
         }
         return Response({**body, "warnings": warnings} if warnings else body)
-
-    def _require_edit(self, text: bytes) -> None:
-        """Owners may change what there is; only admins make new ones. Raises PermissionDenied."""
-        tag = cortex.load(text, "scorecard").value.get("tag")
-        known = None
-        if isinstance(tag, str) and is_storable(tag):
-            known = Scorecard.objects.filter(blueprint=None, identifier=tag).first()
-        if known is not None:
-            access.require_edit(self.principal, known)
-        else:
-            permissions.require_admin(self.principal, "create scorecards")
 
 
 class ScorecardList(CortexView):
@@ -254,12 +234,7 @@ class EntityScore(ScorecardView):
     )
     def post(self, request: Request, scorecard: str, entity: str) -> Response:
         found = self.scorecard(scorecard)
-        if not may_evaluate(found, self.principal):
-            raise PermissionDenied(
-                "You may not evaluate this scorecard",
-                hint="That is for admins and the owner of the scorecard.",
-                details={"resource": "Scorecard", "value": found.identifier},
-            )
+        access.require_evaluate(self.principal, found)
         evaluating.evaluate_entity(
             found, find_entity(entity, self.principal, scorecard=found), actor=self.actor
         )

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET
 
 from catalog.kernel.csv_lines import csv_response
 from catalog.portal.shell import PortalRequest, portal_view
+from scorecards.definition import percentage_of
 from scorecards.models import Score
 from scorecards.portal.entity_rows import Asked
 from scorecards.portal.frame import asked_ladder
@@ -43,7 +44,8 @@ def results_csv(request: PortalRequest, scorecard: str, blueprint: str = "") -> 
 def _lines(ladder: Ladder, scores: QuerySet[Score]) -> Iterator[list[str]]:
     for score in scores.iterator(chunk_size=_BATCH):
         entity = score.entity
-        share = f"{100 * score.points / score.total:.1f}" if score.total else ""
+        percentage = percentage_of(score.points, score.total)
+        share = "" if percentage is None else f"{percentage:.1f}"
         yield [
             entity.identifier,
             entity.title or "",

@@ -23,7 +23,7 @@ from catalog.portal.sources import admin_url
 from catalog.portal.values import read_number
 from catalog.selectors.tables import owner_titles
 from catalog.services.permissions import can_administer
-from scorecards.definition import Definition
+from scorecards.definition import Definition, percentage_of
 from scorecards.formats import definition_of
 from scorecards.models import Rollup, Scorecard
 from scorecards.portal.frame import asked_ladder, scorecard_page
@@ -205,4 +205,8 @@ def _percentages_before(scorecards: Iterable[int]) -> dict[int, float]:
         .distinct("scorecard_id")
         .values_list("scorecard_id", "points", "total")
     )
-    return {pk: float(100 * points / total) for pk, points, total in rows if total}
+    return {
+        pk: share
+        for pk, points, total in rows
+        if (share := percentage_of(points, total)) is not None
+    }

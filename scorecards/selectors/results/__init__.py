@@ -9,6 +9,7 @@ from scorecards.selectors.results.explaining import (
     assemble,
     explain,
     explain_all,
+    seen_at,
 )
 from scorecards.selectors.results.ladders import Ladder, Rung, ladder_of, ladders_of
 from scorecards.selectors.results.lists import Narrowing, narrowed, scores_in_order
@@ -63,6 +64,7 @@ __all__ = [
     "next_steps",
     "scores_in_order",
     "scores_of",
+    "seen_at",
     "shows_all_teams",
     "tallies_of",
     "visible_scorecards",

@@ -16,12 +16,12 @@ from django.utils import timezone
 
 from catalog.models import Entity
 from catalog.selectors.kinds import Kinds, load_kinds
-from scorecards.definition import Definition, Level, RuleSpec
+from scorecards.definition import Definition, Level, RuleSpec, percentage_of
 from scorecards.models import Exemption, Score, Scorecard, ScoreChange
 from scorecards.rules.compiled import Tree
 from scorecards.rules.compiling import CompiledRule, CompiledScorecard, compile_scorecard
 from scorecards.rules.evidence import read_evidence
-from scorecards.selectors.results.ladders import UNKNOWN_EFFORT_H, Ladder, ladders_of
+from scorecards.selectors.results.ladders import Ladder, ladders_of
 from scorecards.statuses import ABSENT, EXEMPT, IGNORED, NO_DATA, NOT_APPLICABLE, Status, status_at
 
 STALE_WINDOWS: Final = 2  # a result older than this many windows is marked
@@ -73,11 +73,6 @@ class ExplainedRule:
         return self.status.blocks
 
     @property
-    def ease(self) -> Decimal:
-        """How much it is worth for an hour of work."""
-        return self.spec.weight / (self.spec.effort or UNKNOWN_EFFORT_H)
-
-    @property
     def lacks_data(self) -> bool:
         return self.status in (NO_DATA, IGNORED) or self.status.name == "announced_no_data"
 
@@ -114,27 +109,23 @@ class Explained:
 
     @property
     def level(self) -> Level:
-        levels = self.definition.levels
-        return levels[min(self.rank, len(levels) - 1)]
+        return self.definition.level(self.rank)
 
     @property
     def next_level(self) -> Level | None:
-        levels = self.definition.levels
-        return levels[self.rank + 1] if self.rank + 1 < len(levels) else None
+        return self.definition.next_level(self.rank)
 
     @property
     def percentage(self) -> float | None:
-        return float(100 * self.points / self.total) if self.total else None
+        return percentage_of(self.points, self.total)
 
     @property
     def missing(self) -> tuple[ExplainedRule, ...]:
         """Those without which the next level is not reached; without levels, all that are open."""
-        if not self.definition.has_levels:
-            return tuple(rule for rule in self.rules if rule.is_open)
         return tuple(
             rule
             for rule in self.rules
-            if rule.is_open and rule.rank is not None and rule.rank <= self.rank + 1
+            if rule.is_open and self.definition.is_in_the_way(rule.spec, self.rank)
         )
 
 
@@ -189,7 +180,7 @@ def assemble(
         )
         for one in compiled.rules
     )
-    evaluated_at = max(score.evaluated_at, scorecard.evaluated_at or score.evaluated_at)
+    evaluated_at = seen_at(score, scorecard)
     window = timedelta(hours=definition.window_h)
     return Explained(
         scorecard=scorecard,
@@ -206,6 +197,11 @@ def assemble(
         ranks=tuple(past.ranks),
         is_stale=compiled.now - evaluated_at > STALE_WINDOWS * window,
     )
+
+
+def seen_at(score: Score | Explained, scorecard: Scorecard) -> datetime:
+    """When a score was last seen to be so: by itself, or among all of its scorecard."""
+    return max(score.evaluated_at, scorecard.evaluated_at or score.evaluated_at)
 
 
 def _rule(

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
-from decimal import Decimal
-from typing import Final
 
-from scorecards.definition import Definition, Level, RuleSpec
+from scorecards.definition import Definition, RuleSpec
 from scorecards.formats import definition_of
 from scorecards.models import Rule, Scorecard
 from scorecards.statuses import Status, status_at
-
-UNKNOWN_EFFORT_H: Final = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +20,6 @@ class Rung:
     slot: int
     rank: int | None
     problem: str = ""
-
-    @property
-    def ease(self) -> Decimal:
-        """How much it is worth for an hour of work."""
-        return self.spec.weight / (self.spec.effort or UNKNOWN_EFFORT_H)
-
-    def is_announced(self, today: date) -> bool:
-        return self.spec.effective_from is not None and today < self.spec.effective_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +37,6 @@ class Ladder:
     def slots(self) -> dict[str, int]:
         return {one.spec.identifier: one.slot for one in self.rungs}
 
-    def level(self, rank: int) -> Level:
-        """An older version may have had more of them."""
-        levels = self.definition.levels
-        return levels[min(rank, len(levels) - 1)]
-
-    def next_level(self, rank: int) -> Level | None:
-        levels = self.definition.levels
-        return levels[rank + 1] if rank + 1 < len(levels) else None
-
     def missing(self, rank: int, statuses: str) -> list[Rung]:
         """Those in the way of the level above `rank`, the easiest first; without levels, all that
         are open."""
@@ -66,11 +44,9 @@ class Ladder:
             rung
             for rung in self.rungs
             if status_at(statuses, rung.slot).blocks
-            and (
-                not self.definition.has_levels or (rung.rank is not None and rung.rank <= rank + 1)
-            )
+            and self.definition.is_in_the_way(rung.spec, rank)
         ]
-        return sorted(found, key=lambda rung: -rung.ease)
+        return sorted(found, key=lambda rung: -rung.spec.ease)
 
     def statuses(self, statuses: str) -> Sequence[tuple[Rung, Status]]:
         return [(rung, status_at(statuses, rung.slot)) for rung in self.rungs]

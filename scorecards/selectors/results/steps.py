@@ -62,9 +62,7 @@ class Gap:
 
     @property
     def level(self) -> Level | None:
-        return (
-            self.ladder.next_level(self.score.rank) if self.ladder.definition.has_levels else None
-        )
+        return self.ladder.definition.next_level(self.score.rank)
 
 
 def next_steps(explained: Iterable[Explained], limit: int = 3) -> list[NextStep]:
@@ -72,7 +70,7 @@ def next_steps(explained: Iterable[Explained], limit: int = 3) -> list[NextStep]
     fewest in the way of the next level first; of these, the most weight for the least effort.
     """
     steps = [NextStep(one, rule, len(one.missing)) for one in explained for rule in one.missing]
-    steps.sort(key=lambda step: (step.missing, -step.rule.ease))
+    steps.sort(key=lambda step: (step.missing, -step.rule.spec.ease))
     return steps[:limit]
 
 
@@ -90,7 +88,7 @@ def gaps_of_teams(principal: Principal, teams: Sequence[str], *, limit: int) -> 
     scorecards = visible_scorecards(principal) if teams else []
     ladders = ladders_of(one for one in scorecards if one.state == Scorecard.State.ACTIVE)
     wanted = [
-        (pk, _rank(ladder, rung), rung.slot, float(rung.ease))
+        (pk, _rank(ladder, rung), rung.slot, float(rung.spec.ease))
         for pk, ladder in ladders.items()
         for rung in ladder.rungs
         if _rank(ladder, rung)
@@ -124,5 +122,7 @@ def gaps_of_teams(principal: Principal, teams: Sequence[str], *, limit: int) -> 
 
 
 def _rank(ladder: Ladder, rung: Rung) -> int | None:
-    """The rank that a rule is in the way of; all alike without levels."""
+    """The rank that a rule is in the way of, if any; all alike without levels."""
+    if not rung.spec.weight:
+        return None
     return rung.rank if ladder.definition.has_levels else 1

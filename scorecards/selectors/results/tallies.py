@@ -14,6 +14,7 @@ from django.db.models import Count, F, Func, QuerySet, Subquery, Sum, TextField,
 from catalog.kernel.actors import Principal
 from catalog.models import Entity
 from catalog.selectors.sql import Sql
+from scorecards.definition import percentage_of
 from scorecards.models import Rollup, Score, Scorecard
 from scorecards.selectors.results.visibility import visible_scores
 from scorecards.statuses import STATUSES, Status
@@ -33,7 +34,7 @@ class Tally:
 
     @property
     def percentage(self) -> float | None:
-        return float(100 * self.points / self.total) if self.total else None
+        return percentage_of(self.points, self.total)
 
     def of_rule(self, slot: int) -> RuleTally:
         return RuleTally({STATUSES[letter]: n for letter, n in self.letters[slot].items()})
@@ -81,7 +82,7 @@ class LevelCounts:
 
     @property
     def percentage(self) -> float | None:
-        return float(100 * self.points / self.total) if self.total else None
+        return percentage_of(self.points, self.total)
 
 
 def distribution(scorecard: Scorecard, principal: Principal) -> Tally:

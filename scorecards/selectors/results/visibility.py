@@ -23,7 +23,7 @@ def visible_scorecards(principal: Principal) -> list[Scorecard]:
         return []
     standing = Standing(principal)
     found = _unarchived().order_by("title", "identifier", "pk")
-    return [one for one in found if _is_visible(one, standing)]
+    return [one for one in found if may_see(one, standing)]
 
 
 def find_scorecard(
@@ -40,7 +40,7 @@ def find_scorecard(
     if blueprint is not None:
         wanted = wanted.filter(blueprint__identifier=blueprint or None)
     standing = Standing(principal)
-    found = [one for one in wanted if _is_visible(one, standing)]
+    found = [one for one in wanted if may_see(one, standing)]
     if not found:
         raise NotFound.of("Scorecard", identifier)
     if len(found) > 1:
@@ -68,7 +68,7 @@ def scores_of(entity: Entity, principal: Principal) -> list[Score]:
         .order_by("scorecard__title", "scorecard__identifier", "scorecard_id")
     )
     standing = Standing(principal)
-    found = [one for one in scores if _is_visible(one.scorecard, standing)]
+    found = [one for one in scores if may_see(one.scorecard, standing)]
     for one in found:
         one.entity = entity
     return found
@@ -78,6 +78,13 @@ def is_owner(scorecard: Scorecard, standing: Standing) -> bool:
     """Whether its definition names the principal or a team of theirs as owner."""
     owner = definition_of(scorecard).owner
     return bool(owner) and (owner.lower() in standing.names or owner in standing.team_names)
+
+
+def may_see(scorecard: Scorecard, standing: Standing) -> bool:
+    """What is active; drafts of one's own; admins, all."""
+    if scorecard.state == Scorecard.State.ACTIVE or standing.is_admin:
+        return True
+    return scorecard.state == Scorecard.State.DRAFT and is_owner(scorecard, standing)
 
 
 def may_evaluate(scorecard: Scorecard, principal: Principal) -> bool:
@@ -96,9 +103,3 @@ def shows_all_teams(scorecard: Scorecard, principal: Principal) -> bool:
 
 def _unarchived() -> QuerySet[Scorecard]:
     return Scorecard.objects.exclude(state=Scorecard.State.ARCHIVED).select_related("blueprint")
-
-
-def _is_visible(scorecard: Scorecard, standing: Standing) -> bool:
-    if scorecard.state == Scorecard.State.ACTIVE or standing.is_admin:
-        return True
-    return is_owner(scorecard, standing)
