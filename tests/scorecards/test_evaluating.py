@@ -21,7 +21,7 @@ from scorecards import following
 from scorecards.formats import definition_of, native, read
 from scorecards.models import Evaluation, Score, Scorecard, ScoreChange
 from scorecards.services import definitions, evaluating, previewing
-from tests.factories import make_blueprint, make_entity
+from tests.factories import make_api, make_blueprint, make_entity
 
 pytestmark = pytest.mark.django_db
 ACTOR = Actor.system("tests")
@@ -235,6 +235,18 @@ def test_a_rule_may_count_until_the_last_of_days(scorecard):
     body = {"identifier": "for-ever", "title": "For ever", "rules": rules}
     other = definitions.create_scorecard("service", body, actor=ACTOR)
     assert evaluating.evaluate_now(other, actor=ACTOR).entities == 3
+
+
+def test_what_rules_see_is_told_however_large_it_is(scorecard):
+    put = facts.put_facts([facts.FactDraft("service", "a", "big", 2**53)], actor=ACTOR)
+    assert not put[0].error
+    squared = {"identifier": "squared", "expression": 'custom("big") * custom("big") > 1'}
+    body = {"identifier": "large", "title": "Large", "rules": [squared]}
+    other = definitions.create_scorecard("service", body, actor=ACTOR)
+    evaluating.evaluate_now(other, actor=ACTOR)
+    answer = make_api().get("/v1/blueprints/service/entities/a/scorecards")
+    assert answer.status_code == 200
+    assert str(2**106) in answer.content.decode()
 
 
 def test_archived_ones_are_left_alone(scorecard):
