@@ -16,9 +16,8 @@ from actions.models import Run
 from actions.portal.words import STATUSES, badge_of, tile_of
 from catalog.kernel.actors import Principal
 from catalog.kernel.identifiers import is_storable
-from catalog.kernel.keyset import Key, Keyset, KeysetPage
+from catalog.kernel.keyset import Key, Keyset
 from catalog.portal.links import entity_url
-from catalog.portal.shell import PortalRequest
 from catalog.portal.sources import Badge
 from catalog.services.permissions import actor_of
 
@@ -114,23 +113,6 @@ def rows_of(runs: Iterable[Run]) -> list[Row]:
         )
         for run in runs
     ]
-
-
-def neighbours(request: PortalRequest, found: KeysetPage) -> dict[str, str]:
-    """The addresses of the pages "before" and "after" this one; "" where there is none."""
-    query = request.GET.copy()
-    for name in ("before", "after"):
-        query.pop(name, None)
-
-    def url(name: str, cursor: str | None) -> str:
-        if cursor is None:
-            return ""
-        query[name] = cursor
-        encoded = query.urlencode()
-        del query[name]
-        return f"?{encoded}"
-
-    return {"before": url("before", found.before), "after": url("after", found.after)}
 
 
 def url_of_entity(run: Run) -> str:

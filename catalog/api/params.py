@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
@@ -44,7 +45,15 @@ def text(request: Request, name: str, *, limit: int = 100) -> str:
     """`?name=…`, "" when it is missing. Raises InvalidRequest for more than `limit` characters."""
     value = _storable(request.query_params.get(name, ""), name)
     if len(value) > limit:
-        raise _wrong(name, value, f"at most {limit} characters")
+        raise wrong(name, value, f"at most {limit} characters")
+    return value
+
+
+def choice(request: Request, name: str, known: Collection[str]) -> str:
+    """`?name=…`, one of these; "" when it is missing."""
+    value = text(request, name, limit=300)
+    if value and value not in known:
+        raise wrong(name, value, f"one of {', '.join(known)}")
     return value
 
 
@@ -54,7 +63,7 @@ def whole(request: Request, name: str, *, default: int, high: int) -> int:
     if not value:
         return default
     if not (value.isascii() and value.isdigit() and len(value) < 10 and 1 <= int(value) <= high):
-        raise _wrong(name, value, f"a whole number from 1 to {high}")
+        raise wrong(name, value, f"a whole number from 1 to {high}")
     return int(value)
 
 
@@ -76,11 +85,11 @@ def parse_moment(value: object, name: str) -> datetime:
         except ValueError:
             found = None
     if found is None:
-        raise _wrong(name, value, "a moment like 2026-03-03T10:00:00Z")
+        raise wrong(name, value, "a moment like 2026-03-03T10:00:00Z")
     try:
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except OverflowError:
-        raise _wrong(name, value, "a moment of the years 1 to 9999") from None
+        raise wrong(name, value, "a moment of the years 1 to 9999") from None
 
 
 def cursor_value(cursor: str, kind: type[_T]) -> _T:
@@ -92,7 +101,7 @@ def cursor_value(cursor: str, kind: type[_T]) -> _T:
     elif isinstance(value, int):
         is_good = is_good and 0 < value < 2**63
     if not is_good:
-        raise _wrong("from", cursor, "the `next` of the page before")
+        raise wrong("from", cursor, "the `next` of the page before")
     return cast(_T, value)
 
 
@@ -167,11 +176,12 @@ def _has_body(request: Request) -> bool:
 
 def _storable(value: str, name: str) -> str:
     if "\x00" in value:
-        raise _wrong(name, value, "text without NUL characters")
+        raise wrong(name, value, "text without NUL characters")
     return value
 
 
-def _wrong(name: str, value: object, expected: str) -> InvalidRequest:
+def wrong(name: str, value: object, expected: str) -> InvalidRequest:
+    """To be raised for a parameter."""
     return InvalidRequest(
         f'{name} is "{shorten(value)}"; expected {expected}',
         details={"field": name, "value": shorten(value), "expected": expected},

@@ -10,10 +10,11 @@ from rest_framework.response import Response
 from catalog.api import params
 from catalog.api.base import ApiView, ok
 from catalog.api.openapi import OBJECT, documented, envelope, list_of, query
-from catalog.kernel.errors import InvalidInput, InvalidRequest, NotFound
+from catalog.kernel.errors import InvalidInput, NotFound
 from catalog.kernel.identifiers import is_storable
 from catalog.kernel.pagination import encode_cursor
 from catalog.models import Entity
+from scorecards.api.asked import OF_BLUEPRINT, asked_scorecard
 from scorecards.models import Exemption
 from scorecards.selectors.exemptions import (
     Asked,
@@ -22,7 +23,6 @@ from scorecards.selectors.exemptions import (
     find_exemption,
     find_rule,
 )
-from scorecards.selectors.results import find_scorecard
 from scorecards.services import exemptions as services
 from scorecards.services.exemption_checks import MAX_REASON
 
@@ -32,7 +32,6 @@ MAX_RULES: Final = 100  # of the report
 
 _ONE = envelope(exemption=OBJECT)
 _TEXT = {"type": "string"}
-_OF = query("blueprint", "The blueprint of the scorecard, where several have one of this name.")
 _BODY: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -63,14 +62,14 @@ class ExemptionList(ApiView):
         tag=TAG,
         path=["scorecard"],
         params=[
-            _OF,
+            OF_BLUEPRINT,
             query("status", f"One of {', '.join(Exemption.Status.values)}."),
             query("rule", "Of this rule."),
             query("entity", "Of the entity with this identifier."),
             query("entity_blueprint", "Of entities of this blueprint."),
             query("requested_by", "Asked for by this person or API client."),
             query("limit", f"How many, 1 to {MAX_ROWS}; 100 if not given.", kind=int),
-            query("after", "Those behind this place: `next` of the answer before."),
+            query("from", "`next` of the page before."),
         ],
         answers={200: envelope(exemptions=list_of(OBJECT), byRule=list_of(OBJECT))},
         errors=[400, 404],
@@ -78,16 +77,9 @@ class ExemptionList(ApiView):
         "there where there are more.",
     )
     def get(self, request: Request, scorecard: str) -> Response:
-        card = find_scorecard(self.principal, scorecard, _blueprint(request))
-        status = params.text(request, "status").upper()
-        if status and status not in Exemption.Status.values:
-            expected = f"one of {', '.join(Exemption.Status.values)}"
-            raise InvalidRequest(
-                f'status is "{status}"; expected {expected}',
-                details={"field": "status", "value": status, "expected": expected},
-            )
+        card = asked_scorecard(self, scorecard)
         asked = Asked(
-            status=status,
+            status=params.choice(request, "status", Exemption.Status.values),
             rule=params.text(request, "rule"),
             entity=params.text(request, "entity", limit=1000),
             blueprint=params.text(request, "entity_blueprint"),
@@ -96,7 +88,7 @@ class ExemptionList(ApiView):
         limit = params.whole(request, "limit", default=100, high=MAX_ROWS)
         found = Exemption.objects.filter(scorecard=card)
         found = asked.narrowed(found).select_related("scorecard__blueprint", "rule")
-        if after := params.text(request, "after", limit=200):
+        if after := params.text(request, "from", limit=200):
             found = found.filter(pk__lt=params.cursor_value(after, int))
         rows = list(found.order_by("-pk")[: limit + 1])
         more = {"next": encode_cursor([rows[limit - 1].pk])} if len(rows) > limit else {}
@@ -119,7 +111,7 @@ class ExemptionList(ApiView):
         "Ask that a rule does not count for an entity, or for those that a search finds",
         tag=TAG,
         path=["scorecard"],
-        params=[_OF],
+        params=[OF_BLUEPRINT],
         body=_BODY,
         answers={201: envelope(exemptions=list_of(OBJECT), passedOver={"type": "integer"})},
         errors=[403, 404, 409, 422],
@@ -128,7 +120,7 @@ class ExemptionList(ApiView):
         "`passedOver` counts those that need none, or have one.",
     )
     def post(self, request: Request, scorecard: str) -> Response:
-        card = find_scorecard(self.principal, scorecard, _blueprint(request))
+        card = asked_scorecard(self, scorecard)
         body = params.body_object(request)
         rule = find_rule(card, params.body_text(body, "rule"))
         told: dict[str, Any] = {
@@ -256,8 +248,3 @@ class ExemptionRevocation(ApiView):
 def _reason(request: Request) -> str:
     body = params.body_object(request, may_be_empty=True)
     return "" if body.get("reason") is None else params.body_text(body, "reason")
-
-
-def _blueprint(request: Request) -> str | None:
-    """None where nobody said."""
-    return params.text(request, "blueprint") if "blueprint" in request.query_params else None

@@ -15,14 +15,15 @@ from rest_framework.response import Response
 from catalog.api import params
 from catalog.api.base import ApiView, ok
 from catalog.api.openapi import Schema, documented, envelope, list_of, query
-from catalog.kernel.errors import InvalidRequest, NotFound, PermissionDenied, shorten
+from catalog.kernel.errors import NotFound, PermissionDenied
 from catalog.kernel.keyset import AFTER, Key, Keyset
 from catalog.models import Entity
 from catalog.selectors.documents import timestamp
 from catalog.selectors.teams import teams_of
+from scorecards.api.asked import OF_BLUEPRINT, asked_scorecard
 from scorecards.models import Rollup, Rule, Scorecard, ScorecardVersion, ScoreChange
 from scorecards.selectors import history
-from scorecards.selectors.results import find_scorecard, shows_all_teams
+from scorecards.selectors.results import shows_all_teams
 from scorecards.statuses import ABSENT, STATUSES, status_at
 
 TAG: Final = "Scorecards"
@@ -88,9 +89,6 @@ _CHANGE: Schema = {
     },
 }
 
-_OF_BLUEPRINT = query(
-    "blueprint", "The blueprint the scorecard belongs to, where several have one of this name."
-)
 _ENTITY = "Its identifier; `blueprint:identifier` where the scorecard is about several blueprints."
 _NEWEST_FIRST: Final = Keyset(
     [Key("at", "at", DateTimeField()), Key("pk", "pk", BigIntegerField())], descending=True
@@ -107,14 +105,14 @@ class EntityHistory(ApiView):
         params=[
             query("entity", _ENTITY, required=True),
             query("on", "Only what held at the end of this day (UTC), or at this moment."),
-            _OF_BLUEPRINT,
+            OF_BLUEPRINT,
         ],
         answers={200: envelope(history=list_of(_POINT), versions=_VERSIONS)},
         errors=[400, 404],
         description="Oldest first; each holds until the next one. Of entities that are gone, too.",
     )
     def get(self, request: Request, scorecard: str) -> Response:
-        found = _scorecard(self, scorecard)
+        found = asked_scorecard(self, scorecard)
         pk = _entity_pk(self, found, _required(request, "entity"))
         on = _day_or_moment(request, "on")
         if on is None:
@@ -146,7 +144,7 @@ class Trend(ApiView):
                 "`blueprint:<identifier>`, `team:<identifier>` or `domain:<identifier>`; all "
                 "entities if not given. `team:` is what nobody owns.",
             ),
-            _OF_BLUEPRINT,
+            OF_BLUEPRINT,
         ],
         answers={200: envelope(trend=list_of(_SHARE), versions=_VERSIONS)},
         errors=[400, 403, 404],
@@ -154,14 +152,12 @@ class Trend(ApiView):
         f"are as daily roll-ups kept them. At most the newest {history.MAX_PERIODS} periods.",
     )
     def get(self, request: Request, scorecard: str) -> Response:
-        found = _scorecard(self, scorecard)
-        grain = params.text(request, "grain") or "week"
-        if grain not in history.GRAINS:
-            raise _wrong("grain", grain, f"one of {', '.join(history.GRAINS)}")
+        found = asked_scorecard(self, scorecard)
+        grain = params.choice(request, "grain", history.GRAINS) or "week"
         until = params.moment(request, "to") or timezone.now()
         since = params.moment(request, "from") or _before(until, timedelta(weeks=WEEKS_SHOWN))
         if since >= until:
-            raise _wrong("from", timestamp(since), f"a moment before {timestamp(until)}")
+            raise params.wrong("from", timestamp(since), f"a moment before {timestamp(until)}")
         kind, group = self._group(request, found)
         told = history.shares(found, grain=grain, since=since, until=until, kind=kind, group=group)
         return ok(
@@ -175,7 +171,7 @@ class Trend(ApiView):
             return Rollup.Kind.ALL, None
         kind, colon, name = group.partition(":")
         if not colon or kind not in _GROUPS:
-            raise _wrong("group", group, "team:…, blueprint:… or domain:…")
+            raise params.wrong("group", group, "team:…, blueprint:… or domain:…")
         if kind == Rollup.Kind.TEAM and not self._may_see(scorecard, name):
             raise PermissionDenied(
                 "You may not look at how other teams do on this scorecard",
@@ -203,17 +199,15 @@ class ChangeList(ApiView):
             query("until", "A day or a moment."),
             query("limit", f"How many, 1 to {MAX_PAGE}; {PAGE} if not given.", kind=int),
             query("from", "`next` of the page before."),
-            _OF_BLUEPRINT,
+            OF_BLUEPRINT,
         ],
         answers={200: envelope(changes=list_of(_CHANGE), next=_TEXT_OR_NULL)},
         errors=[400, 404],
         description="Each says what was before and after: the level, and the rules that differ.",
     )
     def get(self, request: Request, scorecard: str) -> Response:
-        found = _scorecard(self, scorecard)
-        direction = params.text(request, "direction")
-        if direction not in ("", *history.DIRECTIONS):
-            raise _wrong("direction", direction, "up or down")
+        found = asked_scorecard(self, scorecard)
+        direction = params.choice(request, "direction", history.DIRECTIONS)
         entity = params.text(request, "entity", limit=1100)
         page = _NEWEST_FIRST.page(
             history.changes_of(
@@ -228,11 +222,6 @@ class ChangeList(ApiView):
         )
         rules = list(found.rules.all())
         return ok(changes=[_change(one, rules) for one in page.rows], next=page.after)
-
-
-def _scorecard(view: ApiView, identifier: str) -> Scorecard:
-    blueprint = params.text(view.request, "blueprint") or None
-    return find_scorecard(view.principal, identifier, blueprint)
 
 
 def _entity_pk(view: ApiView, scorecard: Scorecard, name: str) -> int:
@@ -323,18 +312,11 @@ def _before(moment: datetime, span: timedelta) -> datetime:
     try:
         return moment - span
     except OverflowError:
-        raise _wrong("to", timestamp(moment), "a later moment") from None
+        raise params.wrong("to", timestamp(moment), "a later moment") from None
 
 
 def _required(request: Request, name: str) -> str:
     value = params.text(request, name, limit=1100)
     if not value:
-        raise _wrong(name, "", "the name of an entity")
+        raise params.wrong(name, "", "the name of an entity")
     return value
-
-
-def _wrong(field: str, value: str, expected: str) -> InvalidRequest:
-    return InvalidRequest(
-        f"{field} is {shorten(value)!r}; expected {expected}",
-        details={"field": field, "value": shorten(value), "expected": expected},
-    )

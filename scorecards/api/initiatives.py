@@ -12,7 +12,6 @@ from rest_framework.response import Response
 from catalog.api import params
 from catalog.api.base import ApiView, ok
 from catalog.api.openapi import OBJECT, documented, envelope, flag, list_of, query
-from catalog.kernel.errors import InvalidRequest
 from catalog.kernel.pagination import encode_cursor
 from scorecards.models import Initiative
 from scorecards.selectors.burndowns import burndown_of, document_of
@@ -244,7 +243,7 @@ class InitiativeItems(ApiView):
             query("team", "Owned by this team."),
             query("rule", "That miss this rule."),
             query("limit", f"How many, 1 to {MAX_ROWS}; 100 if not given.", kind=int),
-            query("after", "Those behind this place: `next` of the answer before."),
+            query("from", "`next` of the page before."),
         ],
         answers={200: envelope(items=list_of(OBJECT))},
         errors=[400, 404],
@@ -252,22 +251,15 @@ class InitiativeItems(ApiView):
     )
     def get(self, request: Request, initiative: str) -> Response:
         found = services.get_initiative(initiative, principal=self.principal)
-        state = params.text(request, "state")
-        if state and state not in ITEM_STATES:
-            expected = f"one of {', '.join(ITEM_STATES)}"
-            raise InvalidRequest(
-                f'state is "{state}"; expected {expected}',
-                details={"field": "state", "value": state, "expected": expected},
-            )
         asked = Asked(
-            state=state,
+            state=params.choice(request, "state", ITEM_STATES),
             team=params.text(request, "team", limit=1000),
             rule=params.text(request, "rule"),
         )
         limit = params.whole(request, "limit", default=100, high=MAX_ROWS)
         targets = targets_of(found, ladder_of(found.scorecard))
         items = items_of(found, targets, asked)
-        if after := params.text(request, "after", limit=200):
+        if after := params.text(request, "from", limit=200):
             items = items.filter(pk__gt=params.cursor_value(after, int))
         rows = list(items.order_by("pk")[: limit + 1])
         more = {"next": encode_cursor([rows[limit - 1].pk])} if len(rows) > limit else {}

@@ -11,10 +11,11 @@ from rest_framework.response import Response
 from catalog.api import params
 from catalog.api.base import ApiView, ok
 from catalog.api.openapi import Schema, documented, envelope, list_of, query
-from catalog.kernel.errors import InvalidRequest, NotFound, shorten
+from catalog.kernel.errors import NotFound
 from catalog.models import Entity
 from catalog.selectors.documents import timestamp
 from catalog.selectors.entity_page import find_entity
+from scorecards.api.asked import OF_BLUEPRINT, asked_scorecard
 from scorecards.definition import percentage_of
 from scorecards.models import Score, Scorecard
 from scorecards.portal.badges import badge_of, svg_response
@@ -24,7 +25,6 @@ from scorecards.selectors.results import (
     Ladder,
     Narrowing,
     explain_all,
-    find_scorecard,
     ladder_of,
     narrowed,
     scores_in_order,
@@ -49,9 +49,6 @@ _NAMES: Final = (OPEN, *(one.name for one in STATUSES.values() if one.name != "a
 _COUNTS: Final = ("entities", "changed", "raised", "lowered", "entered", "left")
 _STATUS: Schema = {"type": "string", "enum": [*_NAMES[1:], "absent"]}
 
-_OF_BLUEPRINT = query(
-    "blueprint", "The blueprint the scorecard belongs to, where several have one of this name."
-)
 _STANDING: dict[str, Schema] = {
     "level": {**_TEXT_OR_NULL, "description": "Null for no level yet."},
     "points": _NUMBER,
@@ -128,9 +125,7 @@ EXPLAINED: Schema = {
 }
 _EVALUATION: Schema = {
     "type": "object",
-    "properties": dict.fromkeys(
-        ("entities", "changed", "raised", "lowered", "entered", "left"), _WHOLE
-    ),
+    "properties": dict.fromkeys(_COUNTS, _WHOLE),
 }
 
 
@@ -141,7 +136,7 @@ class ResultList(ApiView):
         tag=TAG,
         path=["scorecard"],
         params=[
-            _OF_BLUEPRINT,
+            OF_BLUEPRINT,
             query("level", "Only at the level of this title; `null` for no level yet."),
             query("rule", "With `status`, its status on this rule; alone, where it is open."),
             query("status", f"One of {', '.join(f'`{name}`' for name in _NAMES)}, on any rule."),
@@ -154,7 +149,7 @@ class ResultList(ApiView):
         errors=[400, 404],
     )
     def get(self, request: Request, scorecard: str) -> Response:
-        ladder = ladder_of(_scorecard(self, scorecard))
+        ladder = ladder_of(asked_scorecard(self, scorecard))
         scores = visible_scores(ladder.scorecard, self.principal)
         if entity := params.text(request, "entity", limit=1000):
             scores = scores.filter(entity__identifier=entity)
@@ -172,13 +167,13 @@ class EvaluateNow(ApiView):
         "Evaluate a scorecard now",
         tag=TAG,
         path=["scorecard"],
-        params=[_OF_BLUEPRINT],
+        params=[OF_BLUEPRINT],
         answers={200: envelope(evaluation=_EVALUATION)},
         errors=[400, 403, 404, 409],
         description="For admins and its owner. 409 while it is being evaluated.",
     )
     def post(self, request: Request, scorecard: str) -> Response:
-        found = _scorecard(self, scorecard)
+        found = asked_scorecard(self, scorecard)
         access.require_evaluate(self.principal, found)
         done = evaluating.evaluate_now(found, actor=self.actor)
         return ok(evaluation={name: getattr(done, name) for name in _COUNTS})
@@ -215,11 +210,6 @@ class EntityBadge(ApiView):
         return svg_response(request, badge_of(self.principal, scorecard, blueprint, entity)[2])
 
 
-def _scorecard(view: ApiView, identifier: str) -> Scorecard:
-    blueprint = params.text(view.request, "blueprint") or None
-    return find_scorecard(view.principal, identifier, blueprint)
-
-
 def _entity(view: ApiView, blueprint: str, identifier: str) -> Entity:
     found = find_entity(view.principal, blueprint, identifier)
     if found is None:
@@ -229,30 +219,15 @@ def _entity(view: ApiView, blueprint: str, identifier: str) -> Entity:
 
 def _narrowing(request: Request, ladder: Ladder) -> Narrowing:
     rank = slot = None
-    level = params.text(request, "level", limit=300)
-    if level:
-        titles = [one.title or "null" for one in ladder.definition.levels]
-        if level not in titles:
-            raise _unknown("level", level, titles)
+    titles = [one.title or "null" for one in ladder.definition.levels]
+    if level := params.choice(request, "level", titles):
         rank = titles.index(level)
-    if rule := params.text(request, "rule"):
-        rung = ladder.rung(rule)
-        if rung is None:
-            raise _unknown("rule", rule, [one.spec.identifier for one in ladder.rungs])
-        slot = rung.slot
-    status = params.text(request, "status")
-    if status and status not in _NAMES:
-        raise _unknown("status", status, _NAMES)
+    if name := params.choice(request, "rule", [one.spec.identifier for one in ladder.rungs]):
+        rung = ladder.rung(name)
+        slot = rung.slot if rung else None
+    status = params.choice(request, "status", _NAMES)
     team = params.text(request, "team", limit=1000)
     return Narrowing(rank=rank, slot=slot, status=status, team=team)
-
-
-def _unknown(field: str, value: str, known: Any) -> InvalidRequest:
-    expected = f"one of {', '.join(known)}"
-    return InvalidRequest(
-        f'{field} is "{shorten(value)}"; expected {expected}',
-        details={"field": field, "value": shorten(value), "expected": expected},
-    )
 
 
 def _standing(standing: Score | Explained, scorecard: Scorecard) -> dict[str, Any]:

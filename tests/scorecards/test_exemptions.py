@@ -189,9 +189,9 @@ def test_many_at_once_by_a_search(ready):
     assert answer["passedOver"] == 1
     again = api.post(URL, body).json()
     assert (again["exemptions"], again["passedOver"]) == ([], 4)
-    listed = api.get(f"{URL}?status=approved&limit=2").json()
+    listed = api.get(f"{URL}?status=APPROVED&limit=2").json()
     assert [one["entity"] for one in listed["exemptions"]] == ["s2", "s1"]
-    assert api.get(f"{URL}?after={listed['next']}").json()["exemptions"][0]["entity"] == "pay"
+    assert api.get(f"{URL}?from={listed['next']}").json()["exemptions"][0]["entity"] == "pay"
     assert listed["byRule"] == [{"rule": "stars", "held": 3, "waiting": 0, "ever": 3}]
     assert api.get(f"{URL}?status=maybe").status_code == 400
     assert api.post(URL, {**body, "entity": "pay"}).status_code == 422

@@ -255,14 +255,14 @@ def told(db):
     service = make_blueprint("service")
     scorecard = make_scorecard(blueprint=service)
     pay = make_entity("service", "pay")
-    day = timedelta(days=1)
+    gone, day = pay.pk + 1, timedelta(days=1)
     ScoreChange.objects.bulk_create(
         [
             make_change(scorecard, pay.pk, START, None, ("FF", 0), identifier="pay"),
             make_change(scorecard, pay.pk, START + day, ("FF", 0), ("PP", 2), identifier="pay"),
-            make_change(scorecard, 99, START + day, None, ("PF", 1), identifier="a:b"),
+            make_change(scorecard, gone, START + day, None, ("PF", 1), identifier="a:b"),
             make_change(scorecard, pay.pk, END, ("PP", 2), ("PX", 1), identifier="pay"),
-            make_change(scorecard, 99, END, ("PF", 1), None, identifier="a:b"),
+            make_change(scorecard, gone, END, ("PF", 1), None, identifier="a:b"),
         ]
     )
     return scorecard

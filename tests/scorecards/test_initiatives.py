@@ -238,7 +238,7 @@ def test_its_life_over_the_api(ready):
     found = api.get(f"{path}/items?state=open&team=core&limit=1").json()
     assert [one["entity"] for one in found["items"]] == ["pay"]
     assert found["items"][0]["openRules"] == ["stars", "docs"]
-    rest = api.get(f"{path}/items?state=open&team=core&after={found['next']}").json()
+    rest = api.get(f"{path}/items?state=open&team=core&from={found['next']}").json()
     assert [one["entity"] for one in rest["items"]] == ["shop"]
     assert [one["entity"] for one in api.get(f"{path}/items?rule=docs").json()["items"]] == [
         "pay",

@@ -13,11 +13,12 @@ from django.views.decorators.http import require_GET, require_POST
 
 from actions.models import Run
 from actions.portal.approvals import waiting_rows
-from actions.portal.run_list import NEWEST_FIRST, ROWS, UNSHOWN, neighbours
+from actions.portal.run_list import NEWEST_FIRST, ROWS, UNSHOWN
 from actions.services.access import Access
 from actions.services.approvals import decide
 from catalog.kernel.errors import Conflict
 from catalog.portal.acting import actor_for
+from catalog.portal.paging import neighbours
 from catalog.portal.shell import PortalRequest, page, portal_view
 
 _UNSHOWN: Final = tuple(name for name in UNSHOWN if name != "properties")

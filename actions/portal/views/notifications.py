@@ -12,11 +12,11 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_POST
 
 from actions.notifications import reading
-from actions.portal.run_list import neighbours
 from actions.selectors.notifications import INBOX, UNREAD_CAP, inbox, unread_count
 from catalog.kernel.actors import Principal
 from catalog.kernel.errors import NotFound
 from catalog.portal.header import HeaderItem
+from catalog.portal.paging import neighbours
 from catalog.portal.shell import PortalRequest, page, portal_view
 
 ROWS: Final = 40

@@ -30,7 +30,6 @@ from actions.portal.run_list import (
     ROWS,
     UNSHOWN,
     Asked,
-    neighbours,
     rows_of,
     url_of_entity,
 )
@@ -44,6 +43,7 @@ from actions.services.reporting import get_run
 from catalog.kernel.errors import Conflict, InvalidInput
 from catalog.models import Blueprint
 from catalog.portal.acting import actor_for
+from catalog.portal.paging import neighbours
 from catalog.portal.shell import Crumb, PortalRequest, fragment, page, portal_view
 from catalog.portal.values import read_number
 

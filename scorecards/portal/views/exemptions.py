@@ -21,6 +21,7 @@ from catalog.kernel.keyset import Key, Keyset
 from catalog.models import Entity
 from catalog.portal.acting import actor_for
 from catalog.portal.links import entity_url
+from catalog.portal.paging import neighbours
 from catalog.portal.shell import Crumb, PortalRequest, page, portal_view
 from catalog.portal.sources import Badge
 from catalog.portal.values import read_number
@@ -28,7 +29,6 @@ from scorecards.formats import definition_of
 from scorecards.models import Exemption, Rule, Score, Scorecard
 from scorecards.portal.goal_words import EXEMPTIONS
 from scorecards.portal.links import scorecard_url
-from scorecards.portal.paging import neighbours
 from scorecards.selectors.exemptions import (
     RuleReport,
     by_rule,

@@ -28,6 +28,7 @@ from catalog.kernel.errors import (
 from catalog.kernel.identifiers import is_storable
 from catalog.kernel.keyset import Key, Keyset
 from catalog.portal.acting import actor_for
+from catalog.portal.paging import neighbours
 from catalog.portal.shell import Crumb, PortalRequest, page, portal_view
 from catalog.portal.sources import Badge
 from catalog.portal.values import read_number
@@ -37,7 +38,6 @@ from scorecards.portal.frame import owner_link
 from scorecards.portal.goal_words import INITIATIVES, ITEMS, days_words
 from scorecards.portal.initiative_form import body_of, form_of
 from scorecards.portal.links import scorecard_url
-from scorecards.portal.paging import neighbours
 from scorecards.portal.words import percent
 from scorecards.selectors.burndowns import burndown_of
 from scorecards.selectors.initiative_scope import Targets, targets_of

@@ -7,7 +7,8 @@ from typing import Any, Final
 from django.http import HttpResponseBase
 from django.views.decorators.http import require_GET
 
-from catalog.kernel.keyset import KeysetPage
+from catalog.kernel.keyset import AFTER, BEFORE
+from catalog.portal.paging import neighbours
 from catalog.portal.shell import PortalRequest, portal_view
 from catalog.selectors.tables import owner_titles
 from scorecards.models import Rollup
@@ -69,7 +70,7 @@ def _listed(request: PortalRequest, ladder: Ladder) -> dict[str, Any]:
         "orders": [(key, words) for key, (words, _) in ORDERS.items()],
         "team_title": _team_title(request, asked.team),
         "query": _query(request),
-        **_neighbours(request, found),
+        **neighbours(request, found),
     }
 
 
@@ -80,21 +81,6 @@ def _team_title(request: PortalRequest, team: str) -> str:
 def _query(request: PortalRequest) -> str:
     """What the address asks for, whatever the page."""
     query = request.GET.copy()
-    for name in ("before", "after", "by"):
+    for name in (BEFORE, AFTER, "by"):
         query.pop(name, None)
     return query.urlencode()
-
-
-def _neighbours(request: PortalRequest, found: KeysetPage) -> dict[str, str]:
-    """The addresses of the pages before and after; "" where there is none."""
-
-    def url(name: str, cursor: str | None) -> str:
-        if cursor is None:
-            return ""
-        query = request.GET.copy()
-        for key in ("before", "after"):
-            query.pop(key, None)
-        query[name] = cursor
-        return f"?{query.urlencode()}"
-
-    return {"before": url("before", found.before), "after": url("after", found.after)}

@@ -1,0 +1,24 @@
+"""The scorecard that the address of a call names."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from catalog.api import params
+from catalog.api.base import ApiView
+from catalog.api.openapi import query
+from scorecards.models import Scorecard
+from scorecards.selectors.results import find_scorecard
+
+OF_BLUEPRINT: Final = query(
+    "blueprint",
+    "The blueprint the scorecard belongs to, where several have one of this name; empty for one of "
+    "none.",
+)
+
+
+def asked_scorecard(view: ApiView, identifier: str) -> Scorecard:
+    """The one of this name that the caller may see. Raises NotFound, InvalidRequest."""
+    is_said = "blueprint" in view.request.query_params
+    blueprint = params.text(view.request, "blueprint") if is_said else None
+    return find_scorecard(view.principal, identifier, blueprint)
