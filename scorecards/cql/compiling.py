@@ -273,7 +273,8 @@ class Compiler(Work):
         return Sql(
             f"(SELECT s.rank {sign} ({{}}::jsonb ->> s.scorecard_id::text)::int "  # noqa: S608
             "FROM scorecards_score s JOIN scorecards_scorecard c ON c.id = s.scorecard_id "
-            "WHERE s.entity_id = {} AND c.identifier = {} ORDER BY c.id LIMIT 1)",
+            "WHERE s.entity_id = {} AND c.identifier = {} AND c.state = 'active' "
+            "ORDER BY c.id LIMIT 1)",
             json_value(wanted),
             F("pk"),
             Value(level.name),

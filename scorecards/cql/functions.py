@@ -302,11 +302,14 @@ def related(work: Work, node: Call) -> Term:
 
 
 def level(work: Work, node: Call) -> Term:
-    """The level an entity has reached on another scorecard, as it was last evaluated."""
+    """The level an entity has reached on another scorecard, as it was last evaluated. Drafts and
+    archived ones are nobody's business here: whoever may ask must not hear of them.
+    """
     given = work.bound(node, "scorecard", needed=1)
     wanted = work.literal(given["scorecard"], "the scorecard")
-    if not Scorecard.objects.filter(identifier=wanted).exists():
-        known = Scorecard.objects.order_by("identifier").values_list("identifier", flat=True)
+    active = Scorecard.objects.filter(state=Scorecard.State.ACTIVE)
+    if not active.filter(identifier=wanted).exists():
+        known = active.order_by("identifier").values_list("identifier", flat=True)
         close = nearest(wanted, known[:1000])
         raise Unsupported(f'There is no scorecard "{shorten(wanted)}"{close}')
     work.seen.is_apart = True
@@ -315,7 +318,7 @@ def level(work: Work, node: Call) -> Term:
         Sql(
             "(SELECT s.level FROM scorecards_score s JOIN scorecards_scorecard c "
             "ON c.id = s.scorecard_id WHERE s.entity_id = {} AND c.identifier = {} "
-            "ORDER BY c.id LIMIT 1)",
+            "AND c.state = 'active' ORDER BY c.id LIMIT 1)",
             F("pk"),
             Value(wanted),
         ),
@@ -324,9 +327,11 @@ def level(work: Work, node: Call) -> Term:
 
 
 def ranks_of(scorecard: str) -> dict[str, dict[str, int]]:
-    """{pk of a scorecard of this name: {level: its rank}}."""
+    """{pk of an active scorecard of this name: {level: its rank}}."""
     versions = (
-        ScorecardVersion.objects.filter(scorecard__identifier=scorecard)
+        ScorecardVersion.objects.filter(
+            scorecard__identifier=scorecard, scorecard__state=Scorecard.State.ACTIVE
+        )
         .order_by("scorecard_id", "-version")
         .distinct("scorecard_id")
     )

@@ -244,6 +244,15 @@ def _make() -> None:
         updated_at=NOW,
         updated_by="x",
     )
+    Scorecard.objects.create(
+        identifier="hidden",
+        state="draft",
+        document={},
+        created_at=NOW,
+        created_by="x",
+        updated_at=NOW,
+        updated_by="x",
+    )
     levels = [{"title": ""}, {"title": "Silver"}, {"title": "Gold"}]
     ScorecardVersion.objects.create(
         scorecard=scorecard, version=1, dialect="native", document={}, levels=levels, at=NOW, by="x"
@@ -446,6 +455,7 @@ def test_a_rule_falls_into_parts_with_their_text_and_what_they_read(
         ('relation("dependOn").length > 1', '"dependOn"; did you mean dependsOn'),
         ('related("buckets").length > 1', '"buckets"; did you mean bucket'),
         ('level("prodd") > "Gold"', '"prodd"; did you mean prod'),
+        ('level("hidden") > "Gold"', 'There is no scorecard "hidden"'),
         ('level("prod") > "Glod"', '"Glod"; did you mean Gold'),
         ('deploys(since = "x").length > 1', "deploys(since = …) is not supported"),
         ('custom(custom("x")) != null', "the key must be written out"),

@@ -322,6 +322,7 @@ def test_its_owner_may_change_it(admin):
     assert send_yaml(owner, "PUT", one, changed).json()["scorecard"]["title"] == "Steady"
     assert owner.post(f"{one}/versions/1/restore").json()["scorecard"]["title"] == "Ready"
     assert owner.delete(one).status_code == 403
+    assert owner.delete("/api/v1/scorecards/ready").status_code == 403
     new = changed.replace("ready", "n")
     assert send_yaml(owner, "POST", "/v1/scorecards", new).status_code == 403
     assert Scorecard.objects.count() == 1

@@ -14,6 +14,7 @@ from catalog.api import params
 from catalog.api.openapi import OBJECT, Schema, flag, list_of, query
 from catalog.kernel.errors import InvalidInput, NotFound
 from catalog.models import Entity
+from catalog.services import permissions
 from scorecards.api.cortex import documents
 from scorecards.api.cortex.base import PAGING, CortexView, call, page_of
 from scorecards.api.cortex.tags import find_entity
@@ -138,8 +139,8 @@ class ScorecardDetail(ScorecardView):
         description="With its results and their history.",
     )
     def delete(self, request: Request, scorecard: str) -> Response:
+        permissions.require_admin(self.principal, "delete scorecards")
         found = self.scorecard(scorecard)
-        access.require_edit(self.principal, found)
         blueprint = found.blueprint.identifier if found.blueprint else None
         definitions.delete_scorecard(blueprint, found.identifier, actor=self.actor)
         return Response(status=204)
