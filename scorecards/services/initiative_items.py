@@ -95,9 +95,10 @@ def follow(scorecard_pk: int, entity_pks: Collection[int] | None = None) -> None
     One statement per initiative, and two to look them up.
     """
     running = list(
-        Initiative.objects.filter(
-            scorecard=scorecard_pk, state=Initiative.State.RUNNING, started_at__isnull=False
-        )
+        # as others who write their items do: one at a time
+        Initiative.objects.select_for_update()
+        .filter(scorecard=scorecard_pk, state=Initiative.State.RUNNING, started_at__isnull=False)
+        .order_by("pk")
     )
     if not running:
         return
