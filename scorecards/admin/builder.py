@@ -205,7 +205,6 @@ def builder_data(
         "storedRules": stored,
         "standardLevels": native.DEFAULT_LEVELS,
         "colours": native.COLOURS,
-        "types": [],
         "kinds": [_subject(kind) for kind in sorted(load_kinds(), key=_by_title)],
         "metas": [
             {"name": name, "title": name, **_META_TYPES.get(name, {"type": "string"})}

@@ -18,9 +18,12 @@ from catalog.services import permissions
 from scorecards.api.yaml_text import YamlText
 from scorecards.formats import definition_of, descriptor_of, document_of
 from scorecards.models import Scorecard, ScorecardVersion
+from scorecards.selectors.named import find_scorecard, get_scorecard
 from scorecards.selectors.versions import differences
 from scorecards.services import access, validating
 from scorecards.services import definitions as services
+from scorecards.services.checking import warnings_of
+from scorecards.services.keeping import get_version, versions_of
 
 TAG = "Scorecards"
 _TEXT = {"type": "string"}
@@ -88,9 +91,9 @@ class ScorecardView(ApiView):
 
     def seen(self, identifier: str, blueprint: str | None = None) -> Scorecard:
         if blueprint is None:
-            found = services.find_scorecard(identifier)
+            found = find_scorecard(identifier)
         else:
-            found = services.get_scorecard(blueprint, identifier)
+            found = get_scorecard(blueprint, identifier)
         access.require_see(self.principal, found)
         return found
 
@@ -260,7 +263,7 @@ class ScorecardVersions(ScorecardView):
         description="Newest first.",
     )
     def get(self, request: Request, scorecard: str) -> Response:
-        found = services.versions_of(self.seen(scorecard)).defer("document")
+        found = versions_of(self.seen(scorecard)).defer("document")
         return ok(versions=[_about(one) for one in found])
 
 
@@ -278,10 +281,10 @@ class ScorecardVersionDetail(ScorecardView):
     )
     def get(self, request: Request, scorecard: str, version: str) -> Response:
         found = self.seen(scorecard)
-        then = services.get_version(found, _number(version))
+        then = get_version(found, _number(version))
         against = params.text(request, "against")
         before = (
-            services.get_version(found, _number(against))
+            get_version(found, _number(against))
             if against
             else found.versions.filter(version__lt=then.version).first()
         )
@@ -307,7 +310,7 @@ class ScorecardRestore(ScorecardView):
         description="As a new version, which is checked like any other change.",
     )
     def post(self, request: Request, scorecard: str, version: str) -> Response:
-        found = services.find_scorecard(scorecard)
+        found = find_scorecard(scorecard)
         self.permit(found)
         return _written(services.restore_version(found, _number(version), actor=self.actor))
 
@@ -385,7 +388,7 @@ class BlueprintScorecardDetail(ScorecardView):
     )
     def put(self, request: Request, blueprint: str, scorecard: str) -> Response:
         body = params.body_object(request)
-        self.permit(services.get_scorecard(blueprint, scorecard))
+        self.permit(get_scorecard(blueprint, scorecard))
         return _written(services.replace_scorecard(blueprint, scorecard, body, actor=self.actor))
 
     @documented(
@@ -419,7 +422,7 @@ def _document(scorecard: Scorecard) -> dict[str, Any]:
 
 
 def _written(scorecard: Scorecard, status: int = 200) -> Response:
-    warnings = services.warnings_of(definition_of(scorecard))
+    warnings = warnings_of(definition_of(scorecard))
     return ok(
         status,
         scorecard=_document(scorecard),

@@ -6,9 +6,6 @@ from scorecards.cql.groups import GROUPS, has_group, types_of
 from scorecards.cql.parsing import parse
 from scorecards.cql.parsing import parse as check
 from scorecards.cql.sources import SOURCES, Source
-from scorecards.cql.tree import to_text
-
-compile_filter = compile
 
 __all__ = [
     "GROUPS",
@@ -17,9 +14,7 @@ __all__ = [
     "Source",
     "check",
     "compile",
-    "compile_filter",
     "has_group",
     "parse",
-    "to_text",
     "types_of",
 ]

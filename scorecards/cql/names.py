@@ -25,27 +25,3 @@ FUNCTION_NAMES: Final = (
     "relation",
     "semver",
 )
-
-# Those of values: `x.length`.
-METHOD_NAMES: Final = (
-    "all",
-    "any",
-    "anyMatch",
-    "average",
-    "contains",
-    "count",
-    "endsWith",
-    "filter",
-    "fromNow",
-    "isStable",
-    "length",
-    "lower",
-    "map",
-    "matches",
-    "matchesIn",
-    "max",
-    "min",
-    "startsWith",
-    "sum",
-    "upper",
-)

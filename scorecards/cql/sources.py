@@ -13,7 +13,7 @@ from typing import Any, Final
 from django.db.models import F, Value
 
 from catalog.registry import rule_sources
-from catalog.selectors.sql import Sql, any_of
+from catalog.selectors.sql import Sql
 from scorecards.cql.terms import jsonb
 
 
@@ -262,10 +262,6 @@ def first_of(ways: list[Any]) -> Sql:
     if len(ways) == 1:
         return jsonb("{}", ways[0])
     return jsonb(f"coalesce({', '.join(['{}'] * len(ways))})", *ways)
-
-
-def has_one_of(values: list[Any]) -> Any:
-    return any_of(Sql("{} IS NOT NULL", one) for one in values)
 
 
 def _annotated(names: tuple[str, ...]) -> Sql:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.db.models import F, JSONField, Value
 
 from catalog.selectors.kinds import Kinds
-from catalog.selectors.sql import Sql, json_value
+from catalog.selectors.sql import Sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +126,3 @@ def value_of_call(number: int) -> Sql:
         Value(number),
         output_field=JSONField(),
     )
-
-
-def json_constant(value: Any) -> Sql:
-    """A constant as jsonb."""
-    return Sql("{}::jsonb", json_value(value), output_field=JSONField())

@@ -148,18 +148,6 @@ def state_on(scorecard: Scorecard, entity_pk: int, moment: date | datetime) -> S
     return change if change and change.statuses is not None else None
 
 
-def level_on(scorecard: Scorecard, entity_pk: int, moment: date | datetime) -> str | None:
-    """The title of the level of an entity; see `state_on`."""
-    state = state_on(scorecard, entity_pk, moment)
-    return state.level if state else None
-
-
-def statuses_on(scorecard: Scorecard, entity_pk: int, moment: date | datetime) -> dict[str, Status]:
-    """By identifier of each rule that there was then, also of those that are gone since."""
-    state = state_on(scorecard, entity_pk, moment)
-    return statuses_of(state, scorecard.rules.order_by("position")) if state else {}
-
-
 def statuses_of(change: ScoreChange, rules: Collection[Rule] | QuerySet[Rule]) -> dict[str, Status]:
     """What a change came to, by identifier of the rule."""
     found = {rule.identifier: status_at(change.statuses, rule.slot) for rule in rules}

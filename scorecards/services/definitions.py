@@ -25,37 +25,8 @@ from scorecards.definition import Definition
 from scorecards.formats import cortex, native
 from scorecards.models import Scorecard
 from scorecards.selectors.named import find_scorecard, get_scorecard, locked, scorecards
-from scorecards.services.access import may_edit
-from scorecards.services.checking import Remark, problems_of, warnings_of
-from scorecards.services.keeping import (
-    evaluation_due,
-    get_version,
-    have_evaluated,
-    keep,
-    versions_of,
-)
-
-__all__ = [
-    "Remark",
-    "create_scorecard",
-    "delete_scorecard",
-    "evaluation_due",
-    "find_scorecard",
-    "get_scorecard",
-    "get_version",
-    "is_cortex",
-    "levels_of",
-    "may_edit",
-    "replace_found",
-    "replace_scorecard",
-    "replace_scorecards",
-    "restore_version",
-    "save",
-    "save_cortex",
-    "set_state",
-    "versions_of",
-    "warnings_of",
-]
+from scorecards.services.checking import problems_of, warnings_of
+from scorecards.services.keeping import get_version, have_evaluated, keep
 
 MAX_IDENTIFIER: Final = 100
 MAX_SCORECARDS: Final = 500  # of a blueprint, in one request
@@ -77,7 +48,6 @@ class _Draft:
         return self.dialect == Scorecard.Dialect.CORTEX
 
 
-levels_of = native.levels_of
 Permit = Callable[[Scorecard | None], None]
 
 

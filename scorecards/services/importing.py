@@ -19,7 +19,8 @@ from catalog.registry import DocumentTaker, Taken
 from catalog.services.entities import Status
 from scorecards.formats import definition_of
 from scorecards.models import Scorecard
-from scorecards.services.definitions import save, save_cortex, warnings_of
+from scorecards.services.checking import warnings_of
+from scorecards.services.definitions import save, save_cortex
 
 # within a line: across lines, each of many empty ones would look through all that follow
 _KEY = rb"""^[ \t\-{,\[]*["']?%s["']?[ \t]*:"""

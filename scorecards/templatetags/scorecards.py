@@ -66,7 +66,7 @@ def mark(status: Status) -> SafeString:
 
 
 @register.simple_tag
-def levels_bar(looks: Sequence[Look], ranks: Mapping[int, int], total: int) -> SafeString:
+def levels_bar(looks: Sequence[Look], ranks: Mapping[int, int]) -> SafeString:
     """How many are at each level, as parts of a bar; the numbers stand in its legend."""
     parts = [(look, ranks.get(rank, 0)) for rank, look in enumerate(looks)]
     return format_html(

@@ -42,10 +42,11 @@ rules:
 
 
 class Cortex:
-    """The client in a process of its own."""
+    """The client in a process of its own. keys: of the test that is run."""
+
+    keys: dict[Role, str]
 
     def __init__(self, server: str) -> None:
-        self.keys = {role: make_client(role=role, has_fixed_token=True)[1] for role in Role}
         self.environment = {"PATH": "/usr/bin:/bin", "HOME": "/nowhere", "CORTEX_BASE_URL": server}
         self.process = subprocess.Popen(
             [str(BIN / "python"), str(HERE / "cortex_session.py")],
@@ -82,17 +83,23 @@ class Cortex:
         return " ".join(text.split())
 
 
-@pytest.fixture
-def cortex(server: str) -> Iterator[Cortex]:
+@pytest.fixture(scope="module")
+def client(gunicorn: str) -> Iterator[Cortex]:
     if not (BIN / "cortex").is_file():
         pytest.skip("cortexapps-cli is not installed (make clients)")
-    make_blueprint("service", properties={"description": {"type": "string"}})
-    for tag in ("cli-test-service", "pay"):
-        make_entity("service", tag, title=tag.title())
-    one = Cortex(server)
+    one = Cortex(gunicorn)
     yield one
     one.process.kill()
     one.process.wait()
+
+
+@pytest.fixture
+def cortex(client: Cortex, server: str) -> Cortex:
+    client.keys = {role: make_client(role=role, has_fixed_token=True)[1] for role in Role}
+    make_blueprint("service", properties={"description": {"type": "string"}})
+    for tag in ("cli-test-service", "pay"):
+        make_entity("service", tag, title=tag.title())
+    return client
 
 
 def test_a_scorecard_from_file_to_shield(cortex: Cortex) -> None:

@@ -51,6 +51,15 @@ PAGES = [
     "/accounts/password/change/",
     "/accounts/2fa/",
 ]
+# What is as wide as the screen, or shows other things on a wide one.
+WIDE = [
+    "/",
+    "/catalog/service",
+    "/catalog/service/pay?tab=graph&depth=3",
+    "/runs",
+    "/scorecards/service/ready",
+    "/scorecards/service/ready/-/heat-map",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -108,32 +117,40 @@ def make_scaling() -> None:
     )
 
 
-@pytest.mark.parametrize("visit", [DESK, DARK], indirect=True, ids=["desk", "phone, dark"])
-def test_no_page_complains_or_scrolls_sideways(visit: Visit) -> None:
-    for path in PAGES:
+@pytest.mark.parametrize(
+    ("visit", "pages"),
+    [(DARK, PAGES), (DESK, WIDE)],
+    indirect=["visit"],
+    ids=["phone, dark", "desk"],
+)
+def test_no_page_complains_or_scrolls_sideways(visit: Visit, pages: list[str]) -> None:
+    for path in pages:
         visit.goto(path)
         assert visit.complaints == [], path
         wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth + 1"
         assert not visit.page.evaluate(wide), path
 
 
-@pytest.mark.parametrize("opener", ["Control+k", "/"])
-def test_everything_is_found_by_keyboard_alone(opener: str, visit: Visit) -> None:
-    visit.goto("/catalog")
-    visit.page.keyboard.press(opener)
-    visit.page.keyboard.type("ledg")
-    visit.page.wait_for_selector("#palette [role=option] mark")
-    visit.page.keyboard.press("ArrowDown")
-    visit.page.keyboard.press("ArrowUp")
-    with visit.page.expect_navigation():
-        visit.page.keyboard.press("Enter")
-    assert visit.page.url == f"{visit.base}/catalog/service/ledger"
+def test_everything_is_found_by_keyboard_alone(visit: Visit) -> None:
+    for opener in ("Control+k", "/"):
+        visit.goto("/catalog")
+        visit.page.keyboard.press(opener)
+        visit.page.keyboard.type("ledg")
+        visit.page.wait_for_selector("#palette [role=option] mark")
+        visit.page.keyboard.press("ArrowDown")
+        visit.page.keyboard.press("ArrowUp")
+        with visit.page.expect_navigation():
+            visit.page.keyboard.press("Enter")
+        assert visit.page.url == f"{visit.base}/catalog/service/ledger"
     assert visit.complaints == []
 
 
-def test_the_palette_closes_and_knows_what_was_seen(visit: Visit) -> None:
+def test_what_was_seen_and_starred_is_known(visit: Visit) -> None:
     visit.goto("/catalog/service/pay")
+    visit.page.click(".ui-star")
+    visit.page.wait_for_selector(".ui-star[aria-pressed=true]")
     visit.goto("/")
+    assert "Payments" in visit.page.locator("section:has(h2:text('Starred'))").inner_text()
     visit.page.keyboard.press("Control+k")
     assert "Payments" in visit.page.locator("#palette [role=option]").first.inner_text()
     visit.page.keyboard.type("zzzz")
@@ -143,17 +160,13 @@ def test_the_palette_closes_and_knows_what_was_seen(visit: Visit) -> None:
     assert "Payments" in visit.page.locator("[data-recent-card]").inner_text()
 
 
-def test_a_slash_in_a_field_is_a_slash(visit: Visit) -> None:
-    visit.goto("/catalog/service")
-    visit.page.focus("#quick-search")
-    visit.page.keyboard.type("a/b")
-    assert visit.page.input_value("#quick-search") == "a/b"
-    assert not visit.page.locator("#palette").is_visible()
-
-
 def test_quick_search_narrows_the_table_in_place(visit: Visit) -> None:
     visit.goto("/catalog/service")
     visit.page.focus("#quick-search")
+    visit.page.keyboard.type("a/b")  # a slash in a field is a slash
+    assert visit.page.input_value("#quick-search") == "a/b"
+    assert not visit.page.locator("#palette").is_visible()
+    visit.page.fill("#quick-search", "")
     visit.page.keyboard.type("paym")
     visit.page.wait_for_url("**/catalog/service?q=paym")
     _wait_for_rows(visit.page, ["Payments"])
@@ -191,14 +204,6 @@ def test_columns_are_moved_by_keyboard_and_stay(visit: Visit) -> None:
         visit.page.click("text=Apply")
     visit.goto("/catalog/service")
     assert visit.page.locator("thead th").first.inner_text().startswith("Tier")
-
-
-def test_a_star_is_set_without_leaving_the_page(visit: Visit) -> None:
-    visit.goto("/catalog/service/pay")
-    visit.page.click(".ui-star")
-    visit.page.wait_for_selector(".ui-star[aria-pressed=true]")
-    visit.goto("/")
-    assert "Payments" in visit.page.locator("section:has(h2:text('Starred'))").inner_text()
 
 
 @pytest.mark.parametrize("visit", [{"java_script_enabled": False}], indirect=True)

@@ -23,6 +23,7 @@ from scorecards.cql import CqlSyntaxError, tree
 from scorecards.models import Score, Scorecard, ScorecardVersion
 from scorecards.rules.compiled import Compilation, Compiled
 from tests.factories import make_blueprint, make_entity
+from tests.scorecards.cql_text import to_text
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -659,10 +660,10 @@ def _larger(nodes: st.SearchStrategy[tree.Node]) -> st.SearchStrategy[tree.Node]
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.recursive(_atoms, _larger, max_leaves=12))
 def test_what_is_printed_is_read_again(node: tree.Node) -> None:
-    assert cql.parse(cql.to_text(node)) == node
+    assert cql.parse(to_text(node)) == node
 
 
 _PIECES = [
@@ -676,7 +677,7 @@ _PIECES = [
 
 @pytest.mark.django_db
 @settings(
-    max_examples=150,
+    max_examples=80,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

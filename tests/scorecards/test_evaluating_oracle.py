@@ -32,14 +32,14 @@ NUMBERS = [-3, -1, 0, 1, 1.0, 2, 3, 0.5, -2.5, 1e308]
 LADDERS = [["Basic", "Bronze", "Silver", "Gold"], ["", "Bronze", "Silver", "Gold"], [""]]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_sql_says_what_the_plain_evaluator_says(seed: int) -> None:
     """Some 10,000 pairs of an entity and a scorecard, each of up to six rules."""
     random = Random(seed)
     with transaction.atomic():
         make_blueprint("thing", schema={"properties": {}, "required": []})
-        catalogue = [_properties(random) for _ in range(40)]
+        catalogue = [_properties(random) for _ in range(80)]
         _store(catalogue)
         now = timezone.now().replace(year=TODAY.year, month=TODAY.month, day=TODAY.day)
         for definition in [_definition(random) for _ in range(10)]:

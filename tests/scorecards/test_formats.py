@@ -19,6 +19,7 @@ from scorecards.formats import cortex, definition_of, descriptor_of, native, rea
 from scorecards.models import Scorecard
 from scorecards.rules.compiled import Compilation
 from scorecards.rules.conditions import compile_conditions
+from scorecards.selectors.named import get_scorecard
 from scorecards.services import definitions, importing
 from tests.factories import ACTOR, make_blueprint, make_entity
 
@@ -285,7 +286,7 @@ def test_real_files_are_imported_and_reported(test_data, db, tmp_path):
     for name, blueprint in PORT[:1]:
         [group] = loads((test_data / "port" / name).read_text())
         for body in group["data"]:
-            kept = definitions.get_scorecard(blueprint, body["identifier"]).document
+            kept = get_scorecard(blueprint, body["identifier"]).document
             assert dumps(kept) == dumps({k: v for k, v in body.items() if k != "identifier"})
     again = imported(*files[:1])
     assert again["counts"]["scorecards"] == {"unchanged": 2}

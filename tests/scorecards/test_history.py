@@ -95,7 +95,8 @@ def check_entities(scorecard, changes, random: Random) -> None:
         entity = random.randrange(1, ENTITIES)
         at = START + timedelta(days=random.randrange(DAYS), seconds=random.choice([0, 1, 7]))
         expected = stood(changes, at).get(entity)
-        assert history.level_on(scorecard, entity, at) == (expected and expected.level)
+        state = history.state_on(scorecard, entity, at)
+        assert (state and state.level) == (expected and expected.level)
         series = history.series_of(scorecard, entity, since=at)
         assert [one.pk for one in series if one.at > at] == [
             one.pk for one in changes if one.entity_id == entity and one.at > at
@@ -103,7 +104,8 @@ def check_entities(scorecard, changes, random: Random) -> None:
         day = at.date()
         ended = stood(changes, datetime(day.year, day.month, day.day, tzinfo=UTC)
                       + timedelta(days=1), before=True).get(entity)  # fmt: skip
-        statuses = history.statuses_on(scorecard, entity, day)
+        state = history.state_on(scorecard, entity, day)
+        statuses = history.statuses_of(state, scorecard.rules.all()) if state else {}
         assert {name: one.letter for name, one in statuses.items()} == (
             dict(zip("abc", ended.statuses, strict=False)) if ended else {}
         )
