@@ -9,8 +9,8 @@ import pytest
 
 from actions import dispatching
 from actions.api.scaffolder import tasks
-from actions.api.scaffolder.slots import EACH, slot
 from actions.models import Notification, Run
+from catalog.api.slots import EACH, slot
 from catalog.ingest.locations.refresh import refresh
 from catalog.ingest.locations.registering import register
 from catalog.kernel.actors import Role

@@ -4,8 +4,11 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from catalog.api.slots import EACH, slot
 from catalog.kernel.actors import Role
 from catalog.kernel.locks import Lock
+from idp.models import ApiClient
+from scorecards.api.cortex.queries import KEPT
 from scorecards.models import Scorecard
 from tests.factories import Caller, make_api, make_blueprint, make_client, make_entity
 
@@ -173,3 +176,21 @@ def test_refusals_have_one_shape(api):
     assert not Scorecard.objects.exists()
     broken = api.post("/api/v1/scorecards/descriptor", "a: [", content_type="text/yaml").json()
     assert broken["violations"][0]["startLine"] == 1
+
+
+def test_queries_of_one_caller_are_answered_few_at_a_time(api):
+    make_blueprint("service")
+    make_entity("service", "pay")
+    query = {"query": 'entity.tag() == "pay"'}
+
+    def asked():
+        return api.post("/api/v1/queries", query).json()["jobId"]
+
+    first, *others = [asked() for _ in range(KEPT + 1)]
+    assert api.get(f"/api/v1/queries/{first}").status_code == 404
+    [found] = api.get(f"/api/v1/queries/{others[0]}").json()["result"]
+    assert found["tag"] == "pay"
+    held = [slot("query", ApiClient.objects.last(), lasts_s=9) for _ in range(EACH)]
+    with held[0], held[1]:
+        busy = api.post("/api/v1/queries", query)
+    assert (busy.status_code, busy.json()["message"]) == (429, "Too Many Requests")

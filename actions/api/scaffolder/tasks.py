@@ -16,7 +16,6 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
 from actions.api.scaffolder import documents
-from actions.api.scaffolder.slots import slot
 from actions.models import Run
 from actions.scaffolder.finding import template_named
 from actions.scaffolder.template_actions import ensure_action
@@ -25,6 +24,7 @@ from actions.services.access import Access
 from catalog.api.backstage.base import BackstageView, answer, call
 from catalog.api.backstage.checks import Parameter
 from catalog.api.openapi import OBJECT, list_of
+from catalog.api.slots import slot
 from catalog.dialects.backstage.mapping import key_of_ref
 from catalog.dialects.backstage.refs import RefError, parse_ref
 from catalog.kernel.errors import InvalidInput, InvalidRequest, NotFound, shorten

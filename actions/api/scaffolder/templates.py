@@ -10,7 +10,6 @@ from django.http import HttpResponse
 from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 
-from actions.api.scaffolder.slots import slot
 from actions.scaffolder.dry_running import WALL_CLOCK_S, dry_run
 from actions.scaffolder.finding import template_named
 from actions.scaffolder.registry import template_actions
@@ -20,6 +19,7 @@ from actions.scaffolder.templating import environment
 from actions.services.access import Access
 from catalog.api.backstage.base import BackstageView, answer, call
 from catalog.api.openapi import OBJECT, list_of
+from catalog.api.slots import slot
 from catalog.dialects.backstage.refs import EntityRef
 from catalog.kernel.errors import InvalidInput, InvalidRequest, PermissionDenied
 from catalog.services.permissions import WRITERS, Standing
