@@ -16,6 +16,7 @@ from catalog.selectors.search.rules import META_PROPERTIES
 from scorecards.definition import Definition, Filter, RuleSpec
 from scorecards.rules.compiling import check_filter, check_rule
 
+MAX_WRITTEN: Final = 200_000  # characters of CQL and JQ: what takes seconds to compile
 MAX_REMARKS: Final = 100  # what is near to a name takes a while to find
 
 
@@ -52,6 +53,11 @@ class Findings:
 def findings_of(definition: Definition) -> Findings:
     """All that can be said of a definition whose shape was checked."""
     kinds, now, found = load_kinds(), timezone.now(), Findings()
+    written = [rule.expression for rule in definition.rules if isinstance(rule.expression, str)]
+    if (size := sum(map(len, written))) > MAX_WRITTEN:
+        told = f"{size:,} characters of expressions"
+        found.errors.append(InvalidInput.of("rules", told, f"at most {MAX_WRITTEN:,}"))
+        return found
     found.remarks += islice(_remarks(definition, kinds), MAX_REMARKS)
     try:
         scope = check_filter(definition.filter, kinds, now, field="filter")

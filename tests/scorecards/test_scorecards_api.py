@@ -326,3 +326,12 @@ def test_its_owner_may_change_it(admin):
     new = changed.replace("ready", "n")
     assert send_yaml(owner, "POST", "/v1/scorecards", new).status_code == 403
     assert Scorecard.objects.count() == 1
+
+
+def test_expressions_are_not_endless(admin):
+    text = " and ".join(["git != null"] * 1200)
+    rules = [{"identifier": f"r{n}", "expression": text} for n in range(11)]
+    body = {"identifier": "endless", "title": "Endless", "rules": rules}
+    [problem] = admin.post("/v1/scorecards/validate", body).json()["problems"]
+    assert (problem["field"], problem["expected"]) == ("rules", "at most 200,000")
+    assert admin.post("/v1/scorecards", body).status_code == 422
