@@ -64,7 +64,7 @@ def move(
 
 
 def evaluate_all(rows: Sequence[Exemption], by: str) -> None:
-    for scorecard, entities in _by_scorecard(rows).items():
+    for scorecard, entities in sorted(_by_scorecard(rows).items()):
         evaluate(scorecard, cause=ScoreChange.Cause.EXEMPTION, by=by, entities=sorted(entities))
 
 
