@@ -6,7 +6,8 @@ here is what saving it then does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final
@@ -30,6 +31,7 @@ from scorecards.rules.judging import judging, run_calls
 from scorecards.statuses import ABSENT, PASSING, STATUSES, WANTING
 
 TIMEOUT_S: Final = 60
+TRIAL_S: Final = 10
 MAX_NAMES: Final = 50
 MAX_TEAMS: Final = 200
 MAX_SAMPLES: Final = 5  # of entities at a rule
@@ -168,15 +170,22 @@ def preview(
 
     Names at most `limit` entities of each sort. Raises LimitExceeded when that takes too long.
     """
-    try:
+    with _in_time("The preview", TIMEOUT_S):
         return _preview(definition, current, _Names(principal, limit))
+
+
+@contextmanager
+def _in_time(what: str, seconds: int) -> Iterator[None]:
+    """Raises LimitExceeded where the database was told to stop."""
+    try:
+        yield
     except OperationalError as error:
         if not isinstance(error.__cause__, QueryCanceled):
             raise
         raise LimitExceeded(
-            f"The preview was not ready after {TIMEOUT_S} seconds",
+            f"{what} was not ready after {seconds} seconds",
             hint="Narrow the filter down, or simplify the rules.",
-            details={"expected": f"<= {TIMEOUT_S} s"},
+            details={"expected": f"<= {seconds} s"},
         ) from None
 
 
@@ -219,11 +228,14 @@ def try_on(
 ) -> Tried:
     """How one entity would come out if these properties and facts of it were different.
 
-    Nothing is stored. Raises what the catalogue says to such values (InvalidEntity, InvalidInput).
+    Nothing is stored. Raises what the catalogue says to such values (InvalidEntity, InvalidInput),
+    and LimitExceeded: others wait who would write entities of its kind.
     """
     actor = Actor.system("what-if")
     key = (entity.blueprint.identifier, entity.identifier)
-    with transaction.atomic():
+    with _in_time("The trial", TRIAL_S), transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL jit = off; SET LOCAL statement_timeout = '{TRIAL_S}s'")
         if properties:
             draft = EntityDraft(*key, properties=dict(properties))
             [item] = apply([draft], mode=Mode.MERGE, actor=actor).items
@@ -253,7 +265,7 @@ def preview_slots(definition: Definition, current: Scorecard | None) -> dict[str
 def _tried(definition: Definition, entity: Entity, current: Scorecard | None) -> Tried:
     slots = preview_slots(definition, current)
     compiled = compile_scorecard(definition, slots, load_kinds(), timezone.now())
-    run_calls(compiled, [entity.pk])
+    run_calls(compiled, [entity.pk], within_s=TRIAL_S)
     asked = judging(compiled, scorecard=current.pk if current else None, entities=[entity.pk])
     with connection.cursor() as cursor:
         cursor.execute(
