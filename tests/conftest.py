@@ -21,6 +21,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 # The modules with the longest tests, longest first.
 _LONG = [
+    "test_up.py",
     "test_ocean.py",
     "test_crash.py",
     "test_live.py",
@@ -32,6 +33,8 @@ _LONG = [
     "test_scaffolder_client.py",
     "test_action_builder.py",
     "test_mcp.py",
+    "test_cortex_cli.py",
+    "test_scorecard_builder.py",
     "test_portal_pages.py",
     "test_in_a_browser.py",
 ]
@@ -83,9 +86,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of the tests that commit, which have a part of the order for themselves, long ones start
-    first: whoever has nothing left takes over short ones.
+    first: whoever has nothing left takes over short ones. Those of whole installations, which
+    would be among the last, start before them.
     """
-    places = [place for place, item in enumerate(items) if _commits(item)]
+    places = [
+        place
+        for place, item in enumerate(items)
+        if _commits(item) or item.path.name == "test_up.py"
+    ]
     order = {name: number for number, name in enumerate(_LONG)}
     longest = sorted(
         [items[place] for place in places], key=lambda item: order.get(item.path.name, len(order))

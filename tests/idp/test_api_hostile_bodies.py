@@ -376,10 +376,10 @@ def _is_of(path, method, route):
 
 def spoilt(good, *, is_deep):
     """The body with one value after the other made hostile, those within values if `is_deep`: with
-    every hostile value at the top, with some below, others in each run (`--randomly-seed`)."""
+    most hostile values at the top, with some below, others in each run (`--randomly-seed`)."""
     yield from HOSTILE
     for path in _places(good, is_deep):
-        for value in HOSTILE if len(path) == 1 else random.sample(HOSTILE, 3):
+        for value in random.sample(HOSTILE, 8 if len(path) == 1 else 2):
             body = deepcopy(good)
             holder = body
             for step in path[:-1]:
