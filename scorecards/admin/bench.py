@@ -23,6 +23,7 @@ from scorecards import formats
 from scorecards.admin.builder import CORTEX, NATIVE, read_document
 from scorecards.admin.what_if import told_of, what_if
 from scorecards.models import Scorecard
+from scorecards.portal.entity_tab import sources_of
 from scorecards.selectors.results import Explained
 from scorecards.services import drafting
 from scorecards.services.drafting import Draft, Problem, read_draft
@@ -126,13 +127,7 @@ class BenchPages(IdpModelAdmin):
 
 def rule_views(found: Explained) -> list[dict[str, Any]]:
     """Its rules, as the portal's template shows them."""
-    return [
-        {
-            "rule": rule,
-            "sources": [(name, "") for name in rule.sources] if rule.lacks_data else [],
-        }
-        for rule in found.rules
-    ]
+    return [{"rule": rule, "sources": sources_of(rule)} for rule in found.rules]
 
 
 def sample_picker(scorecard: Scorecard | None) -> str:

@@ -174,7 +174,7 @@ def _replaced(scorecard: Scorecard, document: dict[str, Any], actor: Actor) -> S
 
 def copied(scorecard: Scorecard, identifier: str, title: str) -> dict[str, Any]:
     """A draft that says the same under other names."""
-    document = built_document(scorecard)
+    document = drafting.document_of(scorecard)
     if scorecard.dialect == CORTEX:
         return {**document, "tag": identifier, "name": title, "draft": True}
     return {**document, "identifier": identifier, "title": title, "state": "draft"}
@@ -182,16 +182,7 @@ def copied(scorecard: Scorecard, identifier: str, title: str) -> dict[str, Any]:
 
 def built_document(scorecard: Scorecard | None, dialect: str = NATIVE) -> dict[str, Any]:
     """As the builder shows it; a new one where there is none yet."""
-    if scorecard is None:
-        return dict(NEW[dialect])
-    if scorecard.dialect == CORTEX:
-        return dict(scorecard.document)
-    return {
-        "identifier": scorecard.identifier,
-        "blueprint": scorecard.blueprint.identifier if scorecard.blueprint else None,
-        **scorecard.document,
-        "state": scorecard.state,
-    }
+    return drafting.document_of(scorecard) if scorecard else dict(NEW[dialect])
 
 
 def builder_data(

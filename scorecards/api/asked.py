@@ -1,4 +1,4 @@
-"""The scorecard that the address of a call names."""
+"""The scorecard and the entity that a call names."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Final
 from catalog.api import params
 from catalog.api.base import ApiView
 from catalog.api.openapi import query
+from catalog.kernel.errors import NotFound
+from catalog.models import Entity
+from catalog.selectors.entity_page import find_entity
 from scorecards.models import Scorecard
 from scorecards.selectors.results import find_scorecard
 
@@ -22,3 +25,11 @@ def asked_scorecard(view: ApiView, identifier: str) -> Scorecard:
     is_said = "blueprint" in view.request.query_params
     blueprint = params.text(view.request, "blueprint") if is_said else None
     return find_scorecard(view.principal, identifier, blueprint)
+
+
+def asked_entity(view: ApiView, blueprint: str, identifier: str) -> Entity:
+    """One that the caller may see. Raises NotFound."""
+    found = find_entity(view.principal, blueprint, identifier)
+    if found is None:
+        raise NotFound.of("Entity", identifier)
+    return found

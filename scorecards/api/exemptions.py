@@ -10,11 +10,10 @@ from rest_framework.response import Response
 from catalog.api import params
 from catalog.api.base import ApiView, ok
 from catalog.api.openapi import OBJECT, documented, envelope, list_of, query
-from catalog.kernel.errors import InvalidInput, NotFound
-from catalog.kernel.identifiers import is_storable
+from catalog.kernel.errors import InvalidInput
 from catalog.kernel.pagination import encode_cursor
 from catalog.models import Entity
-from scorecards.api.asked import OF_BLUEPRINT, asked_scorecard
+from scorecards.api.asked import OF_BLUEPRINT, asked_entity, asked_scorecard
 from scorecards.models import Exemption
 from scorecards.selectors.exemptions import (
     Asked,
@@ -155,13 +154,7 @@ class ExemptionList(ApiView):
         identifier = params.body_text(body, "entity")
         own = card.blueprint.identifier if card.blueprint else None
         blueprint = params.body_text(body, "blueprint", default=own)
-        found = None
-        if is_storable(identifier) and is_storable(blueprint):
-            visible = Entity.objects.visible_to(self.principal).select_related("blueprint")
-            found = visible.filter(blueprint__identifier=blueprint, identifier=identifier).first()
-        if found is None:
-            raise NotFound.of("Entity", identifier)
-        return found
+        return asked_entity(self, blueprint, identifier)
 
 
 class ExemptionDetail(ApiView):

@@ -11,17 +11,17 @@ from rest_framework.response import Response
 from catalog.api import params
 from catalog.api.base import ApiView, ok
 from catalog.api.openapi import OBJECT, Schema, documented, envelope, list_of
-from catalog.kernel.errors import InvalidInput, NotFound
+from catalog.kernel.errors import InvalidInput
 from catalog.kernel.identifiers import is_storable
 from catalog.models import Entity
-from catalog.selectors.entity_page import find_entity
 from catalog.services import permissions
+from scorecards.api.asked import asked_entity
 from scorecards.api.results import EXPLAINED, explained_document
 from scorecards.models import Scorecard
 from scorecards.selectors.results import find_scorecard
 from scorecards.services import access
 from scorecards.services.definitions import is_cortex
-from scorecards.services.drafting import Draft, read_whole
+from scorecards.services.drafting import Draft, document_of, read_whole
 from scorecards.services.previewing import Movement, Named, Preview, RulePreview, preview
 from scorecards.services.trying import explain_draft
 
@@ -192,14 +192,7 @@ def _given(view: ApiView, body: dict[str, Any]) -> tuple[Mapping[str, Any], Scor
     if own is not None and not isinstance(own, str):
         raise InvalidInput.of("blueprint", own, "the identifier of a blueprint")
     stored = find_scorecard(view.principal, given, own)
-    return _document(stored), stored
-
-
-def _document(scorecard: Scorecard) -> dict[str, Any]:
-    if scorecard.dialect == Scorecard.Dialect.CORTEX:
-        return dict(scorecard.document)
-    own = scorecard.blueprint.identifier if scorecard.blueprint else None
-    return {"identifier": scorecard.identifier, "blueprint": own, **scorecard.document}
+    return document_of(stored), stored
 
 
 def _saved(document: Mapping[str, Any]) -> Scorecard | None:
@@ -232,10 +225,7 @@ def _with_rule(document: Mapping[str, Any], rule: Any) -> dict[str, Any]:
 def _entity(view: ApiView, body: dict[str, Any], draft: Draft) -> Entity:
     kind = draft.definition.blueprint or params.body_text(body, "kind")
     identifier = params.body_text(body, "entity")
-    found = find_entity(view.principal, kind, identifier)
-    if found is None:
-        raise NotFound.of("Entity", identifier)
-    return found
+    return asked_entity(view, kind, identifier)
 
 
 def _edits(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:

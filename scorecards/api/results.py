@@ -11,11 +11,8 @@ from rest_framework.response import Response
 from catalog.api import params
 from catalog.api.base import ApiView, ok
 from catalog.api.openapi import Schema, documented, envelope, list_of, query
-from catalog.kernel.errors import NotFound
-from catalog.models import Entity
 from catalog.selectors.documents import timestamp
-from catalog.selectors.entity_page import find_entity
-from scorecards.api.asked import OF_BLUEPRINT, asked_scorecard
+from scorecards.api.asked import OF_BLUEPRINT, asked_entity, asked_scorecard
 from scorecards.definition import percentage_of
 from scorecards.models import Score, Scorecard
 from scorecards.portal.badges import badge_of, svg_response
@@ -189,7 +186,7 @@ class EntityScorecards(ApiView):
         errors=[404],
     )
     def get(self, request: Request, blueprint: str, entity: str) -> Response:
-        found = _entity(self, blueprint, entity)
+        found = asked_entity(self, blueprint, entity)
         explained = explain_all(scores_of(found, self.principal))
         return ok(scorecards=[explained_document(one) for one in explained])
 
@@ -208,13 +205,6 @@ class EntityBadge(ApiView):
         self, request: Request, scorecard: str, blueprint: str, entity: str
     ) -> HttpResponseBase:
         return svg_response(request, badge_of(self.principal, scorecard, blueprint, entity)[2])
-
-
-def _entity(view: ApiView, blueprint: str, identifier: str) -> Entity:
-    found = find_entity(view.principal, blueprint, identifier)
-    if found is None:
-        raise NotFound.of("Entity", identifier)
-    return found
 
 
 def _narrowing(request: Request, ladder: Ladder) -> Narrowing:

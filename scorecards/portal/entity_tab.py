@@ -155,7 +155,7 @@ def team_context(request: PortalRequest, entity: Entity, kind: Kind) -> Mapping[
         return None
     owned = Entity.objects.visible_to(request.user).owned_by([entity.identifier])
     since = timezone.now() - timedelta(days=REGRESSION_DAYS)
-    fallen = history.regressions(active, since=since, entities=owned.values("pk"))  # type: ignore[arg-type]
+    fallen = history.regressions(active, since=since, entities=owned.values("pk"))
     ladders = ladders_of(one for one in active if one.pk in counts)
     return {
         "lines": [
@@ -225,11 +225,14 @@ def _view(explained: Explained, rule: ExplainedRule) -> RuleView:
         rule=rule,
         is_in_the_way=rule in explained.missing,
         exempt_url=_exempt_url(explained, rule) if may_ask else "",
-        sources=_sources(rule) if rule.lacks_data else (),
+        sources=sources_of(rule),
     )
 
 
-def _sources(rule: ExplainedRule) -> list[tuple[str, str]]:
+def sources_of(rule: ExplainedRule) -> list[tuple[str, str]]:
+    """What a rule without data looks at: (name, how to connect it)."""
+    if not rule.lacks_data:
+        return []
     known = {name: cql.SOURCES.get(name) for name in rule.sources}
     return [(one.title if one else name, one.hint if one else "") for name, one in known.items()]
 

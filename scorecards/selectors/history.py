@@ -258,7 +258,7 @@ def regressions(
     *,
     since: datetime,
     until: datetime | None = None,
-    entities: Collection[int] | None = None,
+    entities: Collection[int] | QuerySet[Any, Any] | None = None,
 ) -> QuerySet[ScoreChange]:
     """Changes by which entities (pks; all: None) fell to a lower level, newest first; not those by
     edits of rules."""

@@ -45,6 +45,18 @@ class Draft:
         return len({_rule_at(one.field) for one in self.problems} - {None})
 
 
+def document_of(scorecard: Scorecard) -> dict[str, Any]:
+    """A saved scorecard as it would be sent: with its names and its state."""
+    if scorecard.dialect == Scorecard.Dialect.CORTEX:
+        return dict(scorecard.document)
+    return {
+        "identifier": scorecard.identifier,
+        "blueprint": scorecard.blueprint.identifier if scorecard.blueprint else None,
+        **scorecard.document,
+        "state": scorecard.state,
+    }
+
+
 def read_draft(body: Mapping[str, Any], dialect: str, *, stored: Scorecard | None = None) -> Draft:
     """What a document says, with as many of its rules as can be read.
 

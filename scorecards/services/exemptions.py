@@ -98,9 +98,9 @@ def request(
     rule: Rule,
     entity: Entity,
     *,
-    reason: str,
-    days: int | None = None,
-    ticket: str = "",
+    reason: object,
+    days: object = None,
+    ticket: object = "",
     principal: Principal,
     actor: Actor,
 ) -> Exemption:
@@ -127,9 +127,9 @@ def request_many(
     rule: Rule,
     query: Mapping[str, Any] | None,
     *,
-    reason: str,
-    days: int | None = None,
-    ticket: str = "",
+    reason: object,
+    days: object = None,
+    ticket: object = "",
     principal: Principal,
     actor: Actor,
 ) -> Requested:
@@ -273,7 +273,7 @@ def warn(now: datetime) -> int:
 
 
 def _asked(
-    rule: Rule, reason: str, days: int | None, ticket: str, principal: Principal, actor: Actor
+    rule: Rule, reason: object, days: object, ticket: object, principal: Principal, actor: Actor
 ) -> _Request:
     require_request(principal)
     scorecard = rule.scorecard

@@ -121,6 +121,7 @@ def test_next_steps_are_the_nearest_and_the_easiest(ready):
         rule("a", "Gold", condition("docs", "isNotEmpty"), effort=8),
         rule("b", "Gold", condition("stars", ">", value=9), effort=1, weight=2),
         rule("c", "Gold", condition("stars", ">", value=7), effort=4),
+        rule("for-information", "Gold", condition("stars", ">", value=8), weight=0),
     ]
     levels = [{"title": "Start", "color": "red"}, {"title": "Gold", "color": "gold"}]
     other = {"title": "Other", "levels": levels, "rules": many}
@@ -136,6 +137,8 @@ def test_next_steps_are_the_nearest_and_the_easiest(ready):
 
 def test_gaps_are_of_my_teams_over_all_scorecards(ready, django_assert_num_queries):
     make_entity("_user", "ann@example.com", relations={"team": ["core"]})
+    information = rule("for-information", "Silver", condition("stars", ">", value=8), weight=0)
+    evaluated(card(rules=[*card()["rules"], information]))
     browser = make_browser("ann")
     gaps = gaps_of(browser.user, limit=5)
     assert [(g.score.entity.identifier, g.level.title) for g in gaps] == [("pay", "Silver")]

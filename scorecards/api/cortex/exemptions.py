@@ -90,7 +90,7 @@ class ExemptionRequest(_ExemptionView):
         made = services.request(
             rule,
             about,
-            reason=body.get("reason"),  # type: ignore[arg-type] # it is checked there
+            reason=body.get("reason"),
             days=body.get("days"),
             principal=self.principal,
             actor=self.actor,
