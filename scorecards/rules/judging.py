@@ -45,7 +45,7 @@ from scorecards.statuses import (
     Status,
 )
 
-_JQ_CHUNK: Final = 1000
+_JQ_CHUNK: Final = 200  # documents in memory at once, facts and all
 JQ_S: Final = 300  # for all programs of a scorecard
 _JQ_TABLE: Final = (
     "CREATE TEMPORARY TABLE IF NOT EXISTS scorecards_jq (number int NOT NULL, "

@@ -27,12 +27,14 @@ from scorecards.models import Evaluation, Score, Scorecard, ScoreChange
 from scorecards.rules.compiling import CompiledScorecard, compile_scorecard
 from scorecards.rules.judging import judging, run_calls
 from scorecards.services import initiatives
+from scorecards.services.keeping import have_evaluated
 from scorecards.statuses import status_at
 
 logger = structlog.get_logger(__name__)
 
 SCORE: Final = "score"  # the model of scores in the feed
 TIMEOUT_S: Final = 300
+SOME_TIMEOUT_S: Final = 30  # for what changed: others wait for the consumer of the feed
 UNNOTICED: Final = timedelta(minutes=15)  # for what no row of the feed tells of
 RETRY: Final = timedelta(minutes=10)  # after a failure
 
@@ -158,7 +160,8 @@ def evaluate(
             if scorecard is None or (entities is not None and is_new):
                 return None  # its turn as a whole comes next
             # many conditions on many rows: compiling them takes longer than it saves
-            cursor.execute(f"SET LOCAL jit = off; SET LOCAL statement_timeout = '{TIMEOUT_S}s'")
+            timeout_s = TIMEOUT_S if entities is None else SOME_TIMEOUT_S
+            cursor.execute(f"SET LOCAL jit = off; SET LOCAL statement_timeout = '{timeout_s}s'")
             compiled = compiled_of(scorecard, timezone.now())
             cause = ScoreChange.Cause.RULES if is_new else cause
             outcome, told = _write(scorecard, compiled, cause, entities)
@@ -195,6 +198,16 @@ def evaluate_entity(scorecard: Scorecard, entity: Entity, *, actor: Actor) -> Ou
         raise NotFound.of("Scorecard that is not archived", scorecard.identifier)
     Score.objects.filter(scorecard=scorecard, entity=entity).update(evaluated_at=timezone.now())
     return outcome
+
+
+def evaluate_soon(scorecard_pk: int, *, cause: str, by: str, entities: Collection[int]) -> None:
+    """Evaluate some entities in the caller's transaction; or, where somebody is at the scorecard,
+    have all of it evaluated when that has ended. So nobody waits.
+    """
+    try:
+        evaluate(scorecard_pk, cause=cause, by=by, entities=entities, wait=False)
+    except EvaluationRunning:
+        have_evaluated(Scorecard.objects.select_for_update().get(pk=scorecard_pk))
 
 
 def compiled_of(scorecard: Scorecard, now: datetime) -> CompiledScorecard:

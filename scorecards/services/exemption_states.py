@@ -11,7 +11,7 @@ from catalog.kernel.actors import Actor
 from catalog.kernel.errors import shorten
 from catalog.selectors.documents import timestamp
 from scorecards.models import Exemption, ScoreChange
-from scorecards.services.evaluating import evaluate
+from scorecards.services.evaluating import evaluate_soon
 
 MODEL: Final = "exemption"  # in the feed
 WARNINGS: Final = (3, 14)  # days before the end
@@ -65,7 +65,9 @@ def move(
 
 def evaluate_all(rows: Sequence[Exemption], by: str) -> None:
     for scorecard, entities in sorted(_by_scorecard(rows).items()):
-        evaluate(scorecard, cause=ScoreChange.Cause.EXEMPTION, by=by, entities=sorted(entities))
+        evaluate_soon(
+            scorecard, cause=ScoreChange.Cause.EXEMPTION, by=by, entities=sorted(entities)
+        )
 
 
 def record(
