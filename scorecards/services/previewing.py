@@ -30,7 +30,7 @@ from scorecards.rules.compiling import CompiledRule, CompiledScorecard, compile_
 from scorecards.rules.judging import judging, run_calls
 from scorecards.statuses import ABSENT, PASSING, STATUSES, WANTING
 
-TIMEOUT_S: Final = 60
+TIMEOUT_S: Final = 30  # consumers of the feed wait for transactions that write, and this one does
 TRIAL_S: Final = 10
 MAX_NAMES: Final = 50
 MAX_TEAMS: Final = 200
