@@ -55,7 +55,7 @@ STATUSES: Final[Mapping[str, Status]] = {
 COUNTED: Final = "".join(one.letter for one in STATUSES.values() if one.counts)
 BLOCKING: Final = "".join(one.letter for one in STATUSES.values() if one.blocks)
 PASSING: Final = PASS.letter + ANNOUNCED_PASS.letter  # passed, or would be
-WANTING: Final = BLOCKING + ANNOUNCED_FAIL.letter + ANNOUNCED_NO_DATA.letter
+WANTING: Final = BLOCKING + ANNOUNCED_FAIL.letter + ANNOUNCED_NO_DATA.letter  # the contrary
 
 
 def status_at(statuses: str | None, slot: int) -> Status:

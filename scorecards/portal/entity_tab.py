@@ -37,6 +37,7 @@ from scorecards.selectors.results import (
     scores_of,
     visible_scorecards,
 )
+from scorecards.statuses import EXEMPT, NOT_APPLICABLE
 
 REGRESSION_DAYS: Final = 7
 REGRESSIONS: Final = 6
@@ -139,7 +140,7 @@ def card_context(request: PortalRequest, entity: Entity, kind: Kind) -> Mapping[
                 next=look_at(ladder.definition, score.rank + 1) if above else None,
                 missing=len(ladder.missing(score.rank, score.statuses)),
                 percentage=percentage_of(score.points, score.total),
-                exemptions=sum(one.name == "exempt" for one in statuses),
+                exemptions=sum(one is EXEMPT for one in statuses),
             )
         )
     return {"lines": lines}
@@ -149,7 +150,9 @@ def team_context(request: PortalRequest, entity: Entity, kind: Kind) -> Mapping[
     """Of what a team owns: shares at each level, what fell this week, what is nearest."""
     if kind.identifier != TEAM:
         return None
-    active = [one for one in visible_scorecards(request.user) if one.state == "active"]
+    active = [
+        one for one in visible_scorecards(request.user) if one.state == Scorecard.State.ACTIVE
+    ]
     counts = counts_of_teams(active, request.user, [entity.identifier]) if active else {}
     if not counts:
         return None
@@ -184,7 +187,7 @@ TEAM_CARD: Final = Card("team-scorecards", "scorecards/team_card.html", team_con
 def _section(explained: Explained) -> Section:
     definition, rank = explained.definition, explained.rank
     views = [_view(explained, rule) for rule in explained.rules]
-    shown = [one for one in views if one.rule.status.name != "not_applicable"]
+    shown = [one for one in views if one.rule.status is not NOT_APPLICABLE]
     counting = [one for one in shown if one.rule.announced_from is None]
     above = range(rank + 1, len(definition.levels))
     ranks: list[int | None] = [*above, *range(rank, -1, -1), None]  # what is next comes first
@@ -207,7 +210,7 @@ def _section(explained: Explained) -> Section:
         next=look_at(definition, rank + 1) if explained.next_level else None,
         groups=[one for one in groups if one.rules],
         announced=[one for one in shown if one.rule.announced_from is not None],
-        hidden=[one for one in views if one.rule.status.name == "not_applicable"],
+        hidden=[one for one in views if one.rule.status is NOT_APPLICABLE],
         spark=sparkline(moments, looks_of(definition)) if definition.has_levels else SafeString(),
         badge=badge_url(
             explained.scorecard,

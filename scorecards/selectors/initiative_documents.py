@@ -13,6 +13,7 @@ from scorecards.selectors.initiatives import (
     Numbers,
     Part,
     by_team,
+    is_complete,
     level_title,
     numbers_of,
     state_of,
@@ -60,7 +61,7 @@ def report_of(initiative: Initiative) -> dict[str, Any]:
     return {
         "began": initiative.baseline,
         "ended": _progress(numbers),
-        "isReached": numbers.entities > 0 and numbers.waiting == 0,
+        "isReached": is_complete(numbers),
         "teams": [_part(one) for one in by_team(initiative)],
     }
 

@@ -18,12 +18,8 @@ from scorecards.definition import Filter
 from scorecards.models import Initiative
 from scorecards.rules.compiling import check_filter
 from scorecards.selectors.results import Ladder, Rung
-from scorecards.statuses import ANNOUNCED_FAIL, ANNOUNCED_NO_DATA, BLOCKING
 
 MAX_NAMES: Final = 200
-
-# A rule that counts from a later day on is open until it would be passed.
-OPEN_LETTERS: Final = BLOCKING + ANNOUNCED_FAIL.letter + ANNOUNCED_NO_DATA.letter
 
 _KEYS: Final = ("query", "types", "groups")
 

@@ -15,9 +15,9 @@ from catalog.kernel.actors import Principal
 from catalog.models import Entity
 from catalog.services.permissions import Standing
 from scorecards.models import Initiative, InitiativeItem, Score
-from scorecards.selectors.initiative_scope import OPEN_LETTERS, Targets
+from scorecards.selectors.initiative_scope import Targets
 from scorecards.selectors.results import Rung, is_owner, visible_scorecards
-from scorecards.statuses import EXEMPT, status_at
+from scorecards.statuses import EXEMPT, WANTING, status_at
 
 SCHEDULED: Final = "scheduled"
 LATE: Final = "late"
@@ -224,7 +224,7 @@ def by_rule(initiative: Initiative, targets: Targets, numbers: Numbers) -> list[
                 "initiative": initiative.pk,
                 "scorecard": initiative.scorecard_id,
                 "slots": targets.slots,
-                "open": OPEN_LETTERS,
+                "open": WANTING,
                 "exempt": EXEMPT.letter,
             },
         )
@@ -281,7 +281,7 @@ def items_of(
         missing = Score.objects.none()
         if slots:
             missing = Score.objects.alias(letter=Substr("statuses", slots[0] + 1, 1)).filter(
-                scorecard=initiative.scorecard_id, letter__in=list(OPEN_LETTERS)
+                scorecard=initiative.scorecard_id, letter__in=list(WANTING)
             )
         found = found.filter(entity_id__in=missing.values("entity_id"))
     if asked.text:
@@ -316,11 +316,7 @@ def nearest_items(initiative: Initiative, targets: Targets, limit: int) -> list[
 
 def open_rules(targets: Targets, statuses: str) -> list[Rung]:
     """The easiest first: most weight for the least effort."""
-    missing = [
-        rung
-        for rung in targets.rungs
-        if (letter := status_at(statuses, rung.slot).letter) and letter in OPEN_LETTERS
-    ]
+    missing = [rung for rung in targets.rungs if status_at(statuses, rung.slot).letter in WANTING]
     return sorted(missing, key=lambda rung: -rung.spec.ease)
 
 

@@ -16,14 +16,13 @@ from django.utils import timezone
 from catalog.kernel.errors import InvalidInput
 from scorecards.models import Initiative, Scorecard
 from scorecards.selectors.initiative_scope import (
-    OPEN_LETTERS,
     Targets,
     entities_of,
     entities_sql,
     targets_of,
 )
 from scorecards.selectors.results import ladder_of
-from scorecards.statuses import EXEMPT
+from scorecards.statuses import EXEMPT, WANTING
 
 logger = structlog.get_logger(__name__)
 
@@ -126,7 +125,7 @@ def refresh(
         "now": now,
         "rank": targets.rank or 0,
         "slots": targets.slots,
-        "open": OPEN_LETTERS,
+        "open": WANTING,
         "exempt": EXEMPT.letter,
         "pks": sorted(entity_pks) if entity_pks is not None else [],
     }

@@ -17,7 +17,8 @@ from scorecards.api.cortex import documents
 from scorecards.api.cortex.base import call
 from scorecards.api.cortex.scorecards import ScorecardView
 from scorecards.api.cortex.tags import find_entity
-from scorecards.models import Exemption, Rule
+from scorecards.models import Exemption
+from scorecards.selectors.exemptions import find_rule
 from scorecards.services import exemptions as services
 
 _PATH: Final = ("scorecard", "entity")
@@ -82,11 +83,7 @@ class ExemptionRequest(_ExemptionView):
         card = self.scorecard(scorecard)
         about = find_entity(entity, self.principal, scorecard=card)
         body = params.body_object(request)
-        name = _rule_name(body)
-        rule = Rule.objects.filter(scorecard=card, identifier=name, removed_at=None).first()
-        if rule is None:
-            raise NotFound.of("Rule", name)
-        rule.scorecard = card
+        rule = find_rule(card, _rule_name(body))
         made = services.request(
             rule,
             about,

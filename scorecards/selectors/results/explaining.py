@@ -22,7 +22,17 @@ from scorecards.rules.compiled import Tree
 from scorecards.rules.compiling import CompiledRule, CompiledScorecard, compile_scorecard
 from scorecards.rules.evidence import read_evidence
 from scorecards.selectors.results.ladders import Ladder, ladders_of
-from scorecards.statuses import ABSENT, EXEMPT, IGNORED, NO_DATA, NOT_APPLICABLE, Status, status_at
+from scorecards.statuses import (
+    ABSENT,
+    ANNOUNCED_NO_DATA,
+    EXEMPT,
+    IGNORED,
+    NO_DATA,
+    NOT_APPLICABLE,
+    WANTING,
+    Status,
+    status_at,
+)
 
 STALE_WINDOWS: Final = 2  # a result older than this many windows is marked
 MAX_CHANGES: Final = 500  # looked through for since when a rule is as it is
@@ -74,7 +84,7 @@ class ExplainedRule:
 
     @property
     def lacks_data(self) -> bool:
-        return self.status in (NO_DATA, IGNORED) or self.status.name == "announced_no_data"
+        return self.status in (NO_DATA, IGNORED, ANNOUNCED_NO_DATA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +252,7 @@ def _rule(
 
 
 def _wants_message(status: Status) -> bool:
-    return status.blocks or status.name in ("announced_fail", "announced_no_data", "ignored")
+    return status.letter in WANTING or status is IGNORED
 
 
 @dataclass(frozen=True, slots=True)
