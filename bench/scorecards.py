@@ -33,11 +33,11 @@ RULES = [
 ]
 
 # What somebody who knows PostgreSQL would write for these rules: answers, level and points.
-BY_HAND = """
-WITH answers AS MATERIALIZED (
-    SELECT id,
+ANSWERS = """
+answers AS MATERIALIZED (
+    SELECT id, {evidence} AS evidence,
         coalesce(properties ->> 'description', '') <> '' AS r0,
-        team <> '{}' AS r1,
+        team <> '{{}}' AS r1,
         properties ->> 'lifecycle' = 'production' AS r2,
         properties ->> 'language' IN ('Python', 'Go', 'Java') AS r3,
         (properties ->> 'tier')::numeric <= 2 AS r4,
@@ -47,23 +47,53 @@ WITH answers AS MATERIALIZED (
         properties -> 'tags' @> '["audited"]' AS r8,
         (properties ->> 'deployedAt')::timestamptz > '2026-01-01' AS r9
     FROM catalog_entity WHERE blueprint_id = %s
-)
-INSERT INTO by_hand (entity_id, answers, level, points, evaluated_at)
-SELECT id, ARRAY[r0, r1, r2, r3, r4, r5, r6, r7, r8, r9],
+),
+judged AS MATERIALIZED (
+    SELECT id, evidence, ARRAY[r0, r1, r2, r3, r4, r5, r6, r7, r8, r9] AS answers,
        CASE WHEN (r0 AND r1 AND r2 AND r3) IS NOT TRUE THEN 'Basic'
             WHEN (r4 AND r5 AND r6) IS NOT TRUE THEN 'Bronze'
-            WHEN (r7 AND r8 AND r9) IS NOT TRUE THEN 'Silver' ELSE 'Gold' END,
+            WHEN (r7 AND r8 AND r9) IS NOT TRUE THEN 'Silver' ELSE 'Gold' END AS level,
        (r0 IS TRUE)::int + (r1 IS TRUE)::int + (r2 IS TRUE)::int + (r3 IS TRUE)::int
        + (r4 IS TRUE)::int + (r5 IS TRUE)::int + (r6 IS TRUE)::int + (r7 IS TRUE)::int
-       + (r8 IS TRUE)::int + (r9 IS TRUE)::int, now()
-FROM answers
+       + (r8 IS TRUE)::int + (r9 IS TRUE)::int AS points
+    FROM answers
+)"""
+SEEN = ", ".join(f"properties -> '{name}'" for name, *_ in RULES)
+EVIDENCE = f"jsonb_build_array(team, {SEEN})"
+BY_HAND = f"""
+WITH {ANSWERS.format(evidence="NULL")}
+INSERT INTO by_hand (entity_id, answers, level, points, evaluated_at)
+SELECT id, answers, level, points, now() FROM judged
 ON CONFLICT (entity_id) DO UPDATE SET answers = excluded.answers, level = excluded.level,
     points = excluded.points, evaluated_at = excluded.evaluated_at
 WHERE (by_hand.answers, by_hand.level) IS DISTINCT FROM (excluded.answers, excluded.level)
 """
-TABLE = """
+# The same with what idp keeps besides: the values it saw, and a history.
+BY_HAND_KEEPING = f"""
+WITH {ANSWERS.format(evidence=EVIDENCE)},
+differing AS MATERIALIZED (
+    SELECT n.*, h.answers AS was_answers, h.level AS was_level
+    FROM judged n LEFT JOIN by_hand_keeping h ON h.entity_id = n.id
+    WHERE (h.answers, h.level, h.evidence) IS DISTINCT FROM (n.answers, n.level, n.evidence)
+),
+written AS (
+    INSERT INTO by_hand_keeping (entity_id, answers, level, points, evidence, evaluated_at)
+    SELECT id, answers, level, points, evidence, now() FROM differing
+    ON CONFLICT (entity_id) DO UPDATE SET answers = excluded.answers, level = excluded.level,
+        points = excluded.points, evidence = excluded.evidence, evaluated_at = excluded.evaluated_at
+)
+INSERT INTO by_hand_history (entity_id, was_answers, answers, was_level, level, at)
+SELECT id, was_answers, answers, was_level, level, now() FROM differing
+"""
+TABLES = """
 CREATE TABLE by_hand (id bigserial PRIMARY KEY, entity_id bigint UNIQUE, answers boolean[],
-    level text, points int, evaluated_at timestamptz)
+    level text, points int, evaluated_at timestamptz);
+CREATE TABLE by_hand_keeping (id bigserial PRIMARY KEY, entity_id bigint UNIQUE, answers boolean[],
+    level text, points int, evidence jsonb, evaluated_at timestamptz);
+CREATE TABLE by_hand_history (id bigserial PRIMARY KEY, entity_id bigint, was_answers boolean[],
+    answers boolean[], was_level text, level text, at timestamptz);
+CREATE INDEX ON by_hand_history (entity_id, at, id);
+CREATE INDEX ON by_hand_history (at, id)
 """
 
 
@@ -89,26 +119,32 @@ def measure(count: int) -> None:
     actor = Actor.system("bench")
     blueprint = fill(count, actor)
     with connection.cursor() as cursor:
-        cursor.execute(TABLE)
+        cursor.execute(TABLES)
         cursor.execute("VACUUM ANALYZE catalog_entity")
     create_scorecard("service", document(), actor=actor)
     scorecard = Scorecard.objects.get()
 
-    def by_hand() -> None:
+    def by_hand(sql: str = BY_HAND) -> None:
         with connection.cursor() as cursor:
-            cursor.execute(BY_HAND, [blueprint])
+            cursor.execute(sql, [blueprint])
+
+    def keeping() -> None:
+        by_hand(BY_HAND_KEEPING)
 
     def ours() -> None:
         evaluate(scorecard.pk, cause="time")
 
     for name, act in [
         ("by hand, first time", by_hand),
+        ("by hand with evidence and history, first time", keeping),
         ("idp, first time", ours),
         ("by hand, nothing changed", by_hand),
+        ("by hand with evidence, nothing changed", keeping),
         ("idp, nothing changed", ours),
     ]:
         report(name, timed(act), count)
     check(scorecard, count)
+    report("idp, what if one rule were another", timed(lambda: what_if(scorecard)), count)
 
     # one entity: from its write, through the feed, to its result
     while feed.consume(following.CONSUMER, following.follow):
@@ -195,6 +231,19 @@ def document() -> dict[str, Any]:
             for n, (name, operator, value, level) in enumerate(RULES)
         ],
     }
+
+
+def what_if(scorecard: Any) -> None:
+    from dataclasses import replace
+
+    from catalog.kernel.actors import Insider
+    from scorecards.formats import definition_of
+    from scorecards.services.previewing import preview
+
+    definition = definition_of(scorecard)
+    first, *others = definition.rules
+    changed = replace(definition, rules=(replace(first, level="Gold"), *others))
+    preview(changed, current=scorecard, principal=Insider())
 
 
 def check(scorecard: Any, count: int) -> None:

@@ -162,10 +162,12 @@ def evaluate(
             # many conditions on many rows: compiling them takes longer than it saves
             timeout_s = TIMEOUT_S if entities is None else SOME_TIMEOUT_S
             cursor.execute(f"SET LOCAL jit = off; SET LOCAL statement_timeout = '{timeout_s}s'")
+            if entities is None:  # all of them at once go through memory, not through files
+                cursor.execute("SET LOCAL work_mem = '64MB'")
             compiled = compiled_of(scorecard, timezone.now())
             cause = ScoreChange.Cause.RULES if is_new else cause
             outcome, told = _write(scorecard, compiled, cause, entities)
-            cursor.execute("SET LOCAL statement_timeout = DEFAULT")
+            cursor.execute("SET LOCAL statement_timeout = DEFAULT; SET LOCAL work_mem = DEFAULT")
             _tell(scorecard, told, compiled.now)
             if outcome.has_moved or entities is None:
                 initiatives.follow(scorecard.pk, entities)
