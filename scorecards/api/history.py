@@ -21,7 +21,8 @@ from catalog.models import Entity
 from catalog.selectors.documents import timestamp
 from catalog.selectors.teams import teams_of
 from scorecards.api.asked import OF_BLUEPRINT, asked_scorecard
-from scorecards.models import Rollup, Rule, Scorecard, ScorecardVersion, ScoreChange
+from scorecards.api.versions import VERSION, version_document
+from scorecards.models import Rollup, Rule, Scorecard, ScoreChange
 from scorecards.selectors import history
 from scorecards.selectors.results import shows_all_teams
 from scorecards.statuses import ABSENT, STATUSES, status_at
@@ -43,10 +44,7 @@ _RULES: Schema = {
     "description": "Statuses by identifier of the rule.",
 }
 _CAUSE: Schema = {"type": "string", "enum": list(ScoreChange.Cause.values)}
-_VERSIONS = list_of(
-    {"type": "object", "properties": {"version": _WHOLE, "at": _MOMENT, "by": _TEXT}},
-    description="Versions of the scorecard that began in this time.",
-)
+_VERSIONS = list_of(VERSION, description="Versions of the scorecard that began in this time.")
 _POINT: Schema = {
     "type": "object",
     "properties": {
@@ -125,7 +123,7 @@ class EntityHistory(ApiView):
         until = None if on is None else since
         return ok(
             history=[_point(one, rules) for one in changes],
-            versions=[_version(one) for one in history.boundaries(found, since, until)],
+            versions=[version_document(one) for one in history.boundaries(found, since, until)],
         )
 
 
@@ -162,7 +160,7 @@ class Trend(ApiView):
         told = history.shares(found, grain=grain, since=since, until=until, kind=kind, group=group)
         return ok(
             trend=[_share(one) for one in told],
-            versions=[_version(one) for one in history.boundaries(found, since, until)],
+            versions=[version_document(one) for one in history.boundaries(found, since, until)],
         )
 
     def _group(self, request: Request, scorecard: Scorecard) -> tuple[str, str | None]:
@@ -293,10 +291,6 @@ def _change(change: ScoreChange, rules: Collection[Rule]) -> dict[str, Any]:
         "before": before,
         "after": after,
     }
-
-
-def _version(version: ScorecardVersion) -> dict[str, Any]:
-    return {"version": version.version, "at": timestamp(version.at), "by": version.by}
 
 
 def _day_or_moment(request: Request, name: str) -> date | datetime | None:

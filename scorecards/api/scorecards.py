@@ -17,13 +17,11 @@ from catalog.selectors.documents import timestamp
 from catalog.services import permissions
 from scorecards.api.yaml_text import YamlText
 from scorecards.formats import definition_of, descriptor_of, document_of
-from scorecards.models import Scorecard, ScorecardVersion
+from scorecards.models import Scorecard
 from scorecards.selectors.named import find_scorecard, get_scorecard
-from scorecards.selectors.versions import differences
 from scorecards.services import access, validating
 from scorecards.services import definitions as services
 from scorecards.services.checking import warnings_of
-from scorecards.services.keeping import get_version, versions_of
 
 TAG = "Scorecards"
 _TEXT = {"type": "string"}
@@ -35,42 +33,13 @@ _WARNINGS = list_of(
     }
 )
 _ONE = envelope(scorecard=OBJECT)
-_WRITTEN = envelope(scorecard=OBJECT, warnings=_WARNINGS)
+WRITTEN = envelope(scorecard=OBJECT, warnings=_WARNINGS)
 _LIST = {200: envelope(scorecards=list_of(OBJECT))}
-_WRITING = [403, 404, 409, 422]
+WRITING = [403, 404, 409, 422]
 _YAML = "As YAML of Cortex with the content type `application/yaml`; its `tag` is the identifier."
 _REVERSED = flag(
     "reverse_ranks", "Of YAML: the smallest rank is the best level; ranks are turned round."
 )
-_VERSION: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "version": {"type": "integer"},
-        "createdAt": {"type": "string", "format": "date-time"},
-        "createdBy": _TEXT,
-    },
-    "required": ["version", "createdAt", "createdBy"],
-}
-_CHANGE: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "path": _TEXT,
-        "kind": {"type": "string", "enum": ["added", "removed", "changed", "moved"]},
-        "before": {},
-        "after": {},
-    },
-    "required": ["path", "kind"],
-}
-_FULL_VERSION: dict[str, Any] = {
-    **_VERSION,
-    "properties": {
-        **_VERSION["properties"],
-        "dialect": {"type": "string", "enum": Scorecard.Dialect.values},
-        "document": OBJECT,
-        "changes": list_of(_CHANGE),
-    },
-    "required": [*_VERSION["required"], "dialect", "document", "changes"],
-}
 _PROBLEM: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -127,8 +96,8 @@ class ScorecardList(ScorecardView):
         tag=TAG,
         params=[_REVERSED],
         body=OBJECT,
-        answers={201: _WRITTEN, 200: _WRITTEN},
-        errors=_WRITING,
+        answers={201: WRITTEN, 200: WRITTEN},
+        errors=WRITING,
         description=f"{_YAML} A scorecard of Cortex that is there already is changed (200). JSON "
         "that names a `blueprint` is about that one alone.",
     )
@@ -140,7 +109,7 @@ class ScorecardList(ScorecardView):
         blueprint = given.get("blueprint")
         if blueprint is not None and not isinstance(blueprint, str):
             raise InvalidInput.of("blueprint", blueprint, "the identifier of a blueprint, or none")
-        return _written(services.create_scorecard(blueprint, given, actor=self.actor), 201)
+        return written(services.create_scorecard(blueprint, given, actor=self.actor), 201)
 
     def _save_cortex(self, given: bytes | dict[str, Any]) -> Response:
         statuses = []
@@ -156,7 +125,7 @@ class ScorecardList(ScorecardView):
             permit=permit,
         )
         assert saved is not None  # noqa: S101 - it was no dry run
-        return _written(saved, *statuses)
+        return written(saved, *statuses)
 
 
 class ScorecardValidation(ScorecardView):
@@ -207,8 +176,8 @@ class ScorecardDetail(ScorecardView):
         path=["scorecard"],
         params=[_REVERSED],
         body=OBJECT,
-        answers={200: _WRITTEN},
-        errors=_WRITING,
+        answers={200: WRITTEN},
+        errors=WRITING,
         description=f"{_YAML} Without a blueprint, it takes the format it is sent in.",
     )
     def put(self, request: Request, scorecard: str) -> Response:
@@ -219,7 +188,7 @@ class ScorecardDetail(ScorecardView):
             reverse_ranks=params.flag(request, "reverse_ranks"),
             permit=self.permit,
         )
-        return _written(changed)
+        return written(changed)
 
     @documented(
         "delete_any_scorecard",
@@ -252,69 +221,6 @@ class ScorecardDescriptor(ScorecardView):
         return HttpResponse(text, content_type="application/yaml")
 
 
-class ScorecardVersions(ScorecardView):
-    @documented(
-        "list_scorecard_versions",
-        "List what a scorecard has said",
-        tag=TAG,
-        path=["scorecard"],
-        answers={200: envelope(versions=list_of(_VERSION))},
-        errors=[404, 409],
-        description="Newest first.",
-    )
-    def get(self, request: Request, scorecard: str) -> Response:
-        found = versions_of(self.seen(scorecard)).defer("document")
-        return ok(versions=[_about(one) for one in found])
-
-
-class ScorecardVersionDetail(ScorecardView):
-    @documented(
-        "get_scorecard_version",
-        "Get what a scorecard said",
-        tag=TAG,
-        path=["scorecard", "version"],
-        params=[query("against", "Number of the version to compare with: the one before if none.")],
-        answers={200: envelope(version=_FULL_VERSION)},
-        errors=[404, 409],
-        description="`changes` are what differs from the version compared with; rules and levels "
-        "are compared by their names.",
-    )
-    def get(self, request: Request, scorecard: str, version: str) -> Response:
-        found = self.seen(scorecard)
-        then = get_version(found, _number(version))
-        against = params.text(request, "against")
-        before = (
-            get_version(found, _number(against))
-            if against
-            else found.versions.filter(version__lt=then.version).first()
-        )
-        changes = differences(before, then) if before else []
-        return ok(
-            version={
-                **_about(then),
-                "dialect": then.dialect,
-                "document": then.document,
-                "changes": [one.as_dict() for one in changes],
-            }
-        )
-
-
-class ScorecardRestore(ScorecardView):
-    @documented(
-        "restore_scorecard_version",
-        "Let a scorecard say again what it said",
-        tag=TAG,
-        path=["scorecard", "version"],
-        answers={200: _WRITTEN},
-        errors=_WRITING,
-        description="As a new version, which is checked like any other change.",
-    )
-    def post(self, request: Request, scorecard: str, version: str) -> Response:
-        found = find_scorecard(scorecard)
-        self.permit(found)
-        return _written(services.restore_version(found, _number(version), actor=self.actor))
-
-
 class BlueprintScorecards(ScorecardView):
     @documented(
         "list_blueprint_scorecards",
@@ -336,13 +242,13 @@ class BlueprintScorecards(ScorecardView):
         tag=TAG,
         path=["blueprint"],
         body=OBJECT,
-        answers={201: _WRITTEN},
-        errors=_WRITING,
+        answers={201: WRITTEN},
+        errors=WRITING,
     )
     def post(self, request: Request, blueprint: str) -> Response:
         self.permit(None)
         made = services.create_scorecard(blueprint, params.body_object(request), actor=self.actor)
-        return _written(made, 201)
+        return written(made, 201)
 
     @documented(
         "replace_scorecards",
@@ -351,7 +257,7 @@ class BlueprintScorecards(ScorecardView):
         path=["blueprint"],
         body=list_of(OBJECT),
         answers=_LIST,
-        errors=_WRITING,
+        errors=WRITING,
         description="Those that are not in the body are deleted. All or nothing.",
     )
     def put(self, request: Request, blueprint: str) -> Response:
@@ -383,13 +289,13 @@ class BlueprintScorecardDetail(ScorecardView):
         tag=TAG,
         path=["blueprint", "scorecard"],
         body=OBJECT,
-        answers={200: _WRITTEN},
-        errors=_WRITING,
+        answers={200: WRITTEN},
+        errors=WRITING,
     )
     def put(self, request: Request, blueprint: str, scorecard: str) -> Response:
         body = params.body_object(request)
         self.permit(get_scorecard(blueprint, scorecard))
-        return _written(services.replace_scorecard(blueprint, scorecard, body, actor=self.actor))
+        return written(services.replace_scorecard(blueprint, scorecard, body, actor=self.actor))
 
     @documented(
         "delete_scorecard",
@@ -421,23 +327,10 @@ def _document(scorecard: Scorecard) -> dict[str, Any]:
     }
 
 
-def _written(scorecard: Scorecard, status: int = 200) -> Response:
+def written(scorecard: Scorecard, status: int = 200) -> Response:
     warnings = warnings_of(definition_of(scorecard))
     return ok(
         status,
         scorecard=_document(scorecard),
         warnings=[one.as_dict() for one in warnings],
     )
-
-
-def _about(version: ScorecardVersion) -> dict[str, Any]:
-    return {
-        "version": version.version,
-        "createdAt": timestamp(version.at),
-        "createdBy": version.by,
-    }
-
-
-def _number(value: str) -> int:
-    """The number of a version; 0, which is none, for what cannot be one."""
-    return int(value) if value.isascii() and value.isdecimal() and len(value) < 10 else 0

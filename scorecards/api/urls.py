@@ -3,7 +3,7 @@
 from django.urls import path
 
 import catalog.kernel.segments  # noqa: F401 - registers <segment:…>
-from scorecards.api import exemptions, history, initiatives, preview, results, scorecards
+from scorecards.api import exemptions, history, initiatives, preview, results, scorecards, versions
 
 _OF_BLUEPRINT = "blueprints/<segment:blueprint>/scorecards"
 _ONE = "scorecards/<segment:scorecard>"
@@ -16,9 +16,9 @@ urlpatterns = [
     path("scorecards/preview/entity", preview.EntityPreview.as_view()),
     path(_ONE, scorecards.ScorecardDetail.as_view()),
     path(f"{_ONE}/descriptor", scorecards.ScorecardDescriptor.as_view()),
-    path(f"{_ONE}/versions", scorecards.ScorecardVersions.as_view()),
-    path(f"{_ONE}/versions/<segment:version>", scorecards.ScorecardVersionDetail.as_view()),
-    path(f"{_ONE}/versions/<segment:version>/restore", scorecards.ScorecardRestore.as_view()),
+    path(f"{_ONE}/versions", versions.ScorecardVersions.as_view()),
+    path(f"{_ONE}/versions/<segment:version>", versions.ScorecardVersionDetail.as_view()),
+    path(f"{_ONE}/versions/<segment:version>/restore", versions.ScorecardRestore.as_view()),
     path(_OF_BLUEPRINT, scorecards.BlueprintScorecards.as_view()),
     path(f"{_OF_BLUEPRINT}/<segment:scorecard>", scorecards.BlueprintScorecardDetail.as_view()),
     path(f"{_ONE}/exemptions", exemptions.ExemptionList.as_view()),

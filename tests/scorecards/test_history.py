@@ -282,7 +282,9 @@ def test_the_api_tells_the_history_of_an_entity(told) -> None:
         ("2026-04-11", "Bronze"),
     ]
     assert answer["history"][-1]["rules"] == {"owner": "pass", "docs": "exempt"}
-    assert answer["versions"] == [{"version": 1, "at": "2026-01-01T00:00:00.000Z", "by": "t"}]
+    assert answer["versions"] == [
+        {"version": 1, "createdAt": "2026-01-01T00:00:00.000Z", "createdBy": "t"}
+    ]
 
     def on(moment, entity="pay"):
         found = api.get(f"{URL}/history", {"entity": entity, "on": moment}).json()["history"]
