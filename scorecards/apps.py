@@ -13,7 +13,7 @@ class ScorecardsConfig(AppConfig):
         from scorecards import (
             events,
             following,
-            mirroring,
+            own_blueprints,
             queries,
             tasks,  # noqa: F401 - connects them
         )
@@ -27,7 +27,7 @@ class ScorecardsConfig(AppConfig):
         )
         for kind in events.KINDS:
             registry.register_event_kind(kind)
-        for blueprint in mirroring.OWN_BLUEPRINTS:
+        for blueprint in own_blueprints.OWN_BLUEPRINTS:
             registry.register_own_blueprint(blueprint)
         registry.register_scorecard_queries(queries.Queries())
         register_tab(entity_tab.TAB)

@@ -21,11 +21,9 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet
 
-from catalog.kernel.actors import Actor
 from catalog.kernel.locks import Lock, hold, try_hold
 from catalog.models import Entity
 from catalog.portal.links import entity_url
-from catalog.registry import OwnBlueprint
 from catalog.selectors.documents import timestamp
 from catalog.selectors.search.moments import parse_moment
 from catalog.services import entities
@@ -35,112 +33,23 @@ from catalog.services.entities import MAX_BATCH, EntityDraft, MissingTargets, Mo
 from scorecards.definition import Definition
 from scorecards.formats import definition_of, document_of
 from scorecards.models import Rule, Score, Scorecard, ScoreChange
+from scorecards.own_blueprints import (
+    ACTOR,
+    BLUEPRINTS,
+    NOT_PASSED,
+    PASSED,
+    RESULT,
+    RULE,
+    SCORECARD,
+)
 from scorecards.statuses import ABSENT, COUNTED, NOT_APPLICABLE, PASS, status_at
 
 logger = structlog.get_logger(__name__)
 
 BATCH: Final = 500
-ACTOR: Final = Actor.system("scorecards")
-SCORECARD, RULE, RESULT = "_scorecard", "_rule", "_rule_result"
-PASSED, NOT_PASSED = "Passed", "Not passed"
 
 _NO_RESULT: Final = (ABSENT.letter, NOT_APPLICABLE.letter)
 _NO_NAME: Final = regex.compile(r"[^A-Za-z0-9@_=\\-]")  # not in names of relations
-
-_TEXT: Final = {"type": "string"}
-_NUMBER: Final = {"type": "number"}
-
-
-def _property(title: str, schema: Mapping[str, Any] = _TEXT, **more: Any) -> dict[str, Any]:
-    return {**schema, "title": title, **more}
-
-
-_BLUEPRINTS: Final[Mapping[str, Mapping[str, Any]]] = {
-    SCORECARD: {
-        "identifier": SCORECARD,
-        "title": "Scorecard",
-        "icon": "Scorecards",
-        "description": "A scorecard, and how many of its rules are passed.",
-        "includeInGlobalSearch": False,
-        "schema": {
-            "properties": {
-                "scorecard_identifier": _property("Identifier"),
-                "blueprint": _property("Blueprint"),
-                "levels": _property("Levels", {"type": "array"}),
-                "filter": _property("Filter", {"type": "object"}),
-                "rules_tested": _property("Rules tested", _NUMBER),
-                "rules_passed": _property("Rules passed", _NUMBER),
-                "percent": _property("Rules passed, in percent", _NUMBER),
-                "version": _property("Version", _NUMBER),
-                "has_rule_results": _property("Has rule results", {"type": "boolean"}),
-                "results_as_of": _property("Results as of", format="date-time"),
-            },
-            "required": [],
-        },
-        "relations": {},
-    },
-    RULE: {
-        "identifier": RULE,
-        "title": "Rule",
-        "icon": "Scorecards",
-        "description": "A rule of a scorecard, and how many entities pass it.",
-        "includeInGlobalSearch": False,
-        "schema": {
-            "properties": {
-                "rule_identifier": _property("Identifier"),
-                "level": _property("Level"),
-                "query": _property("Query", {"type": "object"}),
-                "expression": _property("Expression"),
-                "rule_description": _property("Rule description"),
-                "entities_tested": _property("Entities tested", _NUMBER),
-                "entities_passed": _property("Entities passed", _NUMBER),
-                "percent": _property("Entities passed, in percent", _NUMBER),
-            },
-            "required": [],
-        },
-        "relations": {
-            "scorecard": {
-                "title": "Scorecard",
-                "target": SCORECARD,
-                "many": False,
-                "required": True,
-            },
-        },
-    },
-    RESULT: {
-        "identifier": RESULT,
-        "title": "Rule result",
-        "icon": "Scorecards",
-        "description": "How an entity does on a rule of a scorecard.",
-        "includeInGlobalSearch": False,
-        "schema": {
-            "properties": {
-                "result": _property(
-                    "Result",
-                    enum=[PASSED, NOT_PASSED],
-                    enumColors={PASSED: "green", NOT_PASSED: "red"},
-                ),
-                "status": _property("Status"),
-                "entity": _property("Entity"),
-                "entity_link": _property("Link to the entity", format="url"),
-                "result_last_change": _property("Last change", format="date-time"),
-                "scorecard": _property("Scorecard"),
-                "rule_identifier": _property("Rule"),
-                "blueprint": _property("Blueprint"),
-                "level": _property("Level"),
-            },
-            "required": [],
-        },
-        "relations": {
-            "rule": {"title": "Rule", "target": RULE, "many": False, "required": True},
-        },
-    },
-}
-
-OWN_BLUEPRINTS: Final = tuple(
-    OwnBlueprint(document, ACTOR.name, is_closed=identifier == RESULT)
-    for identifier, document in _BLUEPRINTS.items()
-)
 
 # Since when the letters of some entities are what they are, as far as the history goes back.
 _SINCE: Final = """
@@ -203,7 +112,7 @@ def mirror(limit: int = BATCH) -> bool:
     active = _active()
     if not active and not Entity.objects.filter(blueprint__identifier=SCORECARD).exists():
         return False
-    ensure_blueprints(_BLUEPRINTS, actor=ACTOR)
+    ensure_blueprints(BLUEPRINTS, actor=ACTOR)
     steps = [(0, partial(_drop_gone, active, limit))]
     steps += [(scorecard.pk, partial(_mirror, scorecard, limit)) for scorecard in active]
     has_more = False
@@ -222,7 +131,7 @@ def _active() -> list[Scorecard]:
     """Results of results would never come to an end."""
     found = Scorecard.objects.filter(
         state=Scorecard.State.ACTIVE, evaluated_version__isnull=False
-    ).exclude(blueprint__identifier__in=_BLUEPRINTS)
+    ).exclude(blueprint__identifier__in=BLUEPRINTS)
     return list(found.select_related("blueprint").order_by("pk"))
 
 

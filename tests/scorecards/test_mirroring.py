@@ -19,8 +19,9 @@ from catalog.selectors.graph import neighbours
 from catalog.selectors.kinds import load_kinds
 from catalog.services import entities
 from catalog.services.blueprints import delete_all_entities
-from scorecards.mirroring import RESULT, RULE, SCORECARD, mirror
+from scorecards.mirroring import mirror
 from scorecards.models import Score, Scorecard
+from scorecards.own_blueprints import RESULT, RULE, SCORECARD
 from scorecards.services.evaluating import evaluate
 from tests.factories import ACTOR, make_api, make_blueprint, make_entity
 from tests.scorecards.stored import START, make_change, make_score, make_scorecard
