@@ -149,7 +149,6 @@ class Migration(migrations.Migration):
                 ('position', models.PositiveIntegerField(default=0)),
                 ('title', models.TextField()),
                 ('level', models.CharField(blank=True, max_length=300)),
-                ('weight', models.DecimalField(decimal_places=3, default=1, max_digits=12)),
                 ('problem', models.TextField(blank=True)),
                 ('removed_at', models.DateTimeField(null=True)),
             ],
@@ -413,10 +412,10 @@ class Migration(migrations.Migration):
             UPDATE scorecards_scorecard SET title = coalesce(document ->> 'title', identifier),
                 next_evaluation_at = now(), next_slot = json_array_length(document -> 'rules');
             INSERT INTO scorecards_rule (
-                scorecard_id, identifier, slot, position, title, level, weight, problem)
+                scorecard_id, identifier, slot, position, title, level, problem)
             SELECT s.id, r.rule ->> 'identifier', r.place - 1, r.place - 1,
                    coalesce(nullif(r.rule ->> 'title', ''), r.rule ->> 'identifier'),
-                   r.rule ->> 'level', 1, ''
+                   r.rule ->> 'level', ''
             FROM scorecards_scorecard s,
                  json_array_elements(s.document -> 'rules') WITH ORDINALITY AS r(rule, place);
             INSERT INTO scorecards_scorecardversion (

@@ -108,7 +108,6 @@ class Rule(models.Model):
     position = models.PositiveIntegerField(default=0)
     title = models.TextField()
     level = models.CharField(max_length=300, blank=True)
-    weight = models.DecimalField(max_digits=12, decimal_places=3, default=1)
     problem = models.TextField(blank=True)
     removed_at = models.DateTimeField(null=True)
 

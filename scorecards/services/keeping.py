@@ -74,16 +74,13 @@ def _keep_rules(scorecard: Scorecard, definition: Definition, problems: Mapping[
         else:
             changed.append(rule)
         rule.position, rule.title, rule.level = position, spec.title, spec.level
-        rule.weight, rule.removed_at = spec.weight, None
-        rule.problem = problems.get(spec.identifier, "")
+        rule.problem, rule.removed_at = problems.get(spec.identifier, ""), None
     for rule in known.values():
         if rule.removed_at is None:
             rule.removed_at = scorecard.updated_at
             changed.append(rule)
     Rule.objects.bulk_create(new)
-    Rule.objects.bulk_update(
-        changed, ["position", "title", "level", "weight", "problem", "removed_at"]
-    )
+    Rule.objects.bulk_update(changed, ["position", "title", "level", "problem", "removed_at"])
     if new:
         scorecard.next_slot += len(new)
         scorecard.save(update_fields=["next_slot"])
