@@ -201,7 +201,7 @@ def test_the_ingestion_tab_tells_what_happened(source: Integration, member: Clie
     assert "The object as the source gave it" not in text(viewer, f"{URL}?tab=ingestion")
 
 
-@pytest.mark.parametrize(("tab", "count"), [("overview", 30), ("ingestion", 19)])
+@pytest.mark.parametrize(("tab", "count"), [("overview", 32), ("ingestion", 20)])
 def test_query_counts_do_not_grow_with_the_sources(
     tab: str,
     count: int,
