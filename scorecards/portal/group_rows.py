@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +22,7 @@ from scorecards.selectors.results import (
     shows_all_teams,
     tallies_of,
 )
+from scorecards.selectors.rollups import of_teams
 
 KINDS: Final[Mapping[str, str]] = {
     Rollup.Kind.TEAM: "Teams",
@@ -61,9 +63,42 @@ class Groups:
 def groups_of(ladder: Ladder, principal: Principal, kind: str) -> Groups:
     """Highest share of points first; what belongs to nobody comes last."""
     is_team = kind == Rollup.Kind.TEAM
-    mine = teams_of(getattr(principal, "email", "") or "") if is_team else []
+    mine = _own_teams(principal) if is_team else []
     is_whole = not is_team or shows_all_teams(ladder.scorecard, principal)
     tallies = tallies_of(ladder.scorecard, principal, kind, only=None if is_whole else mine)
+    return Groups(_rows(ladder, principal, kind, tallies, mine), is_whole)
+
+
+def teams_with_subteams(ladder: Ladder, principal: Principal) -> Groups:
+    """As `groups_of` teams, each with what the teams below it own: an entity counts once for each
+    team above. Levels and points only: nothing is counted by rule."""
+    mine = _own_teams(principal)
+    is_whole = shows_all_teams(ladder.scorecard, principal)
+    ranks = {level.title: rank for rank, level in enumerate(ladder.definition.levels)}
+    tallies = {
+        one.group: Tally(
+            entities=one.entities,
+            ranks=Counter({ranks[title]: n for title, n in one.levels.items() if title in ranks}),
+            points=one.points,
+            total=one.total,
+        )
+        for one in of_teams(ladder.scorecard)
+        if is_whole or one.group in mine
+    }
+    return Groups(_rows(ladder, principal, Rollup.Kind.TEAM, tallies, mine), is_whole)
+
+
+def _own_teams(principal: Principal) -> list[str]:
+    return teams_of(getattr(principal, "email", "") or "")
+
+
+def _rows(
+    ladder: Ladder,
+    principal: Principal,
+    kind: str,
+    tallies: Mapping[str, Tally],
+    mine: Collection[str],
+) -> list[GroupRow]:
     titles = _titles(principal, kind, [name for name in tallies if name])
     rows = [
         GroupRow(
@@ -77,7 +112,7 @@ def groups_of(ladder: Ladder, principal: Principal, kind: str) -> Groups:
         for name, tally in tallies.items()
     ]
     rows.sort(key=lambda row: (not row.identifier, -(row.percentage or 0), row.title.lower()))
-    return Groups(rows, is_whole)
+    return rows
 
 
 def _titles(principal: Principal, kind: str, names: Sequence[str]) -> dict[str, tuple[str, str]]:

@@ -337,6 +337,37 @@ def test_without_a_ranking_people_see_their_own_teams(ready, settings, is_off):
     assert "web" in text(make_browser(role=Role.ADMIN).get(f"{URL}/-/teams"))
 
 
+def test_teams_may_count_with_those_below_them(ready, settings):
+    make_entity("_team", "web")
+    make_entity("_team", "all", title="Everybody", relations={"children": ["core", "web"]})
+    make_entity("_user", "ann@example.com", relations={"team": ["core"]})
+    url = f"{URL}/-/teams?subteams=1"
+    browser = make_browser("ann")
+    assert "Everybody" not in text(browser.get(f"{URL}/-/teams"))
+    rows = {one.identifier: one.tally for one in browser.get(url).context["groups"]}
+    assert {name: (one.entities, dict(one.ranks)) for name, one in rows.items()} == {
+        "all": (2, {0: 1, 2: 1}),
+        "core": (2, {0: 1, 2: 1}),
+        "web": (1, {2: 1}),
+        "": (2, {0: 1, 1: 1}),
+    }
+    assert rows["all"].percentage == 50
+    settings.IDP_SCORECARD_RANKING = False
+    assert [one.identifier for one in browser.get(url).context["groups"]] == ["core"]
+
+
+def test_owners_who_may_only_read_see_all_teams_but_do_not_evaluate(ready, settings):
+    evaluated(card(owner="ann@example.com"))
+    settings.IDP_SCORECARD_RANKING = False
+    browser = make_browser("ann")
+    for role, status in ((Role.VIEWER, 403), (Role.MEMBER, 302)):
+        browser.user.role = role
+        browser.user.save()
+        assert browser.post(f"{URL}/-/evaluate").status_code == status
+        assert ("Evaluate now" in text(browser.get(URL))) is (status == 302)
+        assert "web" in text(browser.get(f"{URL}/-/teams"))
+
+
 def test_evaluate_now_is_for_admins_and_the_owner(ready):
     Score.objects.all().delete()
     assert make_browser().post(f"{URL}/-/evaluate").status_code == 403

@@ -14,7 +14,7 @@ from catalog.selectors.tables import owner_titles
 from scorecards.models import Rollup
 from scorecards.portal.entity_rows import ORDERS, STATUS_CHOICES, Asked, entity_rows
 from scorecards.portal.frame import asked_ladder, scorecard_page
-from scorecards.portal.group_rows import KINDS, groups_of
+from scorecards.portal.group_rows import KINDS, groups_of, teams_with_subteams
 from scorecards.selectors.results import Ladder, narrowed, scores_in_order, visible_scores
 
 ROWS: Final = 50
@@ -48,9 +48,21 @@ def heat_map(request: PortalRequest, scorecard: str, blueprint: str = "") -> Htt
 @portal_view
 @require_GET
 def teams(request: PortalRequest, scorecard: str, blueprint: str = "") -> HttpResponseBase:
-    """How large a share of what each team owns is at each level."""
+    """How large a share of what each team owns is at each level; `?subteams=1`: with what the teams
+    below it own."""
     ladder = asked_ladder(request, scorecard, blueprint)
-    return scorecard_page(request, ladder, "teams", _grouped(request, ladder, Rollup.Kind.TEAM))
+    with_subteams = request.GET.get("subteams") == "1"
+    groups = (
+        teams_with_subteams(ladder, request.user)
+        if with_subteams
+        else groups_of(ladder, request.user, Rollup.Kind.TEAM)
+    )
+    return scorecard_page(
+        request,
+        ladder,
+        "teams",
+        {"groups": groups.rows, "is_whole": groups.is_whole, "with_subteams": with_subteams},
+    )
 
 
 def _grouped(request: PortalRequest, ladder: Ladder, kind: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from catalog.kernel.actors import Principal
 from catalog.kernel.errors import InvalidRequest, NotFound
 from catalog.kernel.identifiers import is_storable
 from catalog.models import Entity
-from catalog.services.permissions import Standing
+from catalog.services.permissions import WRITERS, Standing
 from scorecards.formats import definition_of
 from scorecards.models import Score, Scorecard
 
@@ -88,9 +88,9 @@ def may_see(scorecard: Scorecard, standing: Standing) -> bool:
 
 
 def may_evaluate(scorecard: Scorecard, principal: Principal) -> bool:
-    """Whether somebody may have it evaluated now: admins and owners."""
+    """Whether somebody may have it evaluated now: admins, and owners who may do more than read."""
     standing = Standing(principal)
-    return standing.is_admin or is_owner(scorecard, standing)
+    return standing.is_admin or (standing.role in WRITERS and is_owner(scorecard, standing))
 
 
 def shows_all_teams(scorecard: Scorecard, principal: Principal) -> bool:
@@ -98,7 +98,8 @@ def shows_all_teams(scorecard: Scorecard, principal: Principal) -> bool:
     site or by `"ranking": false` in the scorecard, only admins and owners see more than their own.
     """
     is_ranked = settings.IDP_SCORECARD_RANKING and scorecard.document.get("ranking") is not False
-    return is_ranked or may_evaluate(scorecard, principal)
+    standing = Standing(principal)
+    return is_ranked or standing.is_admin or is_owner(scorecard, standing)
 
 
 def _unarchived() -> QuerySet[Scorecard]:
