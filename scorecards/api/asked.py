@@ -1,7 +1,8 @@
-"""The scorecard and the entity that a call names."""
+"""The scorecard, the entity and the time that a call names."""
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Final
 
 from catalog.api import params
@@ -9,6 +10,7 @@ from catalog.api.base import ApiView
 from catalog.api.openapi import query
 from catalog.kernel.errors import NotFound
 from catalog.models import Entity
+from catalog.selectors.documents import timestamp
 from catalog.selectors.entity_page import find_entity
 from scorecards.models import Scorecard
 from scorecards.selectors.results import find_scorecard
@@ -33,3 +35,11 @@ def asked_entity(view: ApiView, blueprint: str, identifier: str) -> Entity:
     if found is None:
         raise NotFound.of("Entity", identifier)
     return found
+
+
+def before(moment: datetime, span: timedelta, name: str) -> datetime:
+    """So long before the moment that the parameter `name` gives. Raises InvalidRequest."""
+    try:
+        return moment - span
+    except OverflowError:
+        raise params.wrong(name, timestamp(moment), "a later moment") from None

@@ -20,7 +20,7 @@ from catalog.kernel.keyset import AFTER, Key, Keyset
 from catalog.models import Entity
 from catalog.selectors.documents import timestamp
 from catalog.selectors.teams import teams_of
-from scorecards.api.asked import OF_BLUEPRINT, asked_scorecard
+from scorecards.api.asked import OF_BLUEPRINT, asked_scorecard, before
 from scorecards.api.versions import VERSION, version_document
 from scorecards.models import Rollup, Rule, Scorecard, ScoreChange
 from scorecards.selectors import history
@@ -153,7 +153,7 @@ class Trend(ApiView):
         found = asked_scorecard(self, scorecard)
         grain = params.choice(request, "grain", history.GRAINS) or "week"
         until = params.moment(request, "to") or timezone.now()
-        since = params.moment(request, "from") or _before(until, timedelta(weeks=WEEKS_SHOWN))
+        since = params.moment(request, "from") or before(until, timedelta(weeks=WEEKS_SHOWN), "to")
         if since >= until:
             raise params.wrong("from", timestamp(since), f"a moment before {timestamp(until)}")
         kind, group = self._group(request, found)
@@ -300,13 +300,6 @@ def _day_or_moment(request: Request, name: str) -> date | datetime | None:
         return None
     text = request.query_params[name]
     return moment.date() if parse_date(text.strip()) else moment
-
-
-def _before(moment: datetime, span: timedelta) -> datetime:
-    try:
-        return moment - span
-    except OverflowError:
-        raise params.wrong("to", timestamp(moment), "a later moment") from None
 
 
 def _required(request: Request, name: str) -> str:

@@ -3,7 +3,16 @@
 from django.urls import path
 
 import catalog.kernel.segments  # noqa: F401 - registers <segment:…>
-from scorecards.api import exemptions, history, initiatives, preview, results, scorecards, versions
+from scorecards.api import (
+    exemptions,
+    history,
+    initiatives,
+    preview,
+    results,
+    rules,
+    scorecards,
+    versions,
+)
 
 _OF_BLUEPRINT = "blueprints/<segment:blueprint>/scorecards"
 _ONE = "scorecards/<segment:scorecard>"
@@ -37,6 +46,7 @@ urlpatterns = [
     path(f"{_ONE}/history", history.EntityHistory.as_view()),
     path(f"{_ONE}/trend", history.Trend.as_view()),
     path(f"{_ONE}/changes", history.ChangeList.as_view()),
+    path(f"{_ONE}/rules", rules.RuleList.as_view()),
     path(f"{_ONE}/evaluate", results.EvaluateNow.as_view()),
     path(
         f"{_ONE}/badge/<segment:blueprint>/<segment:entity>",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 import regex
+from django.utils import timezone
+from django.utils.timesince import timesince
 
 from scorecards import statuses
 from scorecards.definition import Definition, Level
@@ -163,3 +166,9 @@ def _bracketed(tree: Tree) -> str:
     if isinstance(tree, int) or tree[0] == "not":
         return _formula(tree)
     return f"({_formula(tree)})" if len(tree[1]) > 1 else _formula(tree)
+
+
+def span_words(span: timedelta) -> str:
+    """How long something took: "3 days, 4 hours"."""
+    now = timezone.now()
+    return timesince(now - span, now) if span >= timedelta(minutes=1) else "less than a minute"

@@ -22,6 +22,7 @@ UP, DOWN = DIRECTIONS = ("up", "down")
 GRAINS: Final = ("day", "week", "month")
 MAX_PERIODS: Final = 1000
 MAX_POINTS: Final = 1000  # changes of one entity, the newest
+_EVER: Final = datetime.min.replace(tzinfo=UTC)
 
 # Each change takes an entity away from the level it had and adds it to another: running sums of
 # that are the entities at a level. What came before the first period counts in it.
@@ -60,7 +61,8 @@ WITH sides AS (
            substr(c.statuses, r.slot + 1, 1) AS now
     FROM scorecards_scorechange c
     JOIN scorecards_rule r ON r.scorecard_id = c.scorecard_id AND r.removed_at IS NULL
-    WHERE c.scorecard_id = %(scorecard)s AND c.at >= %(since)s AND c.cause <> %(rules)s
+    WHERE c.scorecard_id = %(scorecard)s AND c.at >= %(since)s AND c.at < %(until)s
+      AND c.cause <> %(rules)s
       AND c.was_statuses <> c.statuses
 )
 SELECT slot, count(*), count(*) FILTER (WHERE was = %(pass)s), count(DISTINCT entity_id)
@@ -79,7 +81,7 @@ WITH sides AS (
            substr(coalesce(c.statuses, ''), r.slot + 1, 1) AS now
     FROM scorecards_scorechange c
     JOIN scorecards_rule r ON r.scorecard_id = c.scorecard_id AND r.removed_at IS NULL
-    WHERE c.scorecard_id = %(scorecard)s AND c.at < %(until)s
+    WHERE c.scorecard_id = %(scorecard)s AND c.at >= %(first)s AND c.at < %(until)s
       AND c.was_statuses IS DISTINCT FROM c.statuses
 ),
 turns AS (
@@ -211,15 +213,16 @@ def shares(
     return [Share(at, levels, sum(levels.values())) for at, levels in found.items()]
 
 
-def flips(scorecard: Scorecard, since: datetime) -> list[Flips]:
-    """Rules that came to be passed or not since then because of data, time or exemptions, the most
-    often changed first. Changes by edits of rules do not count."""
+def flips(scorecard: Scorecard, since: datetime, until: datetime | None = None) -> list[Flips]:
+    """Rules that came to be passed or not from then until before `until` (now) because of data,
+    time or exemptions, the most often changed first. Changes by edits of rules do not count."""
     with connection.cursor() as cursor:
         cursor.execute(
             _FLIPS,
             {
                 "scorecard": scorecard.pk,
                 "since": since,
+                "until": until or timezone.now(),
                 "rules": ScoreChange.Cause.RULES,
                 "counted": [*COUNTED],
                 "pass": PASS.letter,
@@ -231,16 +234,22 @@ def flips(scorecard: Scorecard, since: datetime) -> list[Flips]:
 
 
 def mean_time_to_fix(
-    scorecard: Scorecard, *, since: datetime | None = None, until: datetime | None = None
+    scorecard: Scorecard,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    first: datetime | None = None,
 ) -> dict[str, Fixes]:
     """By identifier of each rule that was ever to be fixed: how long that took on average, of what
-    was fixed between `since` and `until` (all there was)."""
+    was fixed between `since` and `until` (all there was). first: what came to be open before that
+    is not looked at, so that a long history costs no more than a short one."""
     with connection.cursor() as cursor:
         cursor.execute(
             _FIXES,
             {
                 "scorecard": scorecard.pk,
-                "since": since or datetime.min.replace(tzinfo=UTC),
+                "since": since or _EVER,
+                "first": first or _EVER,
                 "until": until or timezone.now(),
                 "blocking": [*BLOCKING],
                 "pass": PASS.letter,

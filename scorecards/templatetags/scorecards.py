@@ -19,6 +19,7 @@ register = template.Library()
 
 register.filter("percent", words.percent)
 register.filter("value_words", words.value_words)
+register.filter("span_words", words.span_words)
 register.filter("sign", words.sign_of)
 register.filter("is_web", is_web)
 register.filter("joint", words.joint_words)

@@ -8,15 +8,18 @@ from random import Random
 
 import pytest
 from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.kernel.actors import Role
 from catalog.models import Entity
 from scorecards.models import Rollup, ScorecardVersion, ScoreChange
-from scorecards.selectors import history, rollups
+from scorecards.selectors import history, rollups, rule_history
+from scorecards.selectors.results import ladder_of
 from scorecards.services.rollups import roll_up
-from tests.factories import make_api, make_blueprint, make_entity
+from tests.factories import make_api, make_blueprint, make_browser, make_entity
 from tests.scorecards.stored import LEVELS, START, make_change, make_score, make_scorecard
 
 pytestmark = pytest.mark.django_db
@@ -359,6 +362,9 @@ def test_the_api_tells_changes_page_by_page(told, django_assert_num_queries) -> 
         ("trend?group=core", "group"),
         ("changes?direction=left", "direction"),
         ("changes?limit=0", "limit"),
+        ("rules?since=soon", "since"),
+        ("rules?since=2026-02-01&until=2026-02-01", "since"),
+        ("rules?until=0001-01-01", "until"),
         ("changes?from=x", "after"),
     ],
 )
@@ -374,3 +380,68 @@ def test_what_there_is_not_is_not_found(told) -> None:
     make_scorecard("open")
     answer = make_api().get("/v1/scorecards/open/history?entity=service:pay")
     assert (answer.status_code, answer.json()["history"]) == (200, [])
+
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def restless(db):
+    """`owner` was open for two days, is passed, and open again; `docs` was never touched."""
+    scorecard = make_scorecard(blueprint=make_blueprint("service"))
+    pay = make_entity("service", "pay", title="Payments").pk
+    shop = make_entity("service", "shop").pk
+    rows = [
+        (pay, 0, None, ("FF", 0), "data"),
+        (pay, 2, ("FF", 0), ("PF", 1), "data"),
+        (shop, 3, None, ("PF", 1), "data"),
+        (shop, 4, ("PF", 1), ("NF", 0), "data"),
+        (pay, 5, ("PF", 1), ("FF", 0), "data"),
+        (pay, 6, ("FF", 0), ("PF", 1), "rules"),
+    ]
+    ScoreChange.objects.bulk_create(
+        make_change(scorecard, entity, START + days * DAY, was, now, cause=cause)
+        for entity, days, was, now, cause in rows
+    )
+    return scorecard
+
+
+def test_the_api_tells_how_rules_fare(restless, django_assert_num_queries) -> None:
+    api = make_api(Role.VIEWER)
+    window = {"since": "2026-01-01", "until": "2026-01-10"}
+    owner, docs = api.get(f"{URL}/rules", window).json()["rules"]
+    assert owner == {
+        "identifier": "owner", "title": "Owner", "level": "Bronze",
+        "flips": 3, "broken": 2, "mended": 1, "meanTimeToFix": 1.5 * 86_400,
+    }  # fmt: skip
+    assert (docs["flips"], docs["meanTimeToFix"]) == (0, None)
+    # what came to be open before the window counts from then on
+    short = {"since": "2026-01-03", "until": "2026-01-05"}
+    owner, _ = api.get(f"{URL}/rules", short).json()["rules"]
+    assert (owner["broken"], owner["mended"], owner["meanTimeToFix"]) == (0, 1, 2 * 86_400)
+    assert api.get(f"{URL}/rules", {"until": "2026-01-10"}).json()["since"][:10] == "2025-10-12"
+    with django_assert_num_queries(8):
+        api.get(f"{URL}/rules", window)
+
+
+def test_of_a_long_history_the_newest_is_read(restless, monkeypatch) -> None:
+    monkeypatch.setattr(rule_history, "MAX_CHANGES", 3)
+    course = rule_history.course_of(ladder_of(restless), since=START, until=END)
+    assert (course.is_cut, course.since) == (True, START + 3 * DAY + timedelta(microseconds=1))
+    assert [(one.broken, one.mended, one.mean) for one in course.rules] == [
+        (2, 0, DAY),
+        (0, 0, None),
+    ]
+    monkeypatch.setattr(rule_history, "MAX_CHANGES", 6)
+    assert not rule_history.course_of(ladder_of(restless), since=START, until=END).is_cut
+
+
+def test_the_history_page_names_the_rules_that_flip(restless) -> None:
+    browser, url = make_browser(), "/scorecards/service/production/-/history"
+    assert "No rule came out differently" in browser.get(url).content.decode()
+    ScoreChange.objects.update(at=F("at") + (timezone.now() - START - 9 * DAY))
+    html = browser.get(url).content.decode()
+    assert "1\N{NO-BREAK SPACE}day, 12\N{NO-BREAK SPACE}hours" in html
+    assert html.index(">Payments<") < html.index(">shop<")  # the newest first
+    assert 'ui-strong">Owner<' in html
+    assert 'ui-strong">Docs<' not in html

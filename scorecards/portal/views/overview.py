@@ -14,6 +14,7 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
+from catalog.kernel.actors import Principal
 from catalog.kernel.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
 from catalog.kernel.html import markdown
 from catalog.kernel.markdown import plain_text
@@ -32,12 +33,20 @@ from scorecards.portal.rule_rows import rule_rows
 from scorecards.portal.trend import trend_of
 from scorecards.portal.words import Look, looks_of
 from scorecards.selectors.results import (
+    Ladder,
     LevelCounts,
     counts_by_level,
     distribution,
     find_scorecard,
     may_evaluate,
     visible_scorecards,
+)
+from scorecards.selectors.rule_history import (
+    Broken,
+    Course,
+    RuleCourse,
+    course_of,
+    newest_broken,
 )
 from scorecards.selectors.versions import differences
 from scorecards.services import evaluating
@@ -111,7 +120,7 @@ def detail(request: PortalRequest, scorecard: str, blueprint: str = "") -> HttpR
 @portal_view
 @require_GET
 def history(request: PortalRequest, scorecard: str, blueprint: str = "") -> HttpResponseBase:
-    """Its versions with what each changed, and its evaluations."""
+    """How its rules fared lately, its versions with what each changed, and its evaluations."""
     ladder = asked_ladder(request, scorecard, blueprint)
     versions = list(
         ladder.scorecard.versions.defer("document", "levels").order_by("-version")[:VERSIONS]
@@ -119,6 +128,7 @@ def history(request: PortalRequest, scorecard: str, blueprint: str = "") -> Http
     asked = read_number(request.GET.get("version", ""))
     known = [one.version for one in versions]
     shown = asked if asked in known else max(known, default=ladder.scorecard.version)
+    course = course_of(ladder)
     pair = {
         one.version: one for one in ladder.scorecard.versions.filter(version__in=[shown - 1, shown])
     }
@@ -132,6 +142,8 @@ def history(request: PortalRequest, scorecard: str, blueprint: str = "") -> Http
             "is_first": shown - 1 not in pair,
             "differences": differences(pair[shown - 1], pair[shown]) if len(pair) > 1 else [],
             "evaluations": ladder.scorecard.evaluations.order_by("-pk")[:EVALUATIONS],
+            "course": course,
+            "courses": _courses(ladder, course, request.user),
         },
     )
 
@@ -156,6 +168,16 @@ def evaluate(request: PortalRequest, scorecard: str, blueprint: str = "") -> Htt
             f"{done.raised:,} rose, {done.lowered:,} fell.",
         )
     return redirect(scorecard_url(found))
+
+
+def _courses(
+    ladder: Ladder, course: Course, principal: Principal
+) -> list[tuple[RuleCourse, list[Broken]]]:
+    """The rules of which something changed, most often first, and who last ceased to pass them."""
+    newest = newest_broken(ladder, course, principal)
+    changed = [one for one in course.rules if one.flips or one.mean is not None]
+    changed.sort(key=lambda one: -one.flips)
+    return [(one, newest.get(one.rung.slot, [])) for one in changed]
 
 
 def _elsewhere(request: PortalRequest, scorecard: str) -> str:
