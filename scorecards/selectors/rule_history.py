@@ -20,8 +20,8 @@ from scorecards.statuses import BLOCKING, PASS
 WINDOW: Final = timedelta(days=90)
 NEWEST: Final = 3
 # No more is read, the newest, so that a long history takes no longer than some 0.5 seconds.
-MAX_CHANGES: Final = 100_000
-MAX_LETTERS: Final = 1_000_000  # changes times rules
+MAX_CHANGES: Final = 60_000
+MAX_LETTERS: Final = 600_000  # changes times rules
 
 # Of each rule the newest changes by which an entity that is still there ceased to pass it.
 _BROKEN: Final = """
