@@ -24,7 +24,7 @@ from scorecards.selectors.results import (
     Ladder,
     find_scorecard,
     ladder_of,
-    may_evaluate,
+    may_edit,
 )
 
 _PARTS: Final = (
@@ -56,7 +56,7 @@ def scorecard_page(
         "part": part,
         "parts": [(name, title, scorecard_url(scorecard, name)) for name, title in _PARTS],
         "owner": owner_link(definition.owner),
-        "may_evaluate": may_evaluate(scorecard, request.user),
+        "may_evaluate": may_edit(request.user, scorecard),
         "builder_url": admin_url(Scorecard, scorecard.pk) if can_administer(request.user) else "",
         "is_stale": is_stale(scorecard, definition.window_h),
         "exemptions": _exemptions(scorecard),

@@ -6,16 +6,10 @@ from collections.abc import Iterable
 
 from catalog.kernel.actors import Principal
 from catalog.kernel.errors import NotFound, PermissionDenied
-from catalog.services.permissions import WRITERS, Standing, require_admin
+from catalog.services.permissions import Standing, require_admin
 from scorecards.formats import definition_of
 from scorecards.models import Scorecard
-from scorecards.selectors.results.visibility import is_owner, may_evaluate, may_see
-
-
-def may_edit(principal: Principal, scorecard: Scorecard) -> bool:
-    """Admins, and who owns it: a person, by e-mail address, or the members of a team."""
-    standing = Standing(principal)
-    return standing.is_admin or (standing.role in WRITERS and is_owner(scorecard, standing))
+from scorecards.selectors.results.visibility import may_edit, may_see
 
 
 def require_edit(principal: Principal, scorecard: Scorecard) -> None:
@@ -43,7 +37,7 @@ def require_save(principal: Principal, scorecard: Scorecard | None) -> None:
 
 def require_evaluate(principal: Principal, scorecard: Scorecard) -> None:
     """Raises PermissionDenied."""
-    if not may_evaluate(scorecard, principal):
+    if not may_edit(principal, scorecard):
         raise PermissionDenied(
             "You may not evaluate this scorecard",
             hint="Its owner and admins may.",

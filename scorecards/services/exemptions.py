@@ -30,7 +30,7 @@ from catalog.selectors.search import search
 from catalog.services.permissions import WRITERS, Standing
 from scorecards.formats import definition_of
 from scorecards.models import Exemption, Rule, Score, Scorecard
-from scorecards.services.access import may_edit
+from scorecards.selectors.results.visibility import may_edit
 from scorecards.services.exemption_checks import checked_days, checked_text, checked_ticket
 from scorecards.services.exemption_states import WARNINGS, evaluate_all, lock, move, record
 from scorecards.services.exemption_telling import tell_asked, tell_decided, tell_owners, until

@@ -14,7 +14,7 @@ from catalog.services import documents
 from scorecards.models import Initiative, Scorecard
 from scorecards.selectors.initiative_scope import entities_of
 from scorecards.selectors.results import Ladder, find_scorecard, ladder_of
-from scorecards.services.access import may_edit
+from scorecards.selectors.results.visibility import may_edit
 
 State = Initiative.State
 

@@ -38,7 +38,7 @@ from scorecards.selectors.results import (
     counts_by_level,
     distribution,
     find_scorecard,
-    may_evaluate,
+    may_edit,
     visible_scorecards,
 )
 from scorecards.selectors.rule_history import (
@@ -153,7 +153,7 @@ def history(request: PortalRequest, scorecard: str, blueprint: str = "") -> Http
 def evaluate(request: PortalRequest, scorecard: str, blueprint: str = "") -> HttpResponseBase:
     """Evaluate all its entities now."""
     found = find_scorecard(request.user, scorecard, blueprint)
-    if not may_evaluate(found, request.user):
+    if not may_edit(request.user, found):
         raise PermissionDenied("Only its owner and admins may evaluate a scorecard")
     try:
         done = evaluating.evaluate_now(found, actor=actor_for(request))

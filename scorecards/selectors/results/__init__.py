@@ -26,7 +26,7 @@ from scorecards.selectors.results.tallies import (
 from scorecards.selectors.results.visibility import (
     find_scorecard,
     is_owner,
-    may_evaluate,
+    may_edit,
     scores_of,
     shows_all_teams,
     visible_scorecards,
@@ -59,7 +59,7 @@ __all__ = [
     "is_owner",
     "ladder_of",
     "ladders_of",
-    "may_evaluate",
+    "may_edit",
     "narrowed",
     "next_steps",
     "scores_in_order",

@@ -87,8 +87,10 @@ def may_see(scorecard: Scorecard, standing: Standing) -> bool:
     return scorecard.state == Scorecard.State.DRAFT and is_owner(scorecard, standing)
 
 
-def may_evaluate(scorecard: Scorecard, principal: Principal) -> bool:
-    """Whether somebody may have it evaluated now: admins, and owners who may do more than read."""
+def may_edit(principal: Principal, scorecard: Scorecard) -> bool:
+    """Whether somebody may change it, and have it evaluated now: admins, and who owns it (a person,
+    by e-mail address, or the members of a team) unless they may only read.
+    """
     standing = Standing(principal)
     return standing.is_admin or (standing.role in WRITERS and is_owner(scorecard, standing))
 
