@@ -14,7 +14,7 @@ from tests.factories import ACTOR, make_blueprint
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-COUNT = 400
+COUNT = 200
 BATCH = 50
 
 

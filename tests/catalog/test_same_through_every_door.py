@@ -37,8 +37,10 @@ def edges() -> set[tuple[object, ...]]:
 @pytest.mark.django_db
 @pytest.mark.parametrize("real", [False, True], ids=["demo", "real files"])
 def test_the_importer_and_the_api_make_the_same_catalogue(real, request):
-    folder = request.getfixturevalue("test_data") / "catalog-info" if real else ORGANISATION
-    import_files([str(folder)], actor=Actor.system("import"))
+    files = ORGANISATION
+    if real:  # one of each repository; whole organisations have more of the same
+        files = request.getfixturevalue("test_data") / "catalog-info" / "*.yaml"
+    import_files([str(files)], actor=Actor.system("import"))
     wanted, wanted_edges = contents(), edges()
     api = make_api()
     blueprints = sorted({blueprint for blueprint, _ in wanted})

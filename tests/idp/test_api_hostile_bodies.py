@@ -375,11 +375,12 @@ def _is_of(path, method, route):
 
 
 def spoilt(good, *, is_deep):
-    """The body with one value after the other made hostile, those within values if `is_deep`: with
-    most hostile values at the top, with some below, others in each run (`--randomly-seed`)."""
-    yield from HOSTILE
+    """Hostile bodies, and the good one with one value after the other made hostile, those within
+    values if `is_deep`: more of them at the top than below, others in each run
+    (`--randomly-seed`)."""
+    yield from random.sample(HOSTILE, 8)
     for path in _places(good, is_deep):
-        for value in random.sample(HOSTILE, 8 if len(path) == 1 else 2):
+        for value in random.sample(HOSTILE, 5 if len(path) == 1 else 1):
             body = deepcopy(good)
             holder = body
             for step in path[:-1]:
