@@ -12,7 +12,7 @@ from typing import Any
 from catalog.kernel.errors import InvalidInput
 from catalog.selectors.kinds import Kinds
 from catalog.selectors.search.operands import is_of
-from catalog.selectors.sql import EVERYTHING, NOTHING, Sql, all_of
+from catalog.selectors.sql import EVERYTHING, Sql, all_of
 from scorecards import cql
 from scorecards.definition import Definition, Filter, Language, RuleSpec
 from scorecards.rules.compiled import Compilation, Compiled, JqCall, Reads
@@ -38,8 +38,9 @@ class CompiledRule:
 
 @dataclass(frozen=True, slots=True)
 class CompiledScorecard:
-    """scope: the condition on Entity, blueprints included. blueprints: pks of those they may
-    be of. calls: programs to run first. problems: what is wrong with its filter.
+    """scope: the condition on Entity that says who is meant, of those of its blueprints (pks).
+    calls: programs to run first; scope_calls: how many of the first of them the scope depends on.
+    problems: what is wrong with its filter.
     """
 
     definition: Definition
@@ -47,6 +48,7 @@ class CompiledScorecard:
     scope: Any
     blueprints: frozenset[int]
     calls: tuple[JqCall, ...]
+    scope_calls: int
     reads: Reads
     now: datetime
     problems: tuple[str, ...] = ()
@@ -67,6 +69,7 @@ def compile_scorecard(
     compilation = Compilation(kinds, now, own)
     blueprints = _blueprints(definition, kinds)
     scope = _filtered(definition.filter, compilation)
+    scope_calls = len(compilation.calls)
     rules = tuple(
         _rule(spec, slots[spec.identifier], definition, compilation)
         for spec in definition.rules
@@ -75,9 +78,10 @@ def compile_scorecard(
     return CompiledScorecard(
         definition=definition,
         rules=rules,
-        scope=all_of([is_of(sorted(blueprints)), scope.verdict]) if blueprints else NOTHING,
+        scope=scope.verdict,
         blueprints=blueprints,
         calls=tuple(compilation.calls),
+        scope_calls=scope_calls,
         reads=reduce(or_, (one.compiled.reads for one in rules), scope.reads),
         now=now,
         problems=(scope.problem,) if scope.problem else (),

@@ -22,6 +22,7 @@ from catalog.kernel.errors import InvalidInput, LimitExceeded
 from catalog.kernel.identifiers import storable_text
 from catalog.kernel.schema import check_json
 from catalog.models import Entity, EntityQuerySet
+from catalog.selectors.search.operands import is_of
 from catalog.selectors.sql import Sql
 from scorecards.definition import Definition, Missing
 from scorecards.models import Exemption
@@ -96,7 +97,11 @@ def judging(
 
 
 def in_scope(compiled: CompiledScorecard, entities: Collection[int] | None) -> EntityQuerySet:
-    found = Entity.objects.filter(compiled.scope)
+    return _candidates(compiled, entities).filter(compiled.scope)
+
+
+def _candidates(compiled: CompiledScorecard, entities: Collection[int] | None) -> EntityQuerySet:
+    found = Entity.objects.filter(is_of(sorted(compiled.blueprints)))
     return found if entities is None else found.filter(pk__in=sorted(entities))
 
 
@@ -122,7 +127,10 @@ def run_calls(
         cursor.execute(_JQ_TABLE)
         cursor.execute("TRUNCATE scorecards_jq")
     for call in compiled.calls:
-        for rows in _outcomes(call, in_scope(compiled, entities)):
+        # what says who is meant is asked of everybody who may be
+        is_of_scope = call.number < compiled.scope_calls
+        asked = (_candidates if is_of_scope else in_scope)(compiled, entities)
+        for rows in _outcomes(call, asked):
             with connection.cursor() as cursor:
                 cursor.execute(_JQ_INSERT, [orjson.dumps(rows).decode()])
             if monotonic() > ends_at:

@@ -189,6 +189,22 @@ def test_jq_rules_are_run_apart_and_their_errors_are_not_failures(scorecard):
     assert (score.statuses, score.points, score.total) == ("...FEP", 1, 3)
 
 
+def test_a_filter_may_need_the_sandbox(scorecard):
+    """What it says of an entity is known before the rules are asked of those who are meant."""
+    short = 'jq(entity.description(), "ascii_downcase | length") < 3'
+    program = {"identifier": "named", "title": "n", "jq": '.identifier == "a"'}
+    body = {"title": "Production", "filter": {"query": short}, "rules": [program]}
+    definitions.replace_scorecard("service", "production", body, actor=ACTOR)
+    evaluating.evaluate(scorecard.pk, cause="time")
+    found = Score.objects.values_list("entity__identifier", "statuses")
+    assert sorted(found) == [("a", "...P"), ("b", "...F")]
+    since = last_change()
+    write("c", description="x")
+    write("a", description="long enough")
+    follow(since=since)
+    assert set(levels()) == {"b", "c"}
+
+
 def test_a_second_evaluation_at_once_is_refused(scorecard):
     body = {"identifier": "other", "title": "Other", "rules": RULES}
     other = definitions.create_scorecard("service", body, actor=ACTOR)
