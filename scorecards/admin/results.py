@@ -120,8 +120,8 @@ class DirectionFilter(DropdownFilter):
 @admin.register(Evaluation)
 class EvaluationAdmin(ReadOnlyAdmin):
     keyset = Keyset([Key("pk", "pk", BigIntegerField())], descending=True)
-    list_display = ["about", "when", "why", "took", "entities", "moves", "outcome"]
-    list_display_links = None
+    list_display = ["when", "about", "why", "took", "entities", "moves", "outcome"]
+    list_display_links = ["when"]
     list_select_related = ["scorecard"]
     list_filter = [ScorecardFilter, CauseFilter, OutcomeFilter, StartedFilter]
 
@@ -204,8 +204,8 @@ class ScoreChangeAdmin(ReadOnlyAdmin):
         css: ClassVar = {"all": ["scorecards/admin/builder.css"]}
 
     keyset = Keyset([Key("pk", "pk", BigIntegerField())], descending=True)
-    list_display = ["entity_of", "about", "change", "why", "when"]
-    list_display_links = None
+    list_display = ["when", "entity_of", "about", "change", "why"]
+    list_display_links = ["when"]
     list_select_related = ["scorecard"]
     list_filter = [
         ScorecardFilter,
